@@ -1,0 +1,42 @@
+# make demo: dump a real Docker pool. make test: run the tests. make check: all that CI asks.
+# Each sets up what it needs in .venv, which needs python3 with venv, and nothing else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+IMAGE := fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz
+
+.PHONY: demo test check docs clean
+
+demo: .venv/installed
+	@echo '$$ thinmeta dump $(IMAGE) | head -n 24'
+	@$(BIN)/thinmeta dump $(IMAGE) | head -n 24
+
+test: .venv/dev
+	$(BIN)/pytest -q -n auto
+
+check: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/generate_docs.py --check
+	$(BIN)/pytest -q -n auto
+
+docs: .venv/dev
+	$(BIN)/python tools/generate_docs.py
+
+clean:
+	rm -rf .venv build dist
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: apt-get install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "make: venv is missing: apt-get install python3-venv" >&2; exit 1; }
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/installed

@@ -1,0 +1,73 @@
+"""Read the metadata of Linux dm-thin pools without the kernel.
+
+>>> import thinmeta
+>>> with thinmeta.open_pool("fixtures/a03-one-thin-sequential-64k/meta.bin.xz") as pool:
+...     device = pool.devices[1]
+...     print(device.mapped_blocks, next(iter(device.runs())))
+1536 Run(origin_begin=0, data_begin=0, length=1536, time=0)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from thinmeta.errors import (
+    Damage,
+    DamagedMetadataError,
+    DamageKind,
+    ExitCode,
+    InputError,
+    LiveDeviceError,
+    NoSnapshotError,
+    NotThereError,
+    ThinmetaError,
+    UnsupportedFormatError,
+    raise_damage,
+)
+
+if TYPE_CHECKING:
+    from thinmeta.model.pool import Pool, open_pool
+    from thinmeta.model.ref_counts import RefCounts
+    from thinmeta.model.superblock import Superblock
+    from thinmeta.model.thin_device import RunStream, ThinDevice
+    from thinmeta.walk.runs import Run, Runs
+
+# These need numpy and construct, which `thinmeta --help` must not wait for.
+_LAZY = {
+    "Pool": "thinmeta.model.pool",
+    "RefCounts": "thinmeta.model.ref_counts",
+    "Run": "thinmeta.walk.runs",
+    "RunStream": "thinmeta.model.thin_device",
+    "Runs": "thinmeta.walk.runs",
+    "Superblock": "thinmeta.model.superblock",
+    "ThinDevice": "thinmeta.model.thin_device",
+    "open_pool": "thinmeta.model.pool",
+}
+
+__all__ = [
+    "Damage",
+    "DamageKind",
+    "DamagedMetadataError",
+    "ExitCode",
+    "InputError",
+    "LiveDeviceError",
+    "NoSnapshotError",
+    "NotThereError",
+    "Pool",
+    "RefCounts",
+    "Run",
+    "RunStream",
+    "Runs",
+    "Superblock",
+    "ThinDevice",
+    "ThinmetaError",
+    "UnsupportedFormatError",
+    "open_pool",
+    "raise_damage",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,107 @@
+"""`thinmeta dump`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
+from thinmeta.cli.output import open_output, output_option
+
+if TYPE_CHECKING:
+    from thinmeta.model.listing import Listing, Mark
+    from thinmeta.walk.stretches import Rows
+
+_COUNT = click.IntRange(0, 2**64 - 1)
+
+
+@click.command()
+@metadata_options
+@click.option(
+    "-f",
+    "--format",
+    "format_name",
+    type=click.Choice(["xml", "human_readable", "json"]),
+    default="xml",
+    show_default=True,
+    help="json: one object a line, what devices share written out in full.",
+)
+@click.option(
+    "--compat",
+    type=click.Choice(["1.1", "0.9"]),
+    default="1.1",
+    show_default=True,
+    help="The thin_dump to equal; 0.9 writes shared mappings in each device.",
+)
+@click.option(
+    "--dev-id", "dev_ids", type=_COUNT, multiple=True, help="Only this device; repeatable."
+)
+@click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
+@output_option
+@click.option("-q", "--quiet", is_flag=True, help="No warnings and no progress; errors are shown.")
+@click.option("--transaction-id", type=_COUNT, default=0, help="Print this one if it is higher.")
+@click.option("--data-block-size", type=_COUNT, help="Print this one; in sectors of 512 bytes.")
+@click.option("--nr-data-blocks", type=_COUNT, default=0, help="Print this number if it is higher.")
+def dump(  # noqa: PLR0913  # one parameter an option
+    *,
+    choice: MetadataChoice,
+    format_name: str,
+    compat: str,
+    dev_ids: tuple[int, ...],
+    skip_mappings: bool,
+    output: Path | None,
+    quiet: bool,
+    transaction_id: int,
+    data_block_size: int | None,
+    nr_data_blocks: int,
+) -> None:
+    """Print the pool whose metadata device or image METADATA is, as thin_dump prints it.
+
+    METADATA is a device, an image, or an image compressed with gzip, bzip2, xz or
+    zstd. Without it the environment's THINMETA_POOL is read, or else the metadata
+    snapshot of the only active thin-pool.
+
+    Where metadata is damaged the output ends before the first line that could be
+    wrong, and the exit code is 5.
+    """
+    from thinmeta.formats.style import Header
+    from thinmeta.formats.style import dump as dumped
+    from thinmeta.formats.styles import style_for
+    from thinmeta.model.listing import Listing
+
+    style, sharing = style_for(format_name, compat)
+    report = DamageReport(quiet=quiet)
+    progress = Progress(quiet=quiet)
+    with opened(choice, report) as pool:
+        for note in pool.source.device.notes:
+            report.warn(note)
+        listing = Listing(
+            pool,
+            selected=frozenset(dev_ids) if dev_ids else None,
+            sharing=sharing,
+            mappings=not skip_mappings,
+        )
+        superblock = pool.superblock
+        header = Header(
+            superblock,
+            max(transaction_id, superblock.transaction_id),
+            superblock.data_block_sectors if data_block_size is None else data_block_size,
+            max(nr_data_blocks, superblock.data_space_map.nr_blocks),
+        )
+        with open_output(output, pool.source.device.name) as file:
+            try:
+                for text in dumped(header, _counted(listing, progress), style):
+                    file.write(text)
+            finally:
+                progress.clear()
+                if output is None:
+                    file.flush()  # what was printed comes before what is said of it
+        report.finish()
+
+
+def _counted(listing: "Listing", progress: Progress) -> "Iterator[Rows[Mark]]":
+    for rows in listing.rows():
+        progress.advance(rows.nr_leaves, listing.nr_leaves())
+        yield rows

@@ -1,0 +1,77 @@
+"""What a command says on standard error besides its last word: damage and progress."""
+
+import sys
+import time
+
+import click
+
+from thinmeta.errors import Damage, DamagedMetadataError, DamageKind, raise_damage
+
+_SILENT_SECONDS = 1.0
+_REDRAW_SECONDS = 0.2
+
+
+class DamageReport:
+    """The policy of commands that stop where mappings are lost.
+
+    Attributes:
+        incomplete: the first damage by which the output misses something although
+            the reading went on.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Report nothing yet."""
+        self.incomplete: Damage | None = None
+        self._quiet = quiet
+
+    def __call__(self, damage: Damage) -> None:
+        """Say what is wrong; raise where the reading cannot go on.
+
+        Raises:
+            DamagedMetadataError: mappings are lost from here on.
+        """
+        raise_damage(damage)
+        if damage.kind is DamageKind.DEVICE_IDS and self.incomplete is None:
+            self.incomplete = damage  # the last word, see `finish`
+        else:
+            self.warn(str(damage))
+
+    def warn(self, text: str) -> None:
+        """Say something that is not the end, unless it was to be quiet."""
+        if not self._quiet:
+            click.echo(f"Warning: {text}", err=True)
+
+    def finish(self) -> None:
+        """Fail if the output misses something.
+
+        Raises:
+            DamagedMetadataError: it does.
+        """
+        if self.incomplete is not None:
+            raise DamagedMetadataError(self.incomplete)
+
+
+class Progress:
+    """A line that counts up, on a terminal, once the work has taken a while."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Show nothing yet."""
+        self._shown = not quiet and sys.stderr.isatty()
+        self._next = time.monotonic() + _SILENT_SECONDS
+        self._done = 0
+        self._drawn = False
+
+    def advance(self, steps: int, total: int) -> None:
+        """Count `steps` more of `total`."""
+        self._done += steps
+        now = time.monotonic()
+        if self._shown and total and now >= self._next:
+            self._next = now + _REDRAW_SECONDS
+            self._drawn = True
+            click.echo(f"\r{min(100, 100 * self._done // total):3d}% read", nl=False, err=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._drawn:
+            click.echo("\r\033[K", nl=False, err=True)
+            self._drawn = False

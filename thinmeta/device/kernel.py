@@ -1,0 +1,89 @@
+"""What the running kernel says of a path: who holds it, and which pools are active."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from thinmeta.errors import InputError
+
+SYSFS = Path("/sys")
+
+
+@dataclass(frozen=True, slots=True)
+class ActivePool:
+    """One active thin-pool: its dm name and the path of its metadata device."""
+
+    name: str
+    metadata: Path
+
+
+def holders_of(path: Path, sysfs: Path = SYSFS) -> list[str]:
+    """Return the names of the devices stacked on `path`, dm names where there are any.
+
+    A regular file is held when a loop device over it is, as in Docker's loop-lvm.
+    """
+    status = path.stat()
+    if status.st_rdev:
+        return _holders(
+            sysfs / "dev/block" / f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+        )
+    return [
+        holder
+        for backing in sysfs.glob("block/loop*/loop/backing_file")
+        if _is_same_file(path, backing)
+        for holder in _holders(backing.parent.parent)
+    ]
+
+
+def active_pools() -> list[ActivePool]:
+    """Return the thin-pools that are active on this machine, by name.
+
+    Raises:
+        InputError: device-mapper cannot be asked.
+    """
+    dmsetup = shutil.which("dmsetup", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    if dmsetup is None:
+        raise InputError("dmsetup is not installed, so active pools cannot be found")
+    asked = subprocess.run(  # noqa: S603  # our own words, no shell
+        [dmsetup, "table", "--target", "thin-pool"], capture_output=True, text=True, check=False
+    )
+    if asked.returncode:
+        reason = asked.stderr.strip().splitlines()
+        raise InputError(f"dmsetup table failed: {reason[-1] if reason else asked.returncode}")
+    return parse_pool_tables(asked.stdout)
+
+
+def parse_pool_tables(text: str) -> list[ActivePool]:
+    """Return the pools in what `dmsetup table --target thin-pool` printed.
+
+    A line is `NAME: START LENGTH thin-pool METADATA DATA BLOCK_SIZE LOW_WATER ...`;
+    with none active dmsetup prints `No devices found`.
+    """
+    pools = []
+    for line in text.splitlines():
+        name, _, table = line.partition(": ")
+        words = table.split()
+        if len(words) > 3 and words[2] == "thin-pool":
+            device = words[3]
+            path = Path("/dev/block") / device if ":" in device else Path(device)
+            pools.append(ActivePool(name, path))
+    return sorted(pools, key=lambda pool: pool.name)
+
+
+def _holders(block_directory: Path) -> list[str]:
+    names = []
+    for holder in sorted(block_directory.glob("holders/*")):
+        try:
+            names.append((holder / "dm/name").read_text().strip())
+        except OSError:
+            names.append(holder.name)
+    return names
+
+
+def _is_same_file(path: Path, backing: Path) -> bool:
+    try:
+        return path.samefile(backing.read_text().rstrip("\n"))
+    except OSError:
+        return False

@@ -1,0 +1,119 @@
+"""From a path to a `BlockDevice`: files, block devices and compressed images."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from thinmeta.device.blocks import BlockDevice, Fault
+from thinmeta.device.containers import MAGIC_BYTES, packing_of, unpack
+from thinmeta.device.kernel import SYSFS, holders_of
+from thinmeta.errors import InputError, LiveDeviceError
+from thinmeta.units import METADATA_BLOCK_BYTES
+
+Inspect = Callable[[bytes], None]
+"""Given the beginning of the image (a block, or all of a shorter one); raises InputError."""
+
+
+def open_blocks(
+    path: Path, *, inspect: Inspect, exclusive: bool = True, sysfs: Path = SYSFS
+) -> BlockDevice:
+    """Open `path` for reading as a device of metadata blocks.
+
+    Block devices are read past the page cache (O_DIRECT), since the kernel writes
+    live metadata below it.
+
+    Args:
+        path: a regular file, which may be compressed, or a block device.
+        inspect: refuses what is no metadata.
+        exclusive: refuse what a pool or anything else holds open; False is for
+            reading a metadata snapshot, which stands still.
+        sysfs: where the kernel tells about loop devices and holders.
+
+    Raises:
+        InputError: `path` is missing, unreadable or of the wrong kind.
+        LiveDeviceError: `exclusive`, and it is in use.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path}: is a directory, not a metadata device or image")
+        if stat.S_ISBLK(mode):
+            return _open_block_device(path, inspect, exclusive=exclusive, sysfs=sysfs)
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path}: is neither a regular file nor a block device")
+        if exclusive and (holders := holders_of(path, sysfs)):
+            raise LiveDeviceError(live_message(path, holders))
+        return _open_file(path, inspect)
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def live_message(path: Path, pools: list[str]) -> str:
+    """Say that `path` is live, and the commands by which it can be read all the same."""
+    pool = pools[0] if pools else "POOL"
+    held = f"the metadata of the active pool {pool}" if pools else "in use, as by an active pool"
+    return (
+        f"{path}: is {held}, which changes while it is read. "
+        f"Read a metadata snapshot instead: {snapshot_commands(pool, str(path))}"
+    )
+
+
+def snapshot_commands(pool: str, metadata: str) -> str:
+    """Return the three commands that read a live pool: reserve, read with -m, release."""
+    return (
+        f"dmsetup message {pool} 0 reserve_metadata_snap; "
+        f"thinmeta dump -m {metadata}; "
+        f"dmsetup message {pool} 0 release_metadata_snap"
+    )
+
+
+def _open_file(path: Path, inspect: Inspect) -> BlockDevice:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        beginning = _read_beginning(fd)
+        if packing_of(beginning[:MAGIC_BYTES]):
+            unpacked, wrong = unpack(fd, inspect)
+            os.close(fd)
+            return BlockDevice(unpacked, str(path), (f"{path}: {wrong}",) if wrong else ())
+        inspect(beginning)
+        return BlockDevice(fd, str(path))
+    except InputError as error:
+        os.close(fd)
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read_beginning(fd: int) -> bytes:
+    try:
+        return os.pread(fd, METADATA_BLOCK_BYTES, 0)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # A bad sector under the superblock is damage, to be met by who reads block 0.
+        return bytes(METADATA_BLOCK_BYTES)
+
+
+def _open_block_device(
+    path: Path, inspect: Inspect, *, exclusive: bool, sysfs: Path
+) -> BlockDevice:
+    flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_EXCL if exclusive else 0)
+    try:
+        fd = os.open(path, flags | os.O_DIRECT)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise LiveDeviceError(live_message(path, holders_of(path, sysfs))) from error
+        if error.errno != errno.EINVAL:
+            raise
+        fd = os.open(path, flags)  # not every driver can do without the page cache
+    device = BlockDevice(fd, str(path))
+    try:
+        first = device.read(np.zeros(1, dtype=np.uint64))
+        if first.faults[0] != Fault.READ_ERROR:
+            inspect(first.rows[0].tobytes() if device.nr_blocks else b"")
+    except InputError as error:
+        device.close()
+        raise InputError(f"{path}: {error}") from error
+    return device

@@ -1,0 +1,129 @@
+"""One tree of errors, each with its exit code; damage is data that an error may carry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
+
+
+class ExitCode(IntEnum):
+    """How every command ends; `docs/exit-codes.md` is made from this table."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> "ExitCode":
+        """Attach the documented meaning to the number."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "done"
+    OTHER = 1, "anything not listed here; also a closed pipe, silently"
+    USAGE = 2, "the command line is wrong"
+    INPUT = 3, "the input cannot be used: missing, unreadable, of the wrong kind, or live"
+    NOT_THERE = 4, "what was asked for is not there: a device, a metadata snapshot, a name"
+    DAMAGE = 5, "the metadata is damaged: what was printed is incomplete"
+    SALVAGED = 6, "the metadata is damaged: everything that is sound was printed"
+    LEAKS = 7, "check found only what is not fatal"
+
+
+class ThinmetaError(Exception):
+    """What thinmeta raises on purpose; the message is one line for people."""
+
+    exit_code = ExitCode.OTHER
+
+
+class InputError(ThinmetaError):
+    """The input is missing, unreadable or no thin-pool metadata."""
+
+    exit_code = ExitCode.INPUT
+
+
+class LiveDeviceError(InputError):
+    """The metadata is in use by a pool and would change while it is read."""
+
+
+class UnsupportedFormatError(InputError):
+    """The superblock announces a version or a feature that is not known here."""
+
+
+class NotThereError(ThinmetaError):
+    """A device, a metadata snapshot or a name that was asked for does not exist."""
+
+    exit_code = ExitCode.NOT_THERE
+
+
+class NoSnapshotError(NotThereError):
+    """No metadata snapshot is held."""
+
+
+class OutputError(ThinmetaError):
+    """The output cannot be written."""
+
+
+class DamageKind(Enum):
+    """What kind of promise the metadata breaks."""
+
+    BLOCK = "block"
+    """A metadata block cannot be believed: whoever reads on leaves something out."""
+
+    DEVICE_IDS = "device_ids"
+    """The details tree and the mapping tree do not hold the same device ids."""
+
+    MAPPED_BLOCKS = "mapped_blocks"
+    """A device has not as many mappings as its details say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One broken invariant: where it is, what it is, and what is lost by it."""
+
+    what: str
+    block: MetadataBlock | None = None
+    device_id: DeviceId | None = None
+    first_key: int | None = None
+    last_key: int | None = None
+    key_name: str = "key"
+    kind: DamageKind = DamageKind.BLOCK
+
+    def __str__(self) -> str:
+        """Say it in one line: block, device, key range, what is wrong."""
+        where = []
+        if self.block is not None:
+            where.append(f"metadata block {self.block}")
+        if self.device_id is not None:
+            where.append(f"device {self.device_id}")
+        if self.first_key is not None:
+            end = "end" if self.last_key in (None, LAST_KEY) else str(self.last_key)
+            where.append(f"{self.key_name}s {self.first_key}..{end}")
+        return f"{', '.join(where)}: {self.what}" if where else self.what
+
+
+class DamagedMetadataError(ThinmetaError):
+    """The bytes are there and break the format; `damage` says where and how."""
+
+    exit_code = ExitCode.DAMAGE
+
+    def __init__(self, damage: Damage) -> None:
+        """Carry `damage` and use its line as the message."""
+        super().__init__(str(damage))
+        self.damage = damage
+
+
+OnDamage = Callable[[Damage], None]
+"""The one policy hook of every reader: told of each damage, it raises or lets go on."""
+
+
+def raise_damage(damage: Damage) -> None:
+    """Raise on a block that cannot be believed; pass over what loses no mapping.
+
+    This is the readers' default: the first unreadable or unbelievable block ends
+    the read, and a wrong count or a device without details does not.
+
+    Raises:
+        DamagedMetadataError: `damage` is of kind `BLOCK`.
+    """
+    if damage.kind is DamageKind.BLOCK:
+        raise DamagedMetadataError(damage)

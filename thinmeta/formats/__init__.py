@@ -1,0 +1,1 @@
+"""Models out: the thin_* tools' texts and JSON, as bytes."""

@@ -1,0 +1,228 @@
+"""The pool as a dump lists it: devices in order, their runs, and runs that they share."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from thinmeta.errors import Damage, DamageKind, NotThereError, OnDamage
+from thinmeta.model.pool import Pool
+from thinmeta.model.thin_device import ThinDevice
+from thinmeta.units import DeviceId
+from thinmeta.walk.forest import Forest, Leaves, grow
+from thinmeta.walk.leaves import damage_of
+from thinmeta.walk.nodes import MAPPINGS
+from thinmeta.walk.shared_runs import SharedRuns, find_shared_runs
+from thinmeta.walk.stretches import Rows, Stretch, read_stretches
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBegin:
+    """A device begins."""
+
+    device: ThinDevice
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEnd:
+    """A device ends."""
+
+    device: ThinDevice
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBegin:
+    """Runs of leaves that several devices share begin; `name` is the first leaf's block."""
+
+    name: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedEnd:
+    """What several devices share ends."""
+
+    name: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRef:
+    """What is shared under `name` stands here, in a device."""
+
+    name: int
+
+
+Mark = DeviceBegin | DeviceEnd | SharedBegin | SharedEnd | SharedRef
+
+
+class Listing:
+    """What a dump of some or all devices of a pool has to print, part by part."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        selected: frozenset[int] | None = None,
+        sharing: bool = False,
+        mappings: bool = True,
+        on_damage: OnDamage | None = None,
+    ) -> None:
+        """Choose what to list.
+
+        Args:
+            pool: where from.
+            selected: ids of the devices to list; None lists all.
+            sharing: list what several of them share once, before the devices.
+            mappings: list what the devices map, too.
+            on_damage: instead of the pool's own policy.
+
+        Raises:
+            NotThereError: a selected device does not exist.
+        """
+        self._pool = pool
+        self._selected = selected
+        self._sharing = sharing
+        self._mappings = mappings
+        self._on_damage = on_damage or pool.on_damage
+        self._refuse_unknown()
+
+    def rows(self) -> Iterator[Rows[Mark]]:
+        """Return all rows in order; what precedes a damage comes before it is told.
+
+        Raises:
+            DamagedMetadataError: the policy raises.
+            InputError: a metadata snapshot was read, and the pool moved on meanwhile.
+        """
+        table = self._pool.device_table
+        for damage in table.disagreements(self._selected):
+            self._on_damage(damage)
+        if self._sharing and self._mappings:
+            for damage in [*table.lost, *self._spoiled()]:
+                self._on_damage(damage)
+        tally = _Tally(self._on_damage)
+        for rows in read_stretches(self._pool.source, self._stretches(), self._on_damage):
+            yield rows
+            if self._mappings:
+                tally.add(rows)
+        self._pool.verify_unchanged()
+
+    def nr_leaves(self) -> int:
+        """Return how many leaves `rows` reads at most, which is what takes the time."""
+        return int(self._forest.nr_leaves().sum()) if self._mappings else 0
+
+    def _refuse_unknown(self) -> None:
+        if self._selected is None:
+            return
+        table = self._pool.device_table
+        known = {device.device_id for device in table.devices} | table.unlisted.keys()
+        unknown = sorted(self._selected - known)
+        if unknown and not table.lost:
+            ids = ", ".join(map(str, unknown))
+            raise NotThereError(f"{self._pool.source.device.name}: there is no device {ids}")
+
+    @cached_property
+    def _devices(self) -> list[ThinDevice]:
+        return [
+            device
+            for device in self._pool.device_table.devices
+            if self._selected is None or device.device_id in self._selected
+        ]
+
+    @cached_property
+    def _mapped(self) -> list[ThinDevice]:
+        """The devices that have a mapping tree: the trees of the forest, in order."""
+        return [device for device in self._devices if device.mapping_root is not None]
+
+    @cached_property
+    def _forest(self) -> Forest:
+        roots = np.array([device.mapping_root for device in self._mapped], dtype=np.uint64)
+        return grow(self._pool.source, roots, MAPPINGS)
+
+    def _spoiled(self) -> Iterator[Damage]:
+        """Return damage above the leaves, which hides what is shared; leaves come later."""
+        if not self._forest.spoiled():
+            return
+        for tree, device in enumerate(self._mapped):
+            leaves = self._forest.leaves(tree)
+            for place in np.flatnonzero(leaves.codes).tolist():
+                damage = damage_of(leaves, leaves.codes, place, MAPPINGS)
+                yield replace(damage, device_id=device.device_id)
+
+    def _stretches(self) -> Iterator[Stretch[Mark]]:
+        sections: Callable[[int], Iterator[tuple[bool, Leaves]]] = self._whole_tree
+        if self._sharing and self._mappings:
+            shared = find_shared_runs(self._forest)
+            if shared is not None:
+                sections = shared.sections
+                yield from self._shared_stretches(shared)
+        lost = [] if self._sharing and self._mappings else list(self._pool.device_table.lost)
+        tree = 0
+        for device in self._devices:
+            while lost and device.device_id >= (lost[0].first_key or 0):
+                yield Stretch(damage=lost.pop(0))
+            yield Stretch((DeviceBegin(device),))
+            if device.mapping_root is not None:
+                if self._mappings:
+                    yield from _device_stretches(device.device_id, sections(tree))
+                tree += 1
+            yield Stretch((DeviceEnd(device),))
+        for damage in lost:
+            yield Stretch(damage=damage)
+
+    def _whole_tree(self, tree: int) -> Iterator[tuple[bool, Leaves]]:
+        yield False, self._forest.leaves(tree)
+
+    def _shared_stretches(self, shared: SharedRuns) -> Iterator[Stretch[Mark]]:
+        found: dict[int, tuple[Leaves, DeviceId]] = {}
+        for tree, device in enumerate(self._mapped):
+            for is_shared, leaves in shared.sections(tree):
+                if is_shared:
+                    found.setdefault(int(leaves.blocks[0]), (leaves, device.device_id))
+        for name in sorted(found):
+            leaves, device_id = found[name]
+            yield Stretch((SharedBegin(name),), leaves, device_id)
+            yield Stretch((SharedEnd(name),))
+
+
+def _device_stretches(
+    device_id: DeviceId, sections: Iterator[tuple[bool, Leaves]]
+) -> Iterator[Stretch[Mark]]:
+    for is_shared, leaves in sections:
+        if is_shared:
+            yield Stretch((SharedRef(int(leaves.blocks[0])),))
+        else:
+            yield Stretch((), leaves, device_id)
+
+
+class _Tally:
+    """Counts each device's mappings and compares with what its details say."""
+
+    def __init__(self, on_damage: OnDamage) -> None:
+        self._on_damage = on_damage
+        self._shared: dict[int, int] = {}
+        self._begin = 0
+        self._by_ref = 0
+
+    def add(self, rows: Rows[Mark]) -> None:
+        for mark, mappings in zip(rows.marks, rows.mappings, strict=True):
+            match mark:
+                case SharedBegin():
+                    self._begin = mappings
+                case SharedEnd(name):
+                    self._shared[name] = mappings - self._begin
+                case DeviceBegin():
+                    self._begin, self._by_ref = mappings, 0
+                case SharedRef(name):
+                    self._by_ref += self._shared[name]
+                case DeviceEnd(device):
+                    self._compare(device, mappings - self._begin + self._by_ref)
+
+    def _compare(self, device: ThinDevice, counted: int) -> None:
+        if device.mapping_root is not None and counted != device.mapped_blocks:
+            self._on_damage(
+                Damage(
+                    f"has {counted} mappings, but its details say {device.mapped_blocks}",
+                    device_id=device.device_id,
+                    kind=DamageKind.MAPPED_BLOCKS,
+                )
+            )

@@ -1,0 +1,90 @@
+"""numpy's view of the schemas: one layout, read one at a time by construct and in bulk here."""
+
+from typing import Any
+
+import numpy as np
+from construct import (
+    Array,
+    BitsInteger,
+    Bytes,
+    Construct,
+    FormatField,
+    Padded,
+    Struct,
+    Subconstruct,
+    Transformed,
+)
+
+from thinmeta.schemas import btree_node, space_map
+
+
+def dtype_of(schema: Construct) -> np.dtype[Any]:
+    """Return the dtype that lays out exactly what `schema` parses.
+
+    The width is taken from `FormatField.length` and never from its format letter:
+    construct spells a 4-byte integer `<L`, which numpy reads as 8 bytes. Packed bit
+    fields become one unsigned integer, which `bit_fields` takes apart.
+
+    Raises:
+        TypeError: the schema has no fixed width.
+    """
+    match schema:
+        case Struct():
+            fields, offset = [], 0
+            for field in schema.subcons:
+                if field.name:
+                    fields.append((field.name, dtype_of(field), offset))
+                offset += field.sizeof()
+            names, formats, offsets = zip(*fields, strict=True)
+            return np.dtype(
+                {"names": names, "formats": formats, "offsets": offsets, "itemsize": offset}
+            )
+        case FormatField():
+            order, letter = schema.fmtstr
+            return np.dtype(f"{order}{'u' if letter.isupper() else 'i'}{schema.length}")
+        case Array():
+            return np.dtype((dtype_of(schema.subcon), (schema.count,)))
+        case Bytes():
+            return np.dtype(f"V{schema.length}")
+        case Transformed():
+            return np.dtype(f"<u{schema.sizeof()}")
+        case Padded():
+            raise TypeError(f"{schema!r} is padding and has no dtype")
+        case Subconstruct():
+            return dtype_of(schema.subcon)
+    raise TypeError(f"{schema!r} has no fixed-width dtype")
+
+
+def bit_fields(schema: Construct) -> dict[str, tuple[int, int]]:
+    """Return shift and mask of each field of a packed integer, by name.
+
+    Args:
+        schema: a byte-swapped `BitStruct`, whose first field holds the highest bits.
+    """
+    fields: dict[str, tuple[int, int]] = {}
+    shift = 8 * schema.sizeof()
+    for field in _unwrapped(schema, Struct).subcons:
+        bits = _unwrapped(field, BitsInteger)
+        shift -= bits.length
+        fields[field.name] = (shift, (1 << bits.length) - 1)
+    return fields
+
+
+def _unwrapped(schema: Construct, kind: type[Construct]) -> Any:
+    while not isinstance(schema, kind):
+        schema = schema.subcon
+    return schema
+
+
+NODE_HEADER = dtype_of(btree_node.NodeHeader)
+DEVICE_DETAILS = dtype_of(btree_node.DeviceDetails)
+BLOCK_TIME = dtype_of(btree_node.BlockTime)
+CHILD = dtype_of(btree_node.Child)
+KEY = dtype_of(btree_node.Key)
+INDEX_ENTRY = dtype_of(space_map.IndexEntry)
+METADATA_INDEX = dtype_of(space_map.MetadataIndex)
+BITMAP_HEADER = dtype_of(space_map.BitmapHeader)
+REF_COUNT = dtype_of(space_map.RefCount)
+
+DATA_BLOCK_SHIFT, DATA_BLOCK_MASK = bit_fields(btree_node.BlockTime)["data_block"]
+TIME_SHIFT, TIME_MASK = bit_fields(btree_node.BlockTime)["time"]

@@ -1,0 +1,47 @@
+"""Parsing of what is single; the only place that calls construct's `parse`."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.device.checksum import checksums
+from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
+from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR, THIN_SUPERBLOCK_MAGIC, Superblock
+
+Row = npt.NDArray[np.uint8]
+
+
+def parse_superblock(row: Row) -> Any:
+    """Return the fields of the superblock in `row`, a block of 4096 bytes."""
+    return Superblock.parse(row.tobytes())
+
+
+def superblock_fault(row: Row, blocknr: int) -> str | None:
+    """Return what is wrong with the superblock copy that stands at `blocknr`.
+
+    Source: `sb_check()`, drivers/md/dm-thin-metadata.c.
+    """
+    fields = parse_superblock(row)
+    if checksums(row[np.newaxis])[0] ^ np.uint32(SUPERBLOCK_CSUM_XOR) != fields.csum:
+        return "the superblock's checksum is wrong"
+    if fields.magic != THIN_SUPERBLOCK_MAGIC:
+        return f"the superblock's magic is {fields.magic}, not {THIN_SUPERBLOCK_MAGIC}"
+    if fields.blocknr != blocknr:
+        return f"the superblock was written for block {fields.blocknr}"
+    return None
+
+
+def unpack_counts(counts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the 2-bit counts of bitmap blocks, as `BitmapCounts` parses them one by one.
+
+    Args:
+        counts: the bytes after the header, shape `(n, 4080)`.
+
+    Returns:
+        Shape `(n, 16320)`, values 0..3.
+    """
+    bits = np.unpackbits(counts, axis=1, bitorder="little").reshape(-1, ENTRIES_PER_BLOCK, 2)
+    high, low = bits[..., 0], bits[..., 1]
+    counts_of: npt.NDArray[np.uint8] = (high << np.uint8(1)) | low
+    return counts_of

@@ -1,0 +1,79 @@
+"""Entries of leaves, a bounded piece at a time; and whole small trees."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.errors import Damage, OnDamage
+from thinmeta.units import MetadataBlock
+from thinmeta.walk.forest import Leaves, Wanted, grow, pieces
+from thinmeta.walk.nodes import (
+    REASONS,
+    Codes,
+    Entries,
+    Keys,
+    Kind,
+    Metadata,
+    checked_entries,
+    read_nodes,
+)
+
+
+def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, Codes]:
+    """Read one piece of a tree's leaves.
+
+    Args:
+        source: where to read.
+        leaves: not more than fit into memory (see `forest.pieces`).
+        kind: what they hold.
+
+    Returns:
+        Their entries, and each leaf's code; a leaf with a code has no entries.
+    """
+    nodes, found = read_nodes(source, leaves.blocks, kind, internal=False)
+    codes = np.where(leaves.codes != 0, leaves.codes, found)
+    return checked_entries(nodes, codes, leaves.low, leaves.last, kind.values), codes
+
+
+def damage_of(leaves: Leaves, codes: Codes, place: int, kind: Kind) -> Damage:
+    """Describe the leaf at `place`, or what above it hides it, as damage."""
+    return Damage(
+        what=f"the B-tree node {REASONS[codes[place]]}; what it held is lost",
+        block=MetadataBlock(int(leaves.blocks[place])),
+        first_key=int(leaves.low[place]),
+        last_key=int(leaves.last[place]),
+        key_name=kind.key_name,
+    )
+
+
+def read_tree(
+    source: Metadata,
+    root: int,
+    kind: Kind,
+    *,
+    on_damage: OnDamage,
+    wanted: Wanted | None = None,
+) -> tuple[Keys, npt.NDArray[Any]]:
+    """Return all entries of the tree at `root`; meant for trees that fit into memory.
+
+    Args:
+        source: where to read.
+        root: the root node's block.
+        kind: what the leaves hold.
+        on_damage: told of each bad node, in key order; what it held is left out.
+        wanted: follow only these nodes; None follows all.
+
+    Returns:
+        Keys, ascending, shape `(n,)`; values, the dtype of `kind`, shape `(n,)`.
+    """
+    forest = grow(source, np.array([root], dtype=np.uint64), kind, wanted=wanted)
+    keys = [np.empty(0, dtype=np.uint64)]
+    values = [np.empty(0, dtype=kind.values)]
+    for piece in pieces(forest.leaves(0)):
+        entries, codes = read_leaves(source, piece, kind)
+        for place in np.flatnonzero(codes).tolist():
+            on_damage(damage_of(piece, codes, place, kind))
+        keys.append(entries.keys)
+        values.append(entries.values)
+    return np.concatenate(keys), np.concatenate(values)

@@ -1,0 +1,228 @@
+"""B-tree nodes, many at once: the invariants they must keep, and their entries.
+
+Only what makes a node *unsafe* to follow is asked here. What is merely irregular (a
+node less than a third full, a `max_entries` that is no multiple of 3) thin_dump and
+the kernel read without complaint, and so do we.
+
+Source: `node_check()`, drivers/md/persistent-data/dm-btree-spine.c (Linux v6.6).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.device.blocks import BlockDevice, Blocks, Fault, Rows
+from thinmeta.device.checksum import checksums
+from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
+from thinmeta.schemas.columns import (
+    BLOCK_TIME,
+    CHILD,
+    DEVICE_DETAILS,
+    INDEX_ENTRY,
+    KEY,
+    NODE_HEADER,
+    REF_COUNT,
+)
+from thinmeta.units import METADATA_BLOCK_BYTES
+from thinmeta.walk.ragged import ragged, starts_of
+
+Keys = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.uint8]
+Headers = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of tree: what its leaves hold, and what its keys are called."""
+
+    values: np.dtype[Any]
+    key_name: str
+
+
+MAPPINGS = Kind(BLOCK_TIME, "origin block")
+DEVICE_ROOTS = Kind(CHILD, "device id")
+DETAILS = Kind(DEVICE_DETAILS, "device id")
+BITMAP_INDEX = Kind(INDEX_ENTRY, "bitmap")
+REF_COUNTS = Kind(REF_COUNT, "block")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """A device, and how many of its blocks the metadata space map says are metadata."""
+
+    device: BlockDevice
+    nr_blocks: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nodes:
+    """Nodes as they were read; shapes are `(n,)`, `rows` is `(n, 4096)`."""
+
+    blocks: Blocks
+    rows: Rows
+    headers: Headers
+    faults: Codes
+    limit: int
+    level: Mask
+    """True where an internal node is expected, False where a leaf is."""
+    value_size: npt.NDArray[np.uint32]
+
+
+def _overflows(nodes: Nodes) -> Mask:
+    entry_bytes = nodes.value_size.astype(np.uint64) + np.uint64(KEY.itemsize)
+    room = np.uint64(METADATA_BLOCK_BYTES - NODE_HEADER.itemsize)
+    return nodes.headers["max_entries"] > room // entry_bytes
+
+
+# What is wrong, and in which nodes; the first that applies is reported.
+INVARIANTS: tuple[tuple[str, Callable[[Nodes], Mask]], ...] = (
+    ("is past the end of the metadata", lambda n: n.blocks >= n.limit),
+    ("is past the end of the file, which is truncated", lambda n: n.faults == Fault.PAST_END),
+    ("cannot be read", lambda n: n.faults == Fault.READ_ERROR),
+    (
+        "has a wrong checksum for a B-tree node",
+        lambda n: (checksums(n.rows) ^ np.uint32(BTREE_CSUM_XOR)) != n.headers["csum"],
+    ),
+    ("was written for another block", lambda n: n.headers["blocknr"] != n.blocks),
+    (
+        "is neither an internal node nor a leaf",
+        lambda n: ~np.isin(n.headers["flags"], (INTERNAL_NODE, LEAF_NODE)),
+    ),
+    ("is a leaf where an internal node belongs", lambda n: n.level & _is_leaf(n)),
+    ("is an internal node where a leaf belongs", lambda n: ~n.level & ~_is_leaf(n)),
+    ("has values of another size", lambda n: n.headers["value_size"] != n.value_size),
+    ("has room for more entries than a block holds", _overflows),
+    (
+        "has more entries than room for them",
+        lambda n: n.headers["nr_entries"] > n.headers["max_entries"],
+    ),
+    ("is an internal node without entries", lambda n: n.level & (n.headers["nr_entries"] == 0)),
+)
+
+_MORE = (
+    "has keys out of order",
+    "has keys outside its parent's range",
+    "is reached twice in the same tree",
+)
+REASONS: tuple[str, ...] = ("is sound", *(what for what, _ in INVARIANTS), *_MORE)
+"""What each code of `Codes` means; 0 is a sound node."""
+
+KEYS_OUT_OF_ORDER, KEYS_OUT_OF_RANGE, REACHED_TWICE = range(len(REASONS) - 3, len(REASONS))
+
+
+def _is_leaf(nodes: Nodes) -> Mask:
+    return nodes.headers["flags"] == LEAF_NODE  # type: ignore[no-any-return]
+
+
+def read_nodes(
+    source: Metadata, blocks: Blocks, kind: Kind, *, internal: bool | None
+) -> tuple[Nodes, Codes]:
+    """Read nodes and check all that a node by itself can show.
+
+    Args:
+        source: where to read.
+        blocks: node places, shape `(n,)`, in any order.
+        kind: the tree they belong to.
+        internal: whether they must be internal nodes; None takes either.
+
+    Returns:
+        The nodes, and a code for each: an index of `REASONS`.
+    """
+    batch = source.device.read(blocks)
+    headers = batch.rows.view(NODE_HEADER)[:, 0]
+    if internal is None:
+        level = headers["flags"] == INTERNAL_NODE
+    else:
+        level = np.full(len(blocks), internal)
+    sizes = np.where(level, CHILD.itemsize, kind.values.itemsize).astype(np.uint32)
+    nodes = Nodes(blocks, batch.rows, headers, batch.faults, source.nr_blocks, level, sizes)
+    codes = np.zeros(len(blocks), dtype=np.uint8)
+    for code, (_, broken) in enumerate(INVARIANTS, 1):
+        codes[broken(nodes) & (codes == 0)] = code
+    return nodes, codes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """The entries of nodes, one node after the other.
+
+    Attributes:
+        keys: shape `(m,)`, dtype uint64.
+        values: shape `(m,)`, the dtype of the tree's values.
+        starts: shape `(n + 1,)`: where each node's entries begin; the last is `m`.
+    """
+
+    keys: Keys
+    values: npt.NDArray[Any]
+    starts: npt.NDArray[np.int64]
+
+
+def checked_entries(
+    nodes: Nodes, codes: Codes, low: Keys, last: Keys, values: np.dtype[Any]
+) -> Entries:
+    """Return the entries of the sound nodes; adds to `codes` what the keys show.
+
+    Args:
+        nodes: of one level, whose values all have dtype `values`.
+        codes: of the same nodes; set where keys are out of order or out of range.
+        low: the lowest key that the parent allows, shape `(n,)`.
+        last: the highest such key, shape `(n,)`.
+        values: the dtype of a value.
+
+    Returns:
+        The entries; a node with a code has none.
+    """
+    counts = np.where(codes == 0, nodes.headers["nr_entries"], 0).astype(np.int64)
+    entries = _entries(nodes, counts, values)
+    full = np.flatnonzero(counts)
+    keys, starts = entries.keys, entries.starts
+    outside = (keys[starts[full]] < low[full]) | (keys[starts[full + 1] - 1] > last[full])
+    codes[full[outside]] = KEYS_OUT_OF_RANGE
+    descends = keys[1:] <= keys[:-1]
+    if descends.any():
+        # Between two nodes a step down is no fault of either: each is within its range.
+        inside = np.ones(len(keys), dtype=np.bool_)
+        inside[starts[full]] = False
+        wrong = np.flatnonzero(descends & inside[1:]) + 1
+        codes[np.searchsorted(starts, wrong, side="right") - 1] = KEYS_OUT_OF_ORDER
+    if codes[full].any():
+        return _entries(nodes, np.where(codes == 0, counts, 0), values)
+    return entries
+
+
+def _entries(nodes: Nodes, counts: npt.NDArray[np.int64], values: np.dtype[Any]) -> Entries:
+    starts = starts_of(counts)
+    sound = np.flatnonzero(counts)
+    rooms = nodes.headers["max_entries"][sound]
+    if len(sound) == len(counts) and (rooms == rooms[:1]).all():
+        keys, data = _entries_of_one_room(
+            nodes.rows, counts, int(rooms[0]) if len(rooms) else 0, values
+        )
+        return Entries(keys, data, starts)
+    keys = np.empty(starts[-1], dtype=np.uint64)
+    data = np.empty(starts[-1], dtype=values)
+    for room in np.unique(rooms).tolist():
+        alike = sound[rooms == room]
+        places = ragged(starts[alike], counts[alike])
+        keys[places], data[places] = _entries_of_one_room(
+            nodes.rows[alike], counts[alike], room, values
+        )
+    return Entries(keys, data, starts)
+
+
+def _entries_of_one_room(
+    rows: Rows, counts: npt.NDArray[np.int64], room: int, values: np.dtype[Any]
+) -> tuple[Keys, npt.NDArray[Any]]:
+    """Return keys and values of nodes that have the same `max_entries`."""
+    begin = NODE_HEADER.itemsize
+    middle = begin + room * KEY.itemsize
+    keys = rows[:, begin:middle].view(KEY)
+    data = rows[:, middle : middle + room * values.itemsize].view(values)
+    if (counts == room).all():
+        return keys.ravel(), data.ravel()
+    in_use = np.arange(room) < counts[:, np.newaxis]
+    return keys[in_use], data[in_use]

@@ -1,0 +1,172 @@
+"""Mappings joined into runs: neighbours in the device and on the data device, of one time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.walk.nodes import Keys
+from thinmeta.walk.ragged import Places
+
+_NEXT_BLOCK = np.uint64(1 << DATA_BLOCK_SHIFT)
+
+
+class Run(NamedTuple):
+    """Neighbouring mappings: `length` blocks from `origin_begin` on, at `data_begin`."""
+
+    origin_begin: int
+    data_begin: int
+    length: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Runs as columns, each of shape `(n,)`, in the order of the device's blocks.
+
+    Attributes:
+        origin_begin: first block in the thin device, dtype uint64.
+        data_begin: first block on the data device, dtype uint64.
+        length: in blocks, dtype uint64.
+        time: the pool's clock when they were mapped, dtype uint64.
+    """
+
+    origin_begin: Keys
+    data_begin: Keys
+    length: Keys
+    time: Keys
+
+    def __len__(self) -> int:
+        """Return the number of runs."""
+        return len(self.origin_begin)
+
+    def __iter__(self) -> Iterator[Run]:
+        """Return each run as a tuple of ints."""
+        columns = (self.origin_begin, self.data_begin, self.length, self.time)
+        return map(Run, *(column.tolist() for column in columns))
+
+    def __getitem__(self, part: slice) -> Self:
+        """Return some of the runs."""
+        return type(self)(
+            self.origin_begin[part], self.data_begin[part], self.length[part], self.time[part]
+        )
+
+    @classmethod
+    def joined(cls, parts: list["Runs"]) -> "Runs":
+        """Return the runs of all `parts`, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.origin_begin for part in parts]),
+            np.concatenate([part.data_begin for part in parts]),
+            np.concatenate([part.length for part in parts]),
+            np.concatenate([part.time for part in parts]),
+        )
+
+    @classmethod
+    def none(cls) -> "Runs":
+        """Return no runs."""
+        empty = np.empty(0, dtype=np.uint64)
+        return cls(empty, empty, empty, empty)
+
+
+def join(keys: Keys, values: npt.NDArray[np.uint64], breaks: Places) -> tuple[Runs, Places]:
+    """Join mappings into runs.
+
+    Args:
+        keys: origin blocks, ascending between breaks, shape `(n,)`.
+        values: packed block-times, shape `(n,)`.
+        breaks: places where a run must not go on.
+
+    Returns:
+        The runs, and the place where each begins.
+    """
+    if not len(keys):
+        return Runs.none(), np.empty(0, dtype=np.int64)
+    begins = np.ones(len(keys), dtype=np.bool_)
+    # A block-time one higher in the data block and equal in the time; from a block 0
+    # nothing goes on, which keeps the sum from wrapping.
+    begins[1:] = (
+        (keys[1:] - keys[:-1] != 1)
+        | (values[1:] - values[:-1] != _NEXT_BLOCK)
+        | (values[1:] < _NEXT_BLOCK)
+    )
+    begins[breaks[breaks < len(keys)]] = True
+    places = np.flatnonzero(begins)
+    return _runs_at(keys, values, places), places
+
+
+def _runs_at(keys: Keys, values: npt.NDArray[np.uint64], places: Places) -> Runs:
+    if len(places) == len(keys):
+        first_keys, first_values, length = keys, values, np.ones(len(keys), dtype=np.uint64)
+    else:
+        first_keys, first_values = keys[places], values[places]
+        length = np.diff(places, append=len(keys)).astype(np.uint64)
+    return Runs(
+        first_keys,
+        first_values >> np.uint64(DATA_BLOCK_SHIFT),
+        length,
+        first_values & np.uint64(TIME_MASK),
+    )
+
+
+class Joiner:
+    """Joins mappings that come in pieces; holds back the last run, which may go on."""
+
+    def __init__(self) -> None:
+        """Begin with nothing held back."""
+        self._held = Runs.none()
+
+    def feed(
+        self, keys: Keys, values: npt.NDArray[np.uint64], breaks: Places
+    ) -> tuple[Runs, Places]:
+        """Take the next mappings and return the runs that are complete.
+
+        Args:
+            keys: origin blocks, shape `(n,)`.
+            values: packed block-times, shape `(n,)`.
+            breaks: places `0..n` where a run must not go on, ascending.
+
+        Returns:
+            The runs, and for each of `breaks` the number of them that precede it.
+        """
+        if not len(keys) and not len(breaks):
+            return Runs.none(), breaks
+        runs, places = join(keys, values, breaks)
+        before = np.searchsorted(places, breaks)
+        held = self._held
+        self._held = Runs.none()
+        if len(held):
+            if len(runs) and not (len(breaks) and breaks[0] == 0) and _goes_on(held, runs):
+                runs.origin_begin[0] = held.origin_begin[0]
+                runs.data_begin[0] = held.data_begin[0]
+                runs.length[0] += held.length[0]
+            else:
+                runs, before = Runs.joined([held, runs]), before + 1
+        if len(runs) and not (len(breaks) and breaks[-1] == len(keys)):
+            self._held, runs = runs[-1:], runs[:-1]
+        return runs, before
+
+    def close_before(self, key: int) -> Runs:
+        """Return the held run unless a mapping of block `key` could still extend it."""
+        held = self._held
+        if len(held) and int(held.origin_begin[0] + held.length[0]) < key:
+            self._held = Runs.none()
+            return held
+        return Runs.none()
+
+    def close(self) -> Runs:
+        """Return the held run."""
+        held, self._held = self._held, Runs.none()
+        return held
+
+
+def _goes_on(held: Runs, runs: Runs) -> bool:
+    return bool(
+        held.origin_begin[0] + held.length[0] == runs.origin_begin[0]
+        and held.data_begin[0] + held.length[0] == runs.data_begin[0]
+        and held.time[0] == runs.time[0]
+    )

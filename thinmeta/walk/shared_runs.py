@@ -1,0 +1,115 @@
+"""Runs of leaves that several devices share, which thin_dump prints once.
+
+A run is a sequence of leaves that always occur together. Between two neighbours a
+and b of any tree there is a cut, unless b is all that ever follows a and a is all
+that ever precedes b (the ends of a tree count as followers and as predecessors).
+A run is shared when its first leaf occurs more than once. The neighbours are found
+level by level, so that the cost follows the distinct nodes and not the devices.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.walk.forest import Forest, Leaves
+from thinmeta.walk.ragged import Places
+
+_END = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedRuns:
+    """Where the runs of a forest begin, for each place among its leaves.
+
+    Attributes:
+        is_head: a run begins here, shape `(n,)`.
+        is_shared: and is shared, shape `(n,)`.
+    """
+
+    forest: Forest
+    is_head: npt.NDArray[np.bool_]
+    is_shared: npt.NDArray[np.bool_]
+
+    def sections(self, tree: int) -> Iterator[tuple[bool, Leaves]]:
+        """Return a tree's leaves cut into sections: one shared run, or what is not shared."""
+        places = self.forest.leaf_places(tree)
+        leaves = self.forest.leaves(tree)
+        head = self.is_head[places]
+        head[0] = True
+        run_begin = np.maximum.accumulate(np.where(head, np.arange(len(places)), 0))
+        shared = self.is_shared[places[run_begin]]
+        cut = head & (shared | np.concatenate(([False], shared[:-1])))
+        cut[0] = True
+        begins = np.flatnonzero(cut)
+        for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(places)], strict=True):
+            yield bool(shared[begin]), leaves[begin:end]
+
+
+def find_shared_runs(forest: Forest) -> SharedRuns | None:
+    """Return where the runs of all trees of `forest` begin; None where none is shared."""
+    blocks, identity = np.unique(forest.levels[0].nodes.blocks, return_inverse=True)
+    occurs = np.zeros(len(blocks), dtype=np.int64)
+    np.add.at(occurs, identity, _occurrences(forest))
+    if not (occurs > 1).any():
+        return None
+    before, after = _neighbours(forest)
+    # The end of a tree becomes a leaf of its own, which sorts last.
+    by_block = np.append(identity, len(blocks))
+    pairs = np.unique(np.stack((by_block[before], by_block[after])), axis=1)
+    followers = np.bincount(pairs[0], minlength=len(blocks) + 1)
+    predecessors = np.bincount(pairs[1], minlength=len(blocks) + 1)
+    goes_on = (followers[pairs[0]] == 1) & (predecessors[pairs[1]] == 1)
+    goes_on &= (pairs[0] != len(blocks)) & (pairs[1] != len(blocks))
+    is_head = np.ones(len(blocks) + 1, dtype=np.bool_)
+    is_head[pairs[1][goes_on]] = False
+    is_head = is_head[:-1]
+    return SharedRuns(forest, is_head[identity], (is_head & (occurs > 1))[identity])
+
+
+def _occurrences(forest: Forest) -> Places:
+    """Return how often each leaf occurs over all trees, by its place."""
+    counts = [np.zeros(len(level.nodes), dtype=np.int64) for level in forest.levels]
+    for height in range(len(counts) - 1, -1, -1):
+        np.add.at(counts[height], forest.roots[forest.heights == height], 1)
+        level = forest.levels[height]
+        if height:
+            times = np.repeat(counts[height], np.diff(level.starts))
+            np.add.at(counts[height - 1], level.children, times)
+    return counts[0]
+
+
+def _neighbours(forest: Forest) -> tuple[Places, Places]:
+    """Return all pairs of leaves that follow each other, as places; `_END` for a tree's end."""
+    before = after = np.empty(0, dtype=np.int64)
+    for height in range(len(forest.levels) - 1, -1, -1):
+        roots = np.unique(forest.roots[forest.heights == height])
+        ends = np.full(len(roots), _END, dtype=np.int64)
+        before = np.concatenate((before, ends, roots))
+        after = np.concatenate((after, roots, ends))
+        level = forest.levels[height]
+        if height:
+            before, after = _step_down(before, after, level.starts, level.children)
+        before, after = _unique_pairs(before, after)
+    return before, after
+
+
+def _step_down(
+    before: Places, after: Places, starts: Places, children: Places
+) -> tuple[Places, Places]:
+    last_child = np.append(children[starts[1:] - 1], _END)
+    first_child = np.append(children[starts[:-1]], _END)
+    within = np.ones(len(children), dtype=np.bool_)
+    within[starts[:-1]] = False
+    second = np.flatnonzero(within)
+    return (
+        np.concatenate((last_child[before], children[second - 1])),
+        np.concatenate((first_child[after], children[second])),
+    )
+
+
+def _unique_pairs(before: Places, after: Places) -> tuple[Places, Places]:
+    base = int(max(before.max(initial=0), after.max(initial=0))) + 2
+    packed = np.unique((before + 1) * base + (after + 1))
+    return packed // base - 1, packed % base - 1

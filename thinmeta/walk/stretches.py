@@ -1,0 +1,173 @@
+"""Mappings of many trees as one stream of runs, with marks in between.
+
+A dump is a sequence of leaves in which something begins or ends here and there: a
+device, a shared run. Reading it as one stream keeps the cost with the leaves,
+however many devices they belong to, and the memory with one piece.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from thinmeta.errors import Damage, OnDamage
+from thinmeta.units import DeviceId
+from thinmeta.walk.forest import NODES_AT_ONCE, Leaves
+from thinmeta.walk.leaves import damage_of, read_leaves
+from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Metadata
+from thinmeta.walk.ragged import Places
+from thinmeta.walk.runs import Joiner, Runs
+
+_MARKS_AT_ONCE = 4096
+
+MarkT = TypeVar("MarkT")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch(Generic[MarkT]):
+    """Leaves of one device that follow each other, and the marks that come before them.
+
+    Attributes:
+        marks: what comes before the leaves.
+        leaves: of one device, in key order.
+        device_id: that device.
+        damage: known already, to be told after all this.
+    """
+
+    marks: tuple[MarkT, ...] = ()
+    leaves: Leaves | None = None
+    device_id: DeviceId | None = None
+    damage: Damage | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows(Generic[MarkT]):
+    """A part of the stream.
+
+    Attributes:
+        runs: complete runs.
+        marks: what comes between them.
+        before: for each mark, how many of `runs` precede it, ascending.
+        mappings: for each mark, how many mappings of the whole stream precede it.
+        nr_leaves: how many leaves were read for it.
+    """
+
+    runs: Runs
+    marks: list[MarkT]
+    before: list[int]
+    mappings: list[int]
+    nr_leaves: int = 0
+
+
+def read_stretches(
+    source: Metadata, stretches: Iterable[Stretch[MarkT]], on_damage: OnDamage
+) -> Iterator[Rows[MarkT]]:
+    """Read the stream that `stretches` describe.
+
+    What precedes a damage is always returned before `on_damage` is told of it. A run
+    that the lost leaf could have continued is not: it comes next, if `on_damage`
+    lets the reading go on.
+
+    Args:
+        source: where to read.
+        stretches: in the order of the output.
+        on_damage: told of each bad leaf, with its device.
+    """
+    reader = _Reader(source, on_damage)
+    for piece in _pieces(stretches):
+        yield from reader.read(piece)
+    yield Rows(reader.joiner.close(), [], [], [])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece(Generic[MarkT]):
+    """As much of the stream as is in memory at once; `at` are the marks' leaves."""
+
+    leaves: Leaves
+    devices: list[DeviceId | None]
+    ends: Places
+    marks: list[MarkT]
+    at: Places
+    damage: Damage | None
+
+    def device_at(self, place: int) -> DeviceId | None:
+        return self.devices[int(np.searchsorted(self.ends, place, side="right"))]
+
+
+def _pieces(stretches: Iterable[Stretch[MarkT]]) -> Iterator[_Piece[MarkT]]:
+    parts: list[Leaves] = []
+    devices: list[DeviceId | None] = []
+    ends: list[int] = []
+    marks: list[MarkT] = []
+    at: list[int] = []
+    size = 0
+
+    def piece(damage: Damage | None = None) -> _Piece[MarkT]:
+        leaves = Leaves.joined(parts) if parts else Leaves.none()
+        places = np.array(at, dtype=np.int64)
+        made = _Piece(leaves, devices[:], np.array(ends), marks[:], places, damage)
+        for filled in (parts, devices, ends, marks, at):
+            filled.clear()
+        return made
+
+    for stretch in stretches:
+        marks += stretch.marks
+        at += [size] * len(stretch.marks)
+        rest = stretch.leaves
+        while rest is not None and len(rest):
+            part, rest = rest[: NODES_AT_ONCE - size], rest[NODES_AT_ONCE - size :]
+            parts.append(part)
+            devices.append(stretch.device_id)
+            size += len(part)
+            ends.append(size)
+            if size == NODES_AT_ONCE:
+                yield piece()
+                size = 0
+        if stretch.damage is not None or len(marks) >= _MARKS_AT_ONCE:
+            yield piece(stretch.damage)
+            size = 0
+    if parts or marks:
+        yield piece()
+
+
+class _Reader:
+    """The state that goes from one piece to the next."""
+
+    def __init__(self, source: Metadata, on_damage: OnDamage) -> None:
+        self.joiner = Joiner()
+        self._source = source
+        self._on_damage = on_damage
+        self._mappings = 0
+
+    def read(self, piece: _Piece[MarkT]) -> Iterator[Rows[MarkT]]:
+        entries, codes = read_leaves(self._source, piece.leaves, MAPPINGS)
+        begin = done = 0
+        for bad in np.flatnonzero(codes).tolist():
+            end = int(np.searchsorted(piece.at, bad, side="right"))
+            rows = self._rows(piece, entries, range(begin, bad), range(done, end))
+            closed = self.joiner.close_before(int(piece.leaves.low[bad]))
+            yield replace(rows, runs=Runs.joined([rows.runs, closed]))
+            self._tell(piece, codes, bad)
+            begin, done = bad, end
+        yield self._rows(piece, entries, range(begin, len(codes)), range(done, len(piece.at)))
+        if piece.damage is not None:
+            self._on_damage(piece.damage)
+
+    def _rows(
+        self, piece: _Piece[MarkT], entries: Entries, leaves: range, marks: range
+    ) -> Rows[MarkT]:
+        first, last = int(entries.starts[leaves.start]), int(entries.starts[leaves.stop])
+        breaks = entries.starts[piece.at[marks.start : marks.stop]] - first
+        runs, before = self.joiner.feed(
+            entries.keys[first:last], entries.values[first:last], breaks
+        )
+        mappings = (breaks + self._mappings).tolist()
+        self._mappings += last - first
+        return Rows(
+            runs, piece.marks[marks.start : marks.stop], before.tolist(), mappings, len(leaves)
+        )
+
+    def _tell(self, piece: _Piece[MarkT], codes: Codes, place: int) -> None:
+        damage = damage_of(piece.leaves, codes, place, MAPPINGS)
+        self._on_damage(replace(damage, device_id=piece.device_at(place)))

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Everything from nothing: machine, cases, proof, fixtures. See README.md.
+#
+#   all.sh [quick|full]
+set -uo pipefail
+
+mode=${1:-quick}
+case $mode in quick | full) ;; *) sed -n '4s/^# *//p' "$0" >&2 && exit 2 ;; esac
+
+here=$(cd "$(dirname "$0")" && pwd)
+tools=$(cd "$here/.." && pwd)
+export W=${W:-$PWD/vm-work} OUT=${OUT:-$PWD/vm-out} SMP=${SMP:-1} MEM=${MEM:-3072}
+FIXTURES=${FIXTURES:-$PWD/vm-fixtures}
+REFERENCE=${REFERENCE:-$(dirname "$tools")/.reference-tools}
+
+say() { echo "[${SECONDS}s] $*"; }
+
+step() { # NAME COMMAND...
+    local name=$1
+    shift
+    if ! "$@" >"$W/$name.log" 2>&1; then
+        tail "$W/$name.log" >&2
+        exit 1
+    fi
+    say "$name"
+}
+
+# A job's folder is unpacked as /job inside the machine.
+assemble() { # FOLDER JOB [WANTED]
+    rm -rf "$1"
+    mkdir -p "$1"
+    cp "$here/jobs/$2.sh" "$1/run.sh"
+    cp "$here/jobs/recording.sh" "$W/blkw" "$1/"
+    # The 1.1.0 tools, all in one program; 0.9.0 is a package of the root tree.
+    cp "$REFERENCE/apt/trixie/tree/usr/sbin/pdata_tools" "$1/"
+    [ -z "${3-}" ] || echo "$3" >"$1/only"
+}
+
+job() { # JOB WANTED DISK-SIZE...
+    local name=$1 wanted=$2 size disk disks=()
+    shift 2
+    assemble "$W/job-$name" "$name" "$wanted"
+    rm -f "$W/$name-out.img"
+    for size in "$@"; do
+        disk=$W/$name-disk${#disks[@]}.img
+        rm -f "$disk"
+        truncate -s "$size" "$disk"
+        disks+=("$disk")
+    done
+    "$here/03-run.sh" "$W/job-$name" "$W/$name-out.img" "${disks[@]}" >"$W/$name.log" 2>&1
+    say "machine $name: $(grep -a 'JOB EXIT' "$W/$name.log")"
+    "$here/04-collect.sh" "$W/$name-out.img"
+    rm -f "$W/$name-out.img"
+}
+
+power_cut() {
+    assemble "$W/job-crash" docker
+    "$here/crash.sh" "$W/job-crash"
+}
+
+mkdir -p "$W" "$OUT"
+step reference-tools "$tools/reference-tools" "$REFERENCE"
+step blkw gcc -O2 -static -o "$W/blkw" "$here/blkw.c"
+step rootfs "$here/01-rootfs.sh"
+step images "$here/02-images.sh"
+
+# Two machines side by side.
+if [ "$mode" = quick ]; then
+    job plain "a01 a02 a03 a04 a08 a09 a10 a11 a13 a15 a16 a18 a19 a20 a22 a23 a24" &
+    first=$!
+    job docker ext4 3072M &
+    second=$!
+else
+    (
+        job plain ''
+        job lvm '' 1024M 1025M
+        job large ''
+    ) &
+    first=$!
+    (
+        job docker '' 3072M 3073M
+        power_cut
+    ) &
+    second=$!
+fi
+wait $first $second
+say machines
+
+"$here/05-verify.py" --reference "$REFERENCE" "$OUT" || exit 1
+say verified
+"$tools/make_fixtures.sh" --into "$FIXTURES" --reference "$REFERENCE" "$OUT"
+say "fixtures in $FIXTURES"

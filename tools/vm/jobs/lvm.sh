@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# LVM thin pools on the raw disks /dev/vdd and /dev/vde, which are kept as PV images.
+
+export PATH=/job:$PATH
+# shellcheck source-path=SCRIPTDIR source=recording.sh
+. /job/recording.sh
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger
+udevadm settle
+
+# What `lvs` is asked to tell of every volume.
+FIELDS=lv_name,lv_size,pool_lv,origin,thin_id,transaction_id,chunksize,zero,discards
+FIELDS+=,data_percent,metadata_percent
+
+case_of() { # NAME ABOUT
+    S=/out/$1
+    mkdir -p "$S"
+    say "== ${1%%-*}"
+    echo "$2" >"$S/about.txt"
+}
+
+# Put some files on a volume.
+fill() { # LV TAG [BLOCKS]
+    run "mount /dev/$VG/$1 /mnt"
+    run "mkdir -p /mnt/d; echo $2 > /mnt/d/$2.txt;" \
+        "dd if=/dev/urandom of=/mnt/d/$2.bin bs=64k count=${3:-10}; sync"
+    run "umount /mnt"
+}
+
+# Copy a pool's hidden volumes, which LVM activates one by one once the pool is inactive.
+copy_components() { # POOL OUT
+    local name=${VG//-/--}-${1//-/--}
+    mkdir -p "$2"
+    run "lvchange -y -ay $VG/${1}_tmeta"
+    run "lvchange -y -ay $VG/${1}_tdata"
+    run "dd if=/dev/mapper/${name}_tmeta of=$2/meta.img bs=1M iflag=direct conv=sparse"
+    run "dd if=/dev/mapper/${name}_tdata of=$2/data.img bs=1M iflag=direct conv=sparse"
+    dmsetup table >"$2/dmsetup-table-components.txt"
+    run "lvchange -an $VG/${1}_tmeta"
+    run "lvchange -an $VG/${1}_tdata"
+}
+
+# Read thin volumes through the kernel, and list the files of those that hold ext4.
+truth() { # OUT LV...
+    local out=$1 lv id
+    shift
+    mkdir -p "$out/truth/devs"
+    for lv in "$@"; do
+        run "lvchange -K -ay $VG/$lv"
+        id=$(lvs --noheadings -o thin_id "$VG/$lv" | tr -d ' ')
+        dd if="/dev/$VG/$lv" of="$out/truth/devs/$id.img" bs=1M iflag=direct conv=sparse \
+            2>/dev/null
+        echo "$id $(blockdev --getsize64 "/dev/$VG/$lv") $lv" >>"$out/truth/ids.txt"
+        if mount -t ext4 -o loop,ro,noload "$out/truth/devs/$id.img" /mnt 2>/dev/null; then
+            list_files /mnt "$out/truth/$id"
+            umount /mnt
+        fi
+        run "lvchange -an $VG/$lv"
+    done
+}
+
+describe() { # EXTRA-FIELDS
+    sync
+    lvs -a -o "$FIELDS,$1" --units b >"$S/lvs.txt" 2>&1
+    dmsetup table >"$S/dmsetup-table-live.txt"
+    dmsetup status >"$S/dmsetup-status-live.txt"
+}
+
+c01() {
+    VG=vgthin
+    case_of c01-lvm-thin-one-pv "LVM thin pool (64k chunks) on one PV: thin LVs root, home,\
+ a snapshot, a snapshot of a snapshot, a renamed LV, a removed LV, an unused LV; pool\
+ metadata and data extended, so that both have two segments; a second pool with 256k\
+ chunks; tags"
+    run pvcreate -y /dev/vdd
+    run vgcreate $VG /dev/vdd
+    run "lvcreate -y -L 256M -T $VG/pool0 -c 64k --poolmetadatasize 4M"
+    run "lvcreate -y -V 128M -T $VG/pool0 -n root"
+    run "lvcreate -y -V 200M -T $VG/pool0 -n home --addtag backup"
+    run "mkfs.ext4 -q /dev/$VG/root"
+    run "mkfs.ext4 -q /dev/$VG/home"
+    fill root r1
+    fill home h1
+    run "lvcreate -y -s -n home_snap1 $VG/home"
+    fill home h2
+    run "lvcreate -y -s -n home-snap2 $VG/home"
+    run "lvchange -K -ay $VG/home-snap2"
+    fill home-snap2 s2
+    run "lvcreate -y -s -n home_snap3 $VG/home-snap2"
+    run "lvcreate -y -V 50M -T $VG/pool0 -n junk"
+    run "mkfs.ext4 -q /dev/$VG/junk"
+    run "lvremove -y $VG/junk"
+    run "lvcreate -y -V 1T -T $VG/pool0 -n huge_unused"
+    run "lvcreate -y -V 64M -T $VG/pool0 -n oldname"
+    run "lvrename $VG oldname newname"
+    run "lvcreate -y -L 100M -T $VG/pool-b -c 256k --poolmetadatasize 2M --zero n"
+    run "lvcreate -y -V 80M -T $VG/pool-b -n bvol"
+    run "mkfs.ext4 -q /dev/$VG/bvol"
+    fill bvol b1
+    run "lvextend --poolmetadatasize +8M $VG/pool0"
+    run "lvextend -L +128M $VG/pool0"
+    fill home h3 40
+    fill root r2 40
+    describe lv_uuid,lv_tags
+    dmsetup ls --tree >"$S/dmsetup-tree.txt" 2>&1
+    lvs -a --reportformat json -o +thin_id,transaction_id,seg_pe_ranges,devices \
+        >"$S/lvs.json" 2>/dev/null
+    run "vgcfgbackup -f $S/vgcfgbackup.txt $VG"
+    run "vgchange -an $VG"
+    copy_components pool0 "$S"
+    copy_components pool-b "$S/pool-b"
+    truth "$S" root home home_snap1 home-snap2 home_snap3 newname
+    truth "$S/pool-b" bvol
+    run "vgchange -an $VG"
+    sync
+    dd if=/dev/vdd of="$S/pv.img" bs=1M iflag=direct conv=sparse 2>/dev/null
+}
+
+c02() {
+    VG=vg-two
+    case_of c02-lvm-thin-striped-two-pvs "VG vg-two over two PVs, tdata striped -i2 (64 KiB\
+ stripes), 128k chunks, tmeta on the second PV, external origin (a read-only plain LV), thin\
+ snapshot names with dashes"
+    run "vgremove -f -y vgthin"
+    run "wipefs -aq /dev/vdd"
+    run "blkdiscard -f /dev/vdd"
+    run pvcreate -y /dev/vdd /dev/vde
+    run vgcreate $VG /dev/vdd /dev/vde
+    run "lvcreate -y -i2 -I64k -L 256M -n tp-data $VG"
+    run "lvcreate -y -L 4M -n tp-meta $VG /dev/vde"
+    run "lvconvert -y --thinpool $VG/tp-data --poolmetadata $VG/tp-meta -c 128k"
+    run "lvcreate -y -L 48M -n plain $VG"
+    run "mkfs.ext4 -q /dev/$VG/plain"
+    fill plain p0
+    run "lvchange -an $VG/plain"
+    run "lvchange -pr $VG/plain"
+    run "lvcreate -y -s --thinpool $VG/tp-data -n ext-snap $VG/plain"
+    run "lvchange -K -ay $VG/ext-snap"
+    fill ext-snap e1
+    run "lvcreate -y -V 100M -T $VG/tp-data -n vol-a"
+    run "mkfs.ext4 -q /dev/$VG/vol-a"
+    fill vol-a a1
+    run "lvcreate -y -s -n vol-a-snap $VG/vol-a"
+    fill vol-a a2
+    describe lv_uuid,devices
+    run "vgcfgbackup -f $S/vgcfgbackup.txt $VG"
+    run "vgchange -an $VG"
+    copy_components tp-data "$S"
+    truth "$S" ext-snap vol-a vol-a-snap
+    run "vgchange -an $VG"
+    sync
+    local disk
+    for disk in vdd vde; do
+        dd if=/dev/$disk of="$S/pv-$disk.img" bs=1M iflag=direct conv=sparse 2>/dev/null
+    done
+}
+
+# c02 takes the disk of c01, so the order matters.
+for wanted in $(cat /job/only 2>/dev/null || echo c01 c02); do "$wanted"; done
+say 'all done'
