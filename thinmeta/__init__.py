@@ -9,29 +9,28 @@
 
 from typing import TYPE_CHECKING, Any
 
-from thinmeta.errors import (
-    Damage,
-    DamagedMetadataError,
-    DamageKind,
-    ExitCode,
-    InputError,
-    LiveDeviceError,
-    NoSnapshotError,
-    NotThereError,
-    ThinmetaError,
-    UnsupportedFormatError,
-    raise_damage,
-)
-
 if TYPE_CHECKING:
+    from thinmeta.errors import (
+        Damage,
+        DamagedMetadataError,
+        DamageKind,
+        ExitCode,
+        InputError,
+        LiveDeviceError,
+        NoSnapshotError,
+        NotThereError,
+        ThinmetaError,
+        UnsupportedFormatError,
+        raise_damage,
+    )
     from thinmeta.model.pool import Pool, open_pool
     from thinmeta.model.ref_counts import RefCounts
     from thinmeta.model.superblock import Superblock
     from thinmeta.model.thin_device import RunStream, ThinDevice
     from thinmeta.walk.runs import Run, Runs
 
-# These need numpy and construct, which `thinmeta --help` must not wait for.
-_LAZY = {
+# Where each name is; loaded when it is used, so that `thinmeta --help` waits for nothing.
+_HOMES = {
     "Pool": "thinmeta.model.pool",
     "RefCounts": "thinmeta.model.ref_counts",
     "Run": "thinmeta.walk.runs",
@@ -66,8 +65,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LAZY[name]), name)
+    return getattr(import_module(_HOMES.get(name, "thinmeta.errors")), name)

@@ -5,16 +5,10 @@ from typing import Any
 
 import click
 
-from thinmeta.errors import ThinmetaError
-
-_COMMANDS = ("dump",)
-"""Each is a function of that name in a module of that name, here."""
-
-
-class _Failure(click.ClickException):
-    def __init__(self, error: ThinmetaError) -> None:
-        super().__init__(str(error))
-        self.exit_code = int(error.exit_code)  # type: ignore[misc]  # click declares a ClassVar
+_COMMANDS = {
+    "dump": "Print the pool as thin_dump prints it.",
+}
+"""Each is a function of that name in a module of that name, here; `--help` loads none."""
 
 
 class _Commands(click.Group):
@@ -29,11 +23,19 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
     def invoke(self, ctx: click.Context) -> Any:
+        from thinmeta.errors import ThinmetaError
+
         try:
             return super().invoke(ctx)
         except ThinmetaError as error:
-            raise _Failure(error) from error
+            failure = click.ClickException(str(error))
+            failure.exit_code = int(error.exit_code)  # type: ignore[misc]  # click: a ClassVar
+            raise failure from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,7 +7,6 @@ broken host is cut short more often than not, and each block has its checksum.
 """
 
 import os
-import tempfile
 from collections.abc import Callable
 from typing import IO
 
@@ -79,6 +78,8 @@ def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
     Raises:
         InputError: a library is missing, or nothing at all could be unpacked.
     """
+    import tempfile
+
     with os.fdopen(os.dup(fd), "rb") as file:
         file.seek(0)
         name, opener = next(

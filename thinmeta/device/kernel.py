@@ -1,8 +1,6 @@
 """What the running kernel says of a path: who holds it, and which pools are active."""
 
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +41,9 @@ def active_pools() -> list[ActivePool]:
     Raises:
         InputError: device-mapper cannot be asked.
     """
+    import shutil
+    import subprocess
+
     dmsetup = shutil.which("dmsetup", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
     if dmsetup is None:
         raise InputError("dmsetup is not installed, so active pools cannot be found")

@@ -29,14 +29,17 @@ def _group_texts() -> npt.NDArray[np.uint32]:
     From 0 on with leading zeros, from 10000 on with NULs for them, from 20000 on
     likewise, but a 0 has no digit at all.
     """
-    numbers = np.arange(_GROUP_VALUES)
-    digits = np.stack([numbers // 10**power % 10 for power in (3, 2, 1, 0)], axis=1)
-    full = (digits + ord("0")).astype(np.uint8)
-    leads = np.logical_and.accumulate(digits == 0, axis=1)
-    nothing = np.where(leads, 0, full)
-    blank = nothing.copy()
-    blank[0, -1] = ord("0")
-    return np.concatenate((full, blank, nothing)).astype(np.uint8).view("<u4").ravel()
+    digits = np.arange(ord("0"), ord("9") + 1, dtype=np.uint8)
+    texts = np.empty((3, 10, 10, 10, 10, _GROUP), dtype=np.uint8)
+    texts[..., 0] = digits[:, np.newaxis, np.newaxis, np.newaxis]
+    texts[..., 1] = digits[:, np.newaxis, np.newaxis]
+    texts[..., 2] = digits[:, np.newaxis]
+    texts[..., 3] = digits
+    texts[1:, 0, :, :, :, 0] = 0
+    texts[1:, 0, 0, :, :, 1] = 0
+    texts[1:, 0, 0, 0, :, 2] = 0
+    texts[2, 0, 0, 0, 0, 3] = 0
+    return texts.view("<u4").ravel()
 
 
 _TEXTS = _group_texts()

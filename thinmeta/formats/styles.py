@@ -1,19 +1,17 @@
 """The formats of `dump` by their names."""
 
-from collections.abc import Callable
+from importlib import import_module
 
-from thinmeta.formats.human_readable import HumanReadable, HumanReadable09
-from thinmeta.formats.json_lines import JsonLines
 from thinmeta.formats.style import Style
-from thinmeta.formats.xml import Xml, Xml09
 
-_STYLES: dict[tuple[str, str], tuple[Callable[[], Style], bool]] = {
-    ("xml", "1.1"): (Xml, True),
-    ("xml", "0.9"): (Xml09, False),
-    ("human_readable", "1.1"): (HumanReadable, True),
-    ("human_readable", "0.9"): (HumanReadable09, False),
-    ("json", "1.1"): (JsonLines, False),
-    ("json", "0.9"): (JsonLines, False),
+# Where each style is, and whether it writes what devices share only once.
+_STYLES = {
+    ("xml", "1.1"): ("thinmeta.formats.xml", "Xml", True),
+    ("xml", "0.9"): ("thinmeta.formats.xml", "Xml09", False),
+    ("human_readable", "1.1"): ("thinmeta.formats.human_readable", "HumanReadable", True),
+    ("human_readable", "0.9"): ("thinmeta.formats.human_readable", "HumanReadable09", False),
+    ("json", "1.1"): ("thinmeta.formats.json_lines", "JsonLines", False),
+    ("json", "0.9"): ("thinmeta.formats.json_lines", "JsonLines", False),
 }
 
 
@@ -24,5 +22,6 @@ def style_for(format_name: str, compat: str) -> tuple[Style, bool]:
         format_name: `xml`, `human_readable` or `json`.
         compat: the version of thin_dump to equal: `1.1` or `0.9`.
     """
-    make, sharing = _STYLES[format_name, compat]
-    return make(), sharing
+    module, name, sharing = _STYLES[format_name, compat]
+    style: Style = getattr(import_module(module), name)()
+    return style, sharing

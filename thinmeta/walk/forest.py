@@ -30,7 +30,7 @@ from thinmeta.walk.nodes import (
     checked_entries,
     read_nodes,
 )
-from thinmeta.walk.ragged import Places, ragged, starts_of
+from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 
 NODES_AT_ONCE = 1024
 """Nodes that are in memory at the same time: 4 MiB."""
@@ -247,7 +247,7 @@ def _distinct(nodes: Leaves) -> tuple[Leaves, Places]:
 
 def _heights(source: Metadata, roots: Blocks, kind: Kind) -> Places:
     """Return each tree's height, found by going down along first children."""
-    distinct, where = np.unique(roots, return_inverse=True)
+    distinct, where = distinct_places(roots)
     heights = np.zeros(len(distinct), dtype=np.int64)
     for begin in range(0, len(distinct), NODES_AT_ONCE):
         at = distinct[begin : begin + NODES_AT_ONCE]

@@ -27,7 +27,7 @@ from thinmeta.schemas.columns import (
     REF_COUNT,
 )
 from thinmeta.units import METADATA_BLOCK_BYTES
-from thinmeta.walk.ragged import ragged, starts_of
+from thinmeta.walk.ragged import distinct, ragged, starts_of
 
 Keys = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
@@ -90,7 +90,7 @@ INVARIANTS: tuple[tuple[str, Callable[[Nodes], Mask]], ...] = (
     ("was written for another block", lambda n: n.headers["blocknr"] != n.blocks),
     (
         "is neither an internal node nor a leaf",
-        lambda n: ~np.isin(n.headers["flags"], (INTERNAL_NODE, LEAF_NODE)),
+        lambda n: (n.headers["flags"] != INTERNAL_NODE) & ~_is_leaf(n),
     ),
     ("is a leaf where an internal node belongs", lambda n: n.level & _is_leaf(n)),
     ("is an internal node where a leaf belongs", lambda n: ~n.level & ~_is_leaf(n)),
@@ -205,7 +205,7 @@ def _entries(nodes: Nodes, counts: npt.NDArray[np.int64], values: np.dtype[Any])
         return Entries(keys, data, starts)
     keys = np.empty(starts[-1], dtype=np.uint64)
     data = np.empty(starts[-1], dtype=values)
-    for room in np.unique(rooms).tolist():
+    for room in distinct(rooms).tolist():
         alike = sound[rooms == room]
         places = ragged(starts[alike], counts[alike])
         keys[places], data[places] = _entries_of_one_room(

@@ -1,4 +1,9 @@
-"""Arrays of pieces of unequal length, without a loop over the pieces."""
+"""Arrays of pieces of unequal length, without a loop over the pieces; and arrays without repeats.
+
+`np.unique` does the latter too, but it loads `numpy.ma`, for which small dumps would wait.
+"""
+
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,3 +32,36 @@ def starts_of(counts: Places) -> Places:
     starts = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=starts[1:])
     return starts
+
+
+_ScalarT = TypeVar("_ScalarT", bound=np.generic)
+
+
+def distinct(values: npt.NDArray[_ScalarT]) -> npt.NDArray[_ScalarT]:
+    """Return the values without repeats, ascending.
+
+    >>> distinct(np.array([7, 2, 7])).tolist()
+    [2, 7]
+    """
+    ascending: npt.NDArray[Any] = np.sort(values)
+    return ascending[_is_new(ascending)]
+
+
+def distinct_places(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT], Places]:
+    """Return the values without repeats, ascending, and where each of `values` is among them.
+
+    >>> [found.tolist() for found in distinct_places(np.array([7, 2, 7]))]
+    [[2, 7], [1, 0, 1]]
+    """
+    order = np.argsort(values, kind="stable")
+    ascending: npt.NDArray[Any] = values[order]
+    new = _is_new(ascending)
+    places = np.empty(len(values), dtype=np.int64)
+    places[order] = np.cumsum(new) - 1
+    return ascending[new], places
+
+
+def _is_new(ascending: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    new = np.ones(len(ascending), dtype=np.bool_)
+    new[1:] = ascending[1:] != ascending[:-1]
+    return new

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.walk.forest import Forest, Leaves
-from thinmeta.walk.ragged import Places
+from thinmeta.walk.ragged import Places, distinct, distinct_places
 
 _END = -1
 
@@ -49,7 +49,7 @@ class SharedRuns:
 
 def find_shared_runs(forest: Forest) -> SharedRuns | None:
     """Return where the runs of all trees of `forest` begin; None where none is shared."""
-    blocks, identity = np.unique(forest.levels[0].nodes.blocks, return_inverse=True)
+    blocks, identity = distinct_places(forest.levels[0].nodes.blocks)
     occurs = np.zeros(len(blocks), dtype=np.int64)
     np.add.at(occurs, identity, _occurrences(forest))
     if not (occurs > 1).any():
@@ -57,14 +57,13 @@ def find_shared_runs(forest: Forest) -> SharedRuns | None:
     before, after = _neighbours(forest)
     # The end of a tree becomes a leaf of its own, which sorts last.
     by_block = np.append(identity, len(blocks))
-    pairs = np.unique(np.stack((by_block[before], by_block[after])), axis=1)
-    followers = np.bincount(pairs[0], minlength=len(blocks) + 1)
-    predecessors = np.bincount(pairs[1], minlength=len(blocks) + 1)
-    goes_on = (followers[pairs[0]] == 1) & (predecessors[pairs[1]] == 1)
-    goes_on &= (pairs[0] != len(blocks)) & (pairs[1] != len(blocks))
-    is_head = np.ones(len(blocks) + 1, dtype=np.bool_)
-    is_head[pairs[1][goes_on]] = False
-    is_head = is_head[:-1]
+    before, after = _unique_pairs(by_block[before], by_block[after])
+    followers = np.bincount(before, minlength=len(blocks) + 1)
+    predecessors = np.bincount(after, minlength=len(blocks) + 1)
+    goes_on = (followers[before] == 1) & (predecessors[after] == 1)
+    goes_on &= (before != len(blocks)) & (after != len(blocks))
+    is_head = np.ones(len(blocks), dtype=np.bool_)
+    is_head[after[goes_on]] = False
     return SharedRuns(forest, is_head[identity], (is_head & (occurs > 1))[identity])
 
 
@@ -84,7 +83,7 @@ def _neighbours(forest: Forest) -> tuple[Places, Places]:
     """Return all pairs of leaves that follow each other, as places; `_END` for a tree's end."""
     before = after = np.empty(0, dtype=np.int64)
     for height in range(len(forest.levels) - 1, -1, -1):
-        roots = np.unique(forest.roots[forest.heights == height])
+        roots = distinct(forest.roots[forest.heights == height])
         ends = np.full(len(roots), _END, dtype=np.int64)
         before = np.concatenate((before, ends, roots))
         after = np.concatenate((after, roots, ends))
@@ -111,5 +110,5 @@ def _step_down(
 
 def _unique_pairs(before: Places, after: Places) -> tuple[Places, Places]:
     base = int(max(before.max(initial=0), after.max(initial=0))) + 2
-    packed = np.unique((before + 1) * base + (after + 1))
+    packed = distinct((before + 1) * base + (after + 1))
     return packed // base - 1, packed % base - 1

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Time thinmeta against the reference tools: the same file, whole processes, in turn.
+
+    tools/reference-tools .reference-tools
+    .venv/bin/python tools/benchmark.py
+
+Pools are generated with thin_restore 1.1.0 and kept, with all outputs, in a
+directory that should be on tmpfs. Each row is the median of several runs, taken in
+turn so that a busy moment hits all alike; `ratio` is against the row's first command.
+"""
+
+import argparse
+import compileall
+import lzma
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+FIXTURES = CHECKOUT / "fixtures"
+PYTHON = str(CHECKOUT / ".venv/bin/python")
+THINMETA = str(CHECKOUT / ".venv/bin/thinmeta")
+LINES_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one process took: seconds, seconds, and MiB at its peak."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Commands to compare, by their label; each does the same job."""
+
+    name: str
+    commands: dict[str, list[str]]
+
+
+class Bench:
+    """Where the pools and the reference tools are."""
+
+    def __init__(self, directory: Path, reference: Path) -> None:
+        """Make the directory."""
+        self.directory = directory
+        self.reference = reference
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def old(self, tool: str) -> str:
+        """Return the path of a tool of 0.9.0."""
+        return str(self.reference / "0.9.0" / tool)
+
+    def new(self, tool: str) -> str:
+        """Return the path of a tool of 1.1.0."""
+        return str(self.reference / "1.1.0" / tool)
+
+    def output(self, label: str) -> str:
+        """Return where a command may write."""
+        return str(self.directory / f"{label}.out")
+
+    def fixture(self, case: str) -> str:
+        """Return a fixture's image, unpacked."""
+        path = self.directory / f"{case}.bin"
+        if not path.exists():
+            with lzma.open(FIXTURES / case / "meta.bin.xz") as packed, path.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+        return str(path)
+
+    def restored(self, name: str, metadata_mib: int, lines: Callable[[], Iterator[str]]) -> str:
+        """Return an image made by thin_restore from generated XML."""
+        path = self.directory / f"{name}.bin"
+        if not path.exists():
+            xml = self.directory / f"{name}.xml"
+            with xml.open("w") as file:
+                file.writelines(lines())
+            part = path.with_suffix(".part")
+            with part.open("wb") as file:
+                file.truncate(metadata_mib << 20)
+            subprocess.run(
+                [self.new("thin_restore"), "-q", "-i", str(xml), "-o", str(part)], check=True
+            )
+            part.rename(path)
+            xml.unlink()
+        return str(path)
+
+    def single_mappings(self, nr_mappings: int) -> str:
+        """Return a pool of four devices written in turn: no two mappings make a run."""
+        mib = max(16, nr_mappings * 20 >> 20)
+        return self.restored(
+            f"single-{nr_mappings}", mib, lambda: _interleaved(nr_mappings // 4, 4)
+        )
+
+    def large_and_small(self) -> str:
+        """Return a pool of one device of a million mappings and one of a hundred."""
+        return self.restored("large-and-small", 64, lambda: _large_and_small(1_000_000))
+
+
+def _superblock(nr_data_blocks: int) -> str:
+    return (
+        '<superblock uuid="" time="1" transaction="1" version="2" data_block_size="128"'
+        f' nr_data_blocks="{nr_data_blocks}">\n'
+    )
+
+
+def _device(device_id: int, nr_mappings: int, step: int, first: int) -> Iterator[str]:
+    yield (
+        f'<device dev_id="{device_id}" mapped_blocks="{nr_mappings}" transaction="0"'
+        ' creation_time="0" snap_time="0">\n'
+    )
+    for begin in range(0, nr_mappings, LINES_AT_ONCE):
+        yield "".join(
+            f'<single_mapping origin_block="{block}" data_block="{first + step * block}"'
+            ' time="0"/>\n'
+            for block in range(begin, min(begin + LINES_AT_ONCE, nr_mappings))
+        )
+    yield "</device>\n"
+
+
+def _interleaved(nr_mappings: int, nr_devices: int) -> Iterator[str]:
+    yield _superblock(nr_mappings * nr_devices * 2)
+    for place in range(nr_devices):
+        yield from _device(place + 1, nr_mappings, nr_devices, place)
+    yield "</superblock>\n"
+
+
+def _large_and_small(nr_mappings: int) -> Iterator[str]:
+    yield _superblock(3 * nr_mappings)
+    yield from _device(1, nr_mappings, 2, 0)
+    yield from _device(2, 100, 2, 1)
+    yield "</superblock>\n"
+
+
+def dump_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta dump` and of start-up."""
+
+    def dumps(name: str, image: str, *args: str) -> Case:
+        commands = {
+            "thin_dump 1.1.0": [bench.new("thin_dump"), *args, image, "-o", bench.output("new")],
+            "thinmeta": [THINMETA, "dump", *args, image, "-o", bench.output("ours")],
+            "thin_dump 0.9.0": [bench.old("thin_dump"), *args, image, "-o", bench.output("old")],
+            "thinmeta --compat 0.9": [
+                *[THINMETA, "dump", "--compat", "0.9", *args, image],
+                *["-o", bench.output("ours09")],
+            ],
+        }
+        return Case(name, commands)
+
+    yield dumps("dump, 10 million mappings", bench.single_mappings(10_000_000))
+    yield dumps("dump, 1 million mappings", bench.single_mappings(1_000_000))
+    yield dumps("dump, shared subtrees", bench.fixture("d02-shared-subtrees"))
+    yield dumps("dump --dev-id, small of large", bench.large_and_small(), "--dev-id", "2")
+    smallest = bench.fixture("a02-empty-pool-min-metadata")
+    yield dumps("dump, smallest image", smallest)
+    imports = "import numpy, construct, click"
+    yield Case(
+        "start-up of dump",
+        {
+            imports: [PYTHON, "-c", imports],
+            "thinmeta dump": [THINMETA, "dump", smallest, "-o", bench.output("ours")],
+        },
+    )
+    yield Case(
+        "start-up of --help",
+        {
+            "import click": [PYTHON, "-c", "import click"],
+            "thinmeta --help": [THINMETA, "--help"],
+        },
+    )
+
+
+GROUPS = {"dump": dump_cases}
+
+
+def run(command: list[str]) -> Sample:
+    """Run one process to its end.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command} ended with {process.returncode}")
+    return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def measure(case: Case, repeat: int) -> dict[str, Sample]:
+    """Return each command's median over `repeat` rounds; a round runs each once."""
+    samples: dict[str, list[Sample]] = {label: [] for label in case.commands}
+    for _ in range(repeat):
+        for label, command in case.commands.items():
+            samples[label].append(run(command))
+    return {
+        label: Sample(
+            statistics.median(sample.wall for sample in some),
+            statistics.median(sample.cpu for sample in some),
+            statistics.median(sample.peak for sample in some),
+        )
+        for label, some in samples.items()
+    }
+
+
+def main() -> int:
+    """Run the benchmark and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--directory", type=Path, default=Path("/dev/shm/thinmeta-benchmark"))
+    parser.add_argument("--reference", type=Path, default=CHECKOUT / ".reference-tools")
+    parser.add_argument("--repeat", type=int, default=5, help="rounds (default 5)")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--keep", action="store_true", help="keep the pools for another run")
+    options = parser.parse_args()
+    if not (options.reference / "1.1.0/thin_dump").exists():
+        print(
+            f"no reference tools in {options.reference}: see tools/reference-tools", file=sys.stderr
+        )
+        return 1
+    bench = Bench(options.directory, options.reference)
+    # As pip does when it installs a wheel; an editable install lacks it.
+    compileall.compile_dir(CHECKOUT / "thinmeta", quiet=1)
+    heading = f"{'case':32} {'command':34} {'wall s':>8} {'ratio':>6} {'CPU s':>8} {'MiB':>6}"
+    print(heading, "-" * len(heading), sep="\n")
+    try:
+        for cases in GROUPS.values():
+            for case in cases(bench):
+                if options.only not in case.name:
+                    continue
+                results = measure(case, options.repeat)
+                first = next(iter(results.values()))
+                for label, sample in results.items():
+                    ratio = sample.wall / first.wall
+                    print(
+                        f"{case.name:32} {label:34} {sample.wall:8.3f} {ratio:6.2f}"
+                        f" {sample.cpu:8.3f} {sample.peak:6.0f}",
+                        flush=True,
+                    )
+    finally:
+        if not options.keep:
+            shutil.rmtree(options.directory)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
