@@ -63,9 +63,10 @@ class Bench:
         """Return the path of a tool of 1.1.0."""
         return str(self.reference / "1.1.0" / tool)
 
-    def output(self, label: str) -> str:
-        """Return where a command may write."""
-        return str(self.directory / f"{label}.out")
+    @property
+    def output(self) -> str:
+        """Return where a command may write; all write to the same place."""
+        return str(self.directory / "output")
 
     def fixture(self, case: str) -> str:
         """Return a fixture's image, unpacked."""
@@ -144,12 +145,12 @@ def dump_cases(bench: Bench) -> Iterator[Case]:
 
     def dumps(name: str, image: str, *args: str) -> Case:
         commands = {
-            "thin_dump 1.1.0": [bench.new("thin_dump"), *args, image, "-o", bench.output("new")],
-            "thinmeta": [THINMETA, "dump", *args, image, "-o", bench.output("ours")],
-            "thin_dump 0.9.0": [bench.old("thin_dump"), *args, image, "-o", bench.output("old")],
+            "thin_dump 1.1.0": [bench.new("thin_dump"), *args, image, "-o", bench.output],
+            "thinmeta": [THINMETA, "dump", *args, image, "-o", bench.output],
+            "thin_dump 0.9.0": [bench.old("thin_dump"), *args, image, "-o", bench.output],
             "thinmeta --compat 0.9": [
                 *[THINMETA, "dump", "--compat", "0.9", *args, image],
-                *["-o", bench.output("ours09")],
+                *["-o", bench.output],
             ],
         }
         return Case(name, commands)
@@ -165,7 +166,7 @@ def dump_cases(bench: Bench) -> Iterator[Case]:
         "start-up of dump",
         {
             imports: [PYTHON, "-c", imports],
-            "thinmeta dump": [THINMETA, "dump", smallest, "-o", bench.output("ours")],
+            "thinmeta dump": [THINMETA, "dump", smallest, "-o", bench.output],
         },
     )
     yield Case(
@@ -180,12 +181,13 @@ def dump_cases(bench: Bench) -> Iterator[Case]:
 GROUPS = {"dump": dump_cases}
 
 
-def run(command: list[str]) -> Sample:
-    """Run one process to its end.
+def run(command: list[str], output: str) -> Sample:
+    """Run one process to its end, without its `output` from before.
 
     Raises:
         RuntimeError: it failed.
     """
+    Path(output).unlink(missing_ok=True)
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -196,12 +198,12 @@ def run(command: list[str]) -> Sample:
     return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def measure(case: Case, repeat: int) -> dict[str, Sample]:
+def measure(case: Case, repeat: int, output: str) -> dict[str, Sample]:
     """Return each command's median over `repeat` rounds; a round runs each once."""
     samples: dict[str, list[Sample]] = {label: [] for label in case.commands}
     for _ in range(repeat):
         for label, command in case.commands.items():
-            samples[label].append(run(command))
+            samples[label].append(run(command, output))
     return {
         label: Sample(
             statistics.median(sample.wall for sample in some),
@@ -236,7 +238,7 @@ def main() -> int:
             for case in cases(bench):
                 if options.only not in case.name:
                     continue
-                results = measure(case, options.repeat)
+                results = measure(case, options.repeat, bench.output)
                 first = next(iter(results.values()))
                 for label, sample in results.items():
                     ratio = sample.wall / first.wall

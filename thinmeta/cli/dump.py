@@ -96,8 +96,6 @@ def dump(  # noqa: PLR0913  # one parameter an option
                     file.write(text)
             finally:
                 progress.clear()
-                if output is None:
-                    file.flush()  # what was printed comes before what is said of it
         report.finish()
 
 

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import queue
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,9 @@ from click.decorators import FC
 from thinmeta.errors import OutputError
 
 SYSFS_BLOCKS = Path("/sys/dev/block")
+
+_SMALL = 4 << 20  # bytes below which a thread is not worth its start
+_PARTS_AHEAD = 4
 
 
 def output_option(function: FC) -> FC:
@@ -28,7 +33,7 @@ def output_option(function: FC) -> FC:
 
 
 @contextmanager
-def open_output(output: Path | None, metadata: str) -> Iterator[IO[bytes]]:
+def open_output(output: Path | None, metadata: str) -> Iterator["Writer"]:
     """Open the place that a command writes to.
 
     A regular file is written beside itself and put in place when all went well; what
@@ -45,23 +50,81 @@ def open_output(output: Path | None, metadata: str) -> Iterator[IO[bytes]]:
     name = "standard output" if output in (None, Path("-")) else str(output)
     try:
         if output is None or output == Path("-"):
-            file = sys.stdout.buffer
-            yield file
-            file.flush()
+            with _written_ahead(sys.stdout.buffer) as writer:
+                yield writer
             return
         target = Path(os.path.realpath(output))
         if target.exists():
             _refuse_input(target, Path(metadata))
         if target.exists() and not target.is_file():
-            with target.open("wb") as file:
-                yield file
+            with target.open("wb") as place, _written_ahead(place) as writer:
+                yield writer
             return
-        with _replacing(target) as file:
-            yield file
+        with _replacing(target) as file, _written_ahead(file) as writer:
+            yield writer
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
         raise OutputError(f"{name}: cannot be written: {error.strerror}") from error
+
+
+class Writer:
+    """Writes in a thread once there is much to write, while the next part is made."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Write to `file`."""
+        self._file = file
+        self._small = _SMALL
+        self._parts: queue.Queue[bytes | None] = queue.Queue(_PARTS_AHEAD)
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+
+    def write(self, text: bytes | memoryview) -> None:
+        """Write `text`, which may change as soon as this returns.
+
+        Raises:
+            OSError: this or an earlier part could not be written.
+        """
+        if self._small > 0:
+            self._small -= len(text)
+            self._file.write(text)
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_parts, daemon=True)
+            self._thread.start()
+        if self._error is not None:
+            raise self._error
+        self._parts.put(bytes(text))
+
+    def finish(self) -> None:
+        """Wait until all is written.
+
+        Raises:
+            OSError: a part could not be written.
+        """
+        if self._thread is not None:
+            self._parts.put(None)
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+        self._file.flush()
+
+    def _write_parts(self) -> None:
+        while (part := self._parts.get()) is not None:
+            if self._error is None:  # else only make room, so that nobody waits for it
+                try:
+                    self._file.write(part)
+                except OSError as error:
+                    self._error = error
+
+
+@contextmanager
+def _written_ahead(file: IO[bytes]) -> Iterator[Writer]:
+    writer = Writer(file)
+    try:
+        yield writer
+    finally:
+        writer.finish()  # what precedes an error is written before the error is told
 
 
 @contextmanager
@@ -74,7 +137,6 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
         part = Path(file.name)
         try:
             yield file
-            file.flush()
             os.fchmod(file.fileno(), _mode_for(target))
             part.replace(target)
         except BaseException:

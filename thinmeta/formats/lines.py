@@ -17,7 +17,9 @@ Column = npt.NDArray[np.uint64]
 Text = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-_ROWS_AT_ONCE = 16384  # a matrix of so many rows stays in the processor's cache
+ROWS_AT_ONCE = 16384
+"""Rows of a slice; a matrix of so many stays in the processor's cache."""
+
 _MATRICES_KEPT = 16
 _GROUP = 4
 _GROUP_VALUES = 10**_GROUP
@@ -104,8 +106,8 @@ class Lines:
         Returns:
             Arrays of bytes.
         """
-        for begin in range(0, nr_rows, _ROWS_AT_ONCE):
-            part = slice(begin, min(begin + _ROWS_AT_ONCE, nr_rows))
+        for begin in range(0, nr_rows, ROWS_AT_ONCE):
+            part = slice(begin, min(begin + ROWS_AT_ONCE, nr_rows))
             cut = {name: column[part] for name, column in columns.items()}
             if shapes is None:
                 yield self._slice(cut, part.stop - begin, self._templates[0])
@@ -140,7 +142,7 @@ class Lines:
         if key not in self._matrices:
             if len(self._matrices) >= _MATRICES_KEPT:
                 self._matrices.clear()
-            self._matrices[key] = np.tile(row, (_ROWS_AT_ONCE, 1))
+            self._matrices[key] = np.tile(row, (ROWS_AT_ONCE, 1))
         return self._matrices[key]
 
 

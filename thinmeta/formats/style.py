@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.formats.lines import Column, Lines
+from thinmeta.formats.lines import ROWS_AT_ONCE, Column, Lines
 from thinmeta.model.listing import DeviceBegin, Mark
 from thinmeta.model.superblock import Superblock
 from thinmeta.walk.runs import Runs
@@ -77,12 +77,14 @@ def _interleaved(part: Rows[Mark], owners: Column, style: Style) -> Iterator[Buf
     next_mark = next(marks, None)
     done = 0
     for text in texts:
-        if next_mark is None:
+        nr_rows = min(ROWS_AT_ONCE, len(part.runs) - done)
+        if next_mark is None or next_mark[0] >= done + nr_rows:
             yield text.data
+            done += nr_rows
             continue
         ends = np.flatnonzero(text == _NEWLINE) + 1
         begin = 0
-        while next_mark is not None and next_mark[0] < done + len(ends):
+        while next_mark is not None and next_mark[0] < done + nr_rows:
             if next_mark[0] > done:
                 end = int(ends[next_mark[0] - done - 1])
                 if end > begin:
@@ -91,7 +93,7 @@ def _interleaved(part: Rows[Mark], owners: Column, style: Style) -> Iterator[Buf
             yield next_mark[1]
             next_mark = next(marks, None)
         yield text[begin:].data
-        done += len(ends)
+        done += nr_rows
     while next_mark is not None:
         yield next_mark[1]
         next_mark = next(marks, None)

@@ -32,8 +32,8 @@ from thinmeta.walk.nodes import (
 )
 from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 
-NODES_AT_ONCE = 1024
-"""Nodes that are in memory at the same time: 4 MiB."""
+NODES_AT_ONCE = 512
+"""Nodes that are in memory at the same time: 2 MiB."""
 
 _MAX_PROBES = 1000
 

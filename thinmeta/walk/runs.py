@@ -122,7 +122,7 @@ class Joiner:
 
     def feed(
         self, keys: Keys, values: npt.NDArray[np.uint64], breaks: Places
-    ) -> tuple[Runs, Places]:
+    ) -> tuple[Runs, Runs, Places]:
         """Take the next mappings and return the runs that are complete.
 
         Args:
@@ -131,24 +131,23 @@ class Joiner:
             breaks: places `0..n` where a run must not go on, ascending.
 
         Returns:
-            The runs, and for each of `breaks` the number of them that precede it.
+            The run that was held back, if it ends before all these; the runs among
+            these; and for each of `breaks` how many of the latter precede it.
         """
         if not len(keys) and not len(breaks):
-            return Runs.none(), breaks
+            return Runs.none(), Runs.none(), breaks
         runs, places = join(keys, values, breaks)
         before = np.searchsorted(places, breaks)
-        held = self._held
-        self._held = Runs.none()
-        if len(held):
-            if len(runs) and not (len(breaks) and breaks[0] == 0) and _goes_on(held, runs):
-                runs.origin_begin[0] = held.origin_begin[0]
-                runs.data_begin[0] = held.data_begin[0]
-                runs.length[0] += held.length[0]
-            else:
-                runs, before = Runs.joined([held, runs]), before + 1
+        held = self.close()
+        ended = len(breaks) and breaks[0] == 0
+        if len(held) and len(runs) and not ended and _goes_on(held, runs):
+            runs.origin_begin[0] = held.origin_begin[0]
+            runs.data_begin[0] = held.data_begin[0]
+            runs.length[0] += held.length[0]
+            held = Runs.none()
         if len(runs) and not (len(breaks) and breaks[-1] == len(keys)):
             self._held, runs = runs[-1:], runs[:-1]
-        return runs, before
+        return held, runs, before
 
     def close_before(self, key: int) -> Runs:
         """Return the held run unless a mapping of block `key` could still extend it."""

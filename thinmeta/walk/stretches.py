@@ -145,26 +145,26 @@ class _Reader:
         begin = done = 0
         for bad in np.flatnonzero(codes).tolist():
             end = int(np.searchsorted(piece.at, bad, side="right"))
-            rows = self._rows(piece, entries, range(begin, bad), range(done, end))
-            closed = self.joiner.close_before(int(piece.leaves.low[bad]))
-            yield replace(rows, runs=Runs.joined([rows.runs, closed]))
+            yield from self._rows(piece, entries, range(begin, bad), range(done, end))
+            yield Rows(self.joiner.close_before(int(piece.leaves.low[bad])), [], [], [])
             self._tell(piece, codes, bad)
             begin, done = bad, end
-        yield self._rows(piece, entries, range(begin, len(codes)), range(done, len(piece.at)))
+        yield from self._rows(piece, entries, range(begin, len(codes)), range(done, len(piece.at)))
         if piece.damage is not None:
             self._on_damage(piece.damage)
 
     def _rows(
         self, piece: _Piece[MarkT], entries: Entries, leaves: range, marks: range
-    ) -> Rows[MarkT]:
+    ) -> Iterator[Rows[MarkT]]:
         first, last = int(entries.starts[leaves.start]), int(entries.starts[leaves.stop])
         breaks = entries.starts[piece.at[marks.start : marks.stop]] - first
-        runs, before = self.joiner.feed(
+        held, runs, before = self.joiner.feed(
             entries.keys[first:last], entries.values[first:last], breaks
         )
+        yield Rows(held, [], [], [])
         mappings = (breaks + self._mappings).tolist()
         self._mappings += last - first
-        return Rows(
+        yield Rows(
             runs, piece.marks[marks.start : marks.stop], before.tolist(), mappings, len(leaves)
         )
 
