@@ -1,5 +1,6 @@
 """The command `thinmeta`: click only, one file a command, numpy only where it is used."""
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -30,6 +31,8 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         from thinmeta.errors import ThinmetaError
 
+        # Nothing here uses the threads that numpy's linear algebra would start.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         try:
             return super().invoke(ctx)
         except ThinmetaError as error:
