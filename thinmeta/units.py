@@ -1,6 +1,8 @@
 """Kinds of numbers, so that mypy keeps one kind of block out of the other's place."""
 
-from typing import NewType
+import re
+from dataclasses import dataclass
+from typing import NewType, Self
 
 MetadataBlock = NewType("MetadataBlock", int)
 """A 4 KiB block of the metadata device (`blocknr` on disk)."""
@@ -22,3 +24,38 @@ MAX_METADATA_BLOCKS = 255 * 16320
 
 LAST_KEY = 2**64 - 1
 """The highest key a B-tree can hold."""
+
+_UNITS = {"b": 1, "s": SECTOR_BYTES, **{p: 1024**n for n, p in enumerate("kmgtpe", 1)}}
+_QUANTITY = re.compile(r"(\d+)(?:([sb])|([kmgtpe])(?:i?b)?)?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number that somebody typed: of blocks, or of bytes where it had a unit."""
+
+    number: int
+    is_bytes: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a number with or without a unit; all prefixes are powers of 1024.
+
+        >>> Quantity.parse("12"), Quantity.parse("8s"), Quantity.parse("3KiB")
+        (Quantity(number=12, is_bytes=False), Quantity(number=4096, is_bytes=True), \
+Quantity(number=3072, is_bytes=True))
+
+        Raises:
+            ValueError: it is no such number.
+        """
+        match = _QUANTITY.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(
+                f"{text!r} is not a number of blocks, nor one with a unit: s (sectors of 512 "
+                "bytes), b (bytes), K, M, G, T, P, E (each 1024 times the one before)"
+            )
+        unit = match[2] or match[3]
+        return cls(int(match[1]) * (_UNITS[unit.lower()] if unit else 1), is_bytes=unit is not None)
+
+    def in_bytes(self, block_bytes: int) -> int:
+        """Return it in bytes, where a block has `block_bytes`."""
+        return self.number if self.is_bytes else self.number * block_bytes

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import DamageReport, Progress
-from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
+from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
+from thinmeta.cli.parameters import quiet_option
 
 if TYPE_CHECKING:
     from thinmeta.model.listing import Listing, Mark
@@ -18,7 +19,7 @@ _COUNT = click.IntRange(0, 2**64 - 1)
 
 
 @click.command()
-@metadata_options
+@metadata_argument
 @click.option(
     "-f",
     "--format",
@@ -40,7 +41,7 @@ _COUNT = click.IntRange(0, 2**64 - 1)
 )
 @click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
 @output_option
-@click.option("-q", "--quiet", is_flag=True, help="No warnings and no progress; errors are shown.")
+@quiet_option
 @click.option("--transaction-id", type=_COUNT, default=0, help="Print this one if it is higher.")
 @click.option("--data-block-size", type=_COUNT, help="Print this one; in sectors of 512 bytes.")
 @click.option("--nr-data-blocks", type=_COUNT, default=0, help="Print this number if it is higher.")

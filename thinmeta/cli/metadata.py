@@ -1,5 +1,6 @@
 """Which metadata a command reads: the one place where METADATA is resolved."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,16 +29,20 @@ class MetadataChoice:
 
 
 def metadata_options(function: _Function) -> _Function:
-    """Add the argument METADATA and its options; they arrive as a `MetadataChoice`, `choice`."""
+    """Add `--pool` and its options; they arrive as a `MetadataChoice`, `choice`."""
 
     def collected(
         *args: Any,
-        metadata: Path | None,
+        pool: Path | None,
         metadata_snapshot: bool,
         ignore_unsupported: bool,
+        metadata: Path | None = None,
         **others: Any,
     ) -> Any:
-        choice = MetadataChoice(metadata, metadata_snapshot, ignore_unsupported)
+        if pool and metadata:
+            raise click.UsageError("METADATA is given twice: as an argument and with --pool")
+        path = pool or metadata or _from_environment()
+        choice = MetadataChoice(path, metadata_snapshot, ignore_unsupported)
         return function(*args, choice=choice, **others)
 
     collected.__name__ = function.__name__
@@ -56,12 +61,27 @@ def metadata_options(function: _Function) -> _Function:
             is_flag=True,
             help="Read the metadata snapshot; the only way to read an active pool.",
         ),
-        click.argument(
-            "metadata", required=False, envvar=ENVIRONMENT, type=click.Path(path_type=Path)
+        click.option(
+            "-p",
+            "--pool",
+            metavar="METADATA",
+            type=click.Path(path_type=Path),
+            help="The pool's metadata: a device, or an image of one, compressed or not.",
         ),
     ):
         collected = decorate(collected)
     return collected  # type: ignore[return-value]
+
+
+def metadata_argument(function: _Function) -> _Function:
+    """Add METADATA as an argument, too, where a command has no other arguments."""
+    argument = click.argument("metadata", required=False, type=click.Path(path_type=Path))
+    return argument(metadata_options(function))
+
+
+def _from_environment() -> Path | None:
+    value = os.environ.get(ENVIRONMENT)
+    return Path(value) if value else None
 
 
 @contextmanager

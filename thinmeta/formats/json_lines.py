@@ -27,7 +27,7 @@ class JsonLines:
     def begin(self, header: Header) -> bytes:
         """Return the object of the superblock."""
         superblock = header.superblock
-        return _line(
+        return json_line(
             type="superblock",
             time=superblock.time,
             transaction_id=header.transaction_id,
@@ -43,7 +43,7 @@ class JsonLines:
         if not isinstance(mark, DeviceBegin):
             return b""
         device = mark.device
-        return _line(
+        return json_line(
             type="device",
             device_id=device.device_id,
             mapped_blocks=device.mapped_blocks,
@@ -54,7 +54,7 @@ class JsonLines:
 
     def end(self) -> bytes:
         """Return an object that says that the dump is complete."""
-        return _line(type="end")
+        return json_line(type="end")
 
     def columns(self, runs: Runs, device_ids: Column) -> dict[str, Column]:
         """Return the numbers of a run and the device that it belongs to."""
@@ -71,5 +71,6 @@ class JsonLines:
         return
 
 
-def _line(**fields: Any) -> bytes:
+def json_line(**fields: Any) -> bytes:
+    """Return one object as a line; `type`, which every object has, comes first."""
     return json.dumps(fields).encode() + b"\n"

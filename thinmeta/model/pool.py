@@ -1,14 +1,16 @@
 """A pool: opened from a path, asked for its devices and space maps."""
 
 from collections.abc import Mapping
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
 from thinmeta.device.blocks import BlockDevice
-from thinmeta.device.opening import open_blocks
-from thinmeta.errors import InputError, NoSnapshotError, OnDamage, raise_damage
+from thinmeta.device.kernel import holders_of
+from thinmeta.device.opening import live_message, open_blocks
+from thinmeta.errors import InputError, LiveDeviceError, NoSnapshotError, OnDamage, raise_damage
 from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.superblock import Superblock, read_superblock
 from thinmeta.model.thin_device import DeviceTable, ThinDevice, read_device_table
@@ -18,6 +20,13 @@ from thinmeta.units import MetadataBlock
 from thinmeta.walk.nodes import Metadata
 
 _LIVE = MetadataBlock(SUPERBLOCK_LOCATION)
+
+
+class State(Enum):
+    """Which state of a pool to read."""
+
+    LIVE = "live"
+    SNAP = "snap"
 
 
 class Pool:
@@ -59,6 +68,28 @@ class Pool:
     def close(self) -> None:
         """Close the device; further reads fail."""
         self.source.device.close()
+
+    def in_state(self, state: State) -> "Pool":
+        """Return the same pool in another state; it reads through the same device.
+
+        Raises:
+            NoSnapshotError: no metadata snapshot is held.
+            DamagedMetadataError: the snapshot's superblock is damaged.
+            LiveDeviceError: the live state of a pool that is active, which changes
+                while it is read.
+        """
+        device = self.source.device
+        is_snapshot = self.superblock is not self.live_superblock
+        if is_snapshot == (state is State.SNAP):
+            return self
+        if state is State.SNAP:
+            held_root = _held_root(self.live_superblock, device.name)
+            superblock = read_superblock(device, held_root, ignore_unsupported=True)
+            return Pool(device, self.live_superblock, superblock, self.on_damage)
+        path = Path(device.name)
+        if holders := holders_of(path):
+            raise LiveDeviceError(live_message(path, holders))
+        return Pool(device, self.live_superblock, self.live_superblock, self.on_damage)
 
     @cached_property
     def device_table(self) -> DeviceTable:

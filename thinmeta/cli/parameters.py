@@ -1,0 +1,71 @@
+"""What people type for devices, quantities and formats."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.decorators import FC
+
+
+class DeviceParameter(click.ParamType[Any]):
+    """A `DEVICE[@STATE]`, which arrives as a `DeviceSpec`."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it; what is no device is a usage error."""
+        from thinmeta.model.device_spec import DeviceSpec
+
+        return _parsed(DeviceSpec.parse, value, self, param, ctx)
+
+
+class QuantityParameter(click.ParamType[Any]):
+    """A number of blocks, or of bytes with a unit; arrives as a `Quantity`."""
+
+    name = "quantity"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it; what is no number is a usage error."""
+        from thinmeta.units import Quantity
+
+        return _parsed(Quantity.parse, value, self, param, ctx)
+
+
+DEVICE = DeviceParameter()
+QUANTITY = QuantityParameter()
+
+
+def format_option(*names: str) -> Callable[[FC], FC]:
+    """Add `-f/--format` with these choices, the first being the default, as `format_name`."""
+    return click.option(
+        "-f",
+        "--format",
+        "format_name",
+        type=click.Choice(names),
+        default=names[0],
+        show_default=True,
+        help="How to print.",
+    )
+
+
+def quiet_option(function: FC) -> FC:
+    """Add `-q/--quiet`, which arrives as `quiet`."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, help="No warnings and no progress; errors are shown."
+    )(function)
+
+
+def _parsed(
+    parse: Callable[[str], Any],
+    value: Any,
+    kind: click.ParamType[Any],
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> Any:
+    if not isinstance(value, (str, Path)):
+        return value
+    try:
+        return parse(str(value))
+    except ValueError as error:
+        kind.fail(str(error), param, ctx)
