@@ -106,9 +106,9 @@ class DamagedMetadataError(ThinmetaError):
 
     exit_code = ExitCode.DAMAGE
 
-    def __init__(self, damage: Damage) -> None:
-        """Carry `damage` and use its line as the message."""
-        super().__init__(str(damage))
+    def __init__(self, damage: Damage, name: str | None = None) -> None:
+        """Carry `damage`; its line is the message, after the name of the metadata."""
+        super().__init__(f"{name}: {damage}" if name else str(damage))
         self.damage = damage
 
 

@@ -13,6 +13,7 @@ from thinmeta.cli.parameters import quiet_option
 
 if TYPE_CHECKING:
     from thinmeta.model.listing import Listing, Mark
+    from thinmeta.model.pool import Pool
     from thinmeta.walk.stretches import Rows
 
 _COUNT = click.IntRange(0, 2**64 - 1)
@@ -37,14 +38,23 @@ _COUNT = click.IntRange(0, 2**64 - 1)
     help="The thin_dump to equal; 0.9 writes shared mappings in each device.",
 )
 @click.option(
-    "--dev-id", "dev_ids", type=_COUNT, multiple=True, help="Only this device; repeatable."
+    "--dev-id",
+    "dev_ids",
+    type=_COUNT,
+    metavar="ID",
+    multiple=True,
+    help="Only this device; repeatable.",
 )
 @click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
 @output_option
 @quiet_option
-@click.option("--transaction-id", type=_COUNT, default=0, help="Print this one if it is higher.")
-@click.option("--data-block-size", type=_COUNT, help="Print this one; in sectors of 512 bytes.")
-@click.option("--nr-data-blocks", type=_COUNT, default=0, help="Print this number if it is higher.")
+@click.option(
+    "--transaction-id", type=_COUNT, metavar="N", default=0, help="Print N where it is higher."
+)
+@click.option("--data-block-size", type=_COUNT, metavar="SECTORS", help="Print this one instead.")
+@click.option(
+    "--nr-data-blocks", type=_COUNT, metavar="N", default=0, help="Print N where it is higher."
+)
 def dump(  # noqa: PLR0913  # one parameter an option
     *,
     choice: MetadataChoice,
@@ -89,18 +99,24 @@ def dump(  # noqa: PLR0913  # one parameter an option
             superblock,
             max(transaction_id, superblock.transaction_id),
             superblock.data_block_sectors if data_block_size is None else data_block_size,
-            max(nr_data_blocks, superblock.data_space_map.nr_blocks),
+            max(nr_data_blocks, _nr_data_blocks(pool, format_name)),
         )
         with open_output(output, pool.source.device.name) as file:
             try:
-                for text in dumped(header, _counted(listing, progress), style):
+                for text in dumped(header, _rows(listing, progress, report), style):
                     file.write(text)
             finally:
                 progress.clear()
-        report.finish()
 
 
-def _counted(listing: "Listing", progress: Progress) -> "Iterator[Rows[Mark]]":
+def _nr_data_blocks(pool: "Pool", format_name: str) -> int:
+    """Return what to print: a held superblock says 0, which only thin_dump's texts repeat."""
+    superblock = pool.live_superblock if format_name == "json" else pool.superblock
+    return superblock.data_space_map.nr_blocks
+
+
+def _rows(listing: "Listing", progress: Progress, report: DamageReport) -> "Iterator[Rows[Mark]]":
     for rows in listing.rows():
         progress.advance(rows.nr_leaves, listing.nr_leaves())
         yield rows
+    report.finish()  # before the end is printed, which only a complete dump has

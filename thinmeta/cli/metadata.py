@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from thinmeta.errors import InputError, NoSnapshotError, OnDamage
+from thinmeta.errors import DamagedMetadataError, InputError, NoSnapshotError, OnDamage
 
 if TYPE_CHECKING:
     from thinmeta.model.pool import Pool
@@ -113,10 +113,13 @@ def opened(choice: MetadataChoice, on_damage: OnDamage) -> Iterator["Pool"]:
         active = active or next((ActivePool(name, path) for name in holders_of(path)), None)
         if active is None:
             raise
-        commands = snapshot_commands(active.name, str(path))
+        commands = snapshot_commands(active.name)
         raise NoSnapshotError(f"{error}; of the active pool {active.name}: {commands}") from error
-    with pool:
-        yield pool
+    try:
+        with pool:
+            yield pool
+    except DamagedMetadataError as error:
+        raise DamagedMetadataError(error.damage, str(path)) from error
 
 
 def _only_active_pool() -> Any:

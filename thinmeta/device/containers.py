@@ -109,7 +109,7 @@ def _copy_sparse(
     size = 0
     while size < limit:
         piece, wrong = _read_piece(stream)
-        if size == 0:
+        if size == 0 and (piece or wrong is None):
             inspect(piece[:METADATA_BLOCK_BYTES])
         if piece == _ZEROS:
             target.seek(_PIECE, os.SEEK_CUR)

@@ -52,7 +52,8 @@ def active_pools() -> list[ActivePool]:
     )
     if asked.returncode:
         reason = asked.stderr.strip().splitlines()
-        raise InputError(f"dmsetup table failed: {reason[-1] if reason else asked.returncode}")
+        what = reason[-1] if reason else f"exit code {asked.returncode}"
+        raise InputError(f"dmsetup, which needs root, cannot list the active pools: {what}")
     return parse_pool_tables(asked.stdout)
 
 

@@ -58,15 +58,14 @@ def live_message(path: Path, pools: list[str]) -> str:
     held = f"the metadata of the active pool {pool}" if pools else "in use, as by an active pool"
     return (
         f"{path}: is {held}, which changes while it is read. "
-        f"Read a metadata snapshot instead: {snapshot_commands(pool, str(path))}"
+        f"Read a metadata snapshot instead: {snapshot_commands(pool)}"
     )
 
 
-def snapshot_commands(pool: str, metadata: str) -> str:
-    """Return the three commands that read a live pool: reserve, read with -m, release."""
+def snapshot_commands(pool: str) -> str:
+    """Return the three steps that read a live pool: reserve, read with -m, release."""
     return (
-        f"dmsetup message {pool} 0 reserve_metadata_snap; "
-        f"thinmeta dump -m {metadata}; "
+        f"dmsetup message {pool} 0 reserve_metadata_snap; the same command with -m; "
         f"dmsetup message {pool} 0 release_metadata_snap"
     )
 

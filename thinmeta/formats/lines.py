@@ -58,13 +58,12 @@ class _Template:
     @classmethod
     def parsed(cls, line: str) -> "_Template":
         before = {}
-        after = ""
+        text = ""
         for literal, name, _, _ in Formatter().parse(line):
-            if name is None:
-                after = literal
-            else:
-                before[name] = literal.encode()
-        return cls(before, after.encode())
+            text += literal  # a doubled brace comes as a piece of its own
+            if name is not None:
+                before[name], text = text.encode(), ""
+        return cls(before, text.encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,8 +117,8 @@ class Listing:
         known = {device.device_id for device in table.devices} | table.unlisted.keys()
         unknown = sorted(self._selected - known)
         if unknown and not table.lost:
-            ids = ", ".join(map(str, unknown))
-            raise NotThereError(f"{self._pool.source.device.name}: there is no device {ids}")
+            ids = ", no ".join(f"device {device_id}" for device_id in unknown)
+            raise NotThereError(f"{self._pool.source.device.name}: there is no {ids}")
 
     @cached_property
     def _devices(self) -> list[ThinDevice]:

@@ -111,13 +111,13 @@ class Pool:
 
     @property
     def data_ref_counts(self) -> RefCounts:
-        """How often each data block is mapped, as the data space map says."""
+        """How many leaves map each data block, as the data space map says."""
         root = self.live_superblock.data_space_map
         return RefCounts(self.source, root, self.on_damage, is_metadata=False)
 
     @property
     def metadata_ref_counts(self) -> RefCounts:
-        """How often each metadata block is used, as the metadata space map says."""
+        """How many references each metadata block has, as the metadata space map says."""
         root = self.live_superblock.metadata_space_map
         return RefCounts(self.source, root, self.on_damage, is_metadata=True)
 

@@ -86,7 +86,8 @@ def _refuse_unsupported(superblock: Superblock, name: str) -> None:
     else:
         return
     raise UnsupportedFormatError(
-        f"{name}: the superblock {what}; --ignore-unsupported reads it as version 2 all the same"
+        f"{name}: the superblock {what}; "
+        "--ignore-unsupported (ignore_unsupported=True) reads it all the same"
     )
 
 

@@ -40,7 +40,7 @@ DeviceDetails = "disk_device_details" / Struct(
     "mapped_blocks" / Int64ul * "mappings that the device has",
     "transaction_id" / Int64ul * "the pool's transaction id when the device was created",
     "creation_time" / Int32ul * "the pool's clock when the device was created",
-    "snapshotted_time" / Int32ul * "the pool's clock when the device was last snapshotted",
+    "snapshotted_time" / Int32ul * "the pool's clock when it was last snapshotted, or created so",
 )
 
 BlockTime = "block_time" / ByteSwapped(

@@ -66,7 +66,7 @@ class Leaves:
     @classmethod
     def none(cls) -> "Leaves":
         """Return no leaves."""
-        return _as_roots(np.empty(0, dtype=np.uint64))
+        return _as_roots(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint8))
 
     @classmethod
     def joined(cls, parts: list["Leaves"]) -> "Leaves":
@@ -164,18 +164,18 @@ def grow(source: Metadata, roots: Blocks, kind: Kind, *, wanted: Wanted | None =
     Returns:
         The forest; nodes that cannot be believed are in it, with their codes.
     """
-    heights = _heights(source, roots, kind)
+    trees, heights = roots_of(source, roots, kind)
     places = np.empty(len(roots), dtype=np.int64)
     levels: list[Level] = []
     above = Leaves.none()
     for height in range(int(heights.max(initial=0)), -1, -1):
         here = np.flatnonzero(heights == height)
-        nodes, where = _distinct(Leaves.joined([above, _as_roots(roots[here])]))
+        nodes, where = _distinct(Leaves.joined([above, trees[here]]))
         if levels:
             levels[-1] = Level(levels[-1].nodes, levels[-1].starts, where[: len(above)])
         places[here] = where[len(above) :]
         if height:
-            above, counts = _children(source, nodes, kind, wanted)
+            above, counts = children_of(source, nodes, kind, wanted)
             starts = starts_of(counts)
         else:
             starts = np.zeros(len(nodes) + 1, dtype=np.int64)
@@ -183,14 +183,14 @@ def grow(source: Metadata, roots: Blocks, kind: Kind, *, wanted: Wanted | None =
     return Forest(kind, levels[::-1], heights, places)
 
 
-def _children(
-    source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None
+def children_of(
+    source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None = None
 ) -> tuple[Leaves, Places]:
     """Return the children of `nodes`, and how many each has; a bad node is its own child."""
     parts = [Leaves.none()]
     counts = []
     for begin in range(0, len(nodes), NODES_AT_ONCE):
-        part, nr_children = _children_of_some(
+        part, nr_children = _children_of_few(
             source, nodes[begin : begin + NODES_AT_ONCE], kind, wanted
         )
         parts.append(part)
@@ -198,7 +198,7 @@ def _children(
     return Leaves.joined(parts), np.concatenate(counts)
 
 
-def _children_of_some(
+def _children_of_few(
     source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None
 ) -> tuple[Leaves, Places]:
     read, found = read_nodes(source, nodes.blocks, kind, internal=True)
@@ -245,15 +245,18 @@ def _distinct(nodes: Leaves) -> tuple[Leaves, Places]:
     return ordered[new], where
 
 
-def _heights(source: Metadata, roots: Blocks, kind: Kind) -> Places:
-    """Return each tree's height, found by going down along first children."""
+def roots_of(source: Metadata, roots: Blocks, kind: Kind) -> tuple[Leaves, Places]:
+    """Return the roots as nodes, and each tree's height, found along first children."""
     distinct, where = distinct_places(roots)
     heights = np.zeros(len(distinct), dtype=np.int64)
+    bad = np.zeros(len(distinct), dtype=np.uint8)
     for begin in range(0, len(distinct), NODES_AT_ONCE):
         at = distinct[begin : begin + NODES_AT_ONCE]
         active = np.arange(begin, begin + len(at))
-        for _ in range(MAX_SPINE_DEPTH):
+        for depth in range(MAX_SPINE_DEPTH):
             nodes, codes = read_nodes(source, at, kind, internal=None)
+            if not depth:
+                bad[active] = codes
             for tree in active[codes != 0].tolist():
                 heights[tree] = _height_past_damage(source, distinct[tree : tree + 1], kind)
             deeper = (codes == 0) & nodes.level
@@ -261,7 +264,7 @@ def _heights(source: Metadata, roots: Blocks, kind: Kind) -> Places:
             heights[active] += 1
             if not len(active):
                 break
-    return heights[where]
+    return _as_roots(roots, bad[where]), heights[where]
 
 
 def _first_children(nodes: Nodes, which: npt.NDArray[np.bool_]) -> Blocks:
@@ -299,13 +302,9 @@ def _height_past_damage(source: Metadata, root: Blocks, kind: Kind) -> int:
     return highest
 
 
-def _as_roots(blocks: Blocks) -> Leaves:
-    return Leaves(
-        blocks,
-        np.zeros(len(blocks), dtype=np.uint64),
-        np.full(len(blocks), LAST_KEY, dtype=np.uint64),
-        np.zeros(len(blocks), dtype=np.uint8),
-    )
+def _as_roots(blocks: Blocks, codes: Codes) -> Leaves:
+    nothing = np.zeros(len(blocks), dtype=np.uint64)
+    return Leaves(blocks, nothing, np.full(len(blocks), LAST_KEY, dtype=np.uint64), codes)
 
 
 def pieces(leaves: Leaves) -> Iterator[Leaves]:

@@ -84,7 +84,7 @@ INVARIANTS: tuple[tuple[str, Callable[[Nodes], Mask]], ...] = (
     ("is past the end of the file, which is truncated", lambda n: n.faults == Fault.PAST_END),
     ("cannot be read", lambda n: n.faults == Fault.READ_ERROR),
     (
-        "has a wrong checksum for a B-tree node",
+        "has a wrong checksum",
         lambda n: (checksums(n.rows) ^ np.uint32(BTREE_CSUM_XOR)) != n.headers["csum"],
     ),
     ("was written for another block", lambda n: n.headers["blocknr"] != n.blocks),

@@ -1,0 +1,142 @@
+"""Two mapping trees side by side: only what they do not share, as mappings in key order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.errors import Damage, OnDamage
+from thinmeta.units import LAST_KEY, MetadataBlock
+from thinmeta.walk.forest import NODES_AT_ONCE, Leaves, children_of, roots_of
+from thinmeta.walk.leaves import damage_of, read_leaves
+from thinmeta.walk.nodes import MAPPINGS, Keys, Metadata
+
+Values = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """All mappings of two trees within a range of keys; arrays are empty where there are none."""
+
+    left_keys: Keys
+    left_values: Values
+    right_keys: Keys
+    right_values: Values
+
+
+def unshared_leaves(
+    source: Metadata, roots: tuple[MetadataBlock | None, MetadataBlock | None], *, prune: bool
+) -> tuple[Leaves, Leaves]:
+    """Return the leaves of two trees without those that both have.
+
+    Two trees that both have a node agree on all of its keys, so nothing below it
+    is read: the cost follows what differs.
+
+    Args:
+        source: where to read.
+        roots: of the two trees; None is a tree without leaves.
+        prune: False returns all leaves.
+    """
+    places = np.array([root for root in roots if root is not None], dtype=np.uint64)
+    trees, heights = roots_of(source, places, MAPPINGS)
+    starts = iter(zip((trees[:1], trees[1:]), heights.tolist(), strict=False))
+    above = [next(starts) if root is not None else (Leaves.none(), 0) for root in roots]
+    sides = [Leaves.none(), Leaves.none()]
+    for height in range(max(start for _, start in above), -1, -1):
+        for side, (root, start) in enumerate(above):
+            if start == height:
+                sides[side] = root
+        if prune:
+            sides = list(_pruned(sides[0], sides[1]))
+        if height:
+            sides = [children_of(source, side, MAPPINGS)[0] for side in sides]
+    return sides[0], sides[1]
+
+
+def _pruned(left: Leaves, right: Leaves) -> tuple[Leaves, Leaves]:
+    """Return both without the sound nodes that stand in both."""
+    order = np.argsort(right.blocks, kind="stable")
+    if not len(left) or not len(order):
+        return left, right
+    ascending = right.blocks[order]
+    at = np.minimum(np.searchsorted(ascending, left.blocks), len(order) - 1)
+    shared = (ascending[at] == left.blocks) & (left.codes == 0) & (right.codes[order[at]] == 0)
+    gone = np.zeros(len(right), dtype=np.bool_)
+    gone[order[at[shared]]] = True
+    return left[~shared], right[~gone]
+
+
+def windows(
+    source: Metadata, left: Leaves, right: Leaves, on_damage: tuple[OnDamage, OnDamage]
+) -> Iterator[Window]:
+    """Read two lists of leaves in step, in windows that hold the same range of keys.
+
+    Args:
+        source: where to read.
+        left: leaves of one tree, in key order.
+        right: leaves of the other.
+        on_damage: told of bad leaves on either side, after all that precedes them.
+    """
+    sides = _Side(source, left, on_damage[0]), _Side(source, right, on_damage[1])
+    while not all(side.is_done for side in sides):
+        behind = min(sides, key=lambda side: side.covered)
+        behind.fill()
+        limit = min(side.covered for side in sides)
+        taken = [side.take(limit) for side in sides]
+        if len(taken[0][0]) or len(taken[1][0]):
+            yield Window(*taken[0], *taken[1])
+
+
+class _Side:
+    """One tree's mappings, read as far as they are needed.
+
+    Attributes:
+        covered: the highest key up to which all mappings have been read.
+    """
+
+    def __init__(self, source: Metadata, leaves: Leaves, on_damage: OnDamage) -> None:
+        self._source = source
+        self._leaves = leaves
+        self._on_damage = on_damage
+        self._damage: Damage | None = None
+        self._keys = np.empty(0, dtype=np.uint64)
+        self._values = np.empty(0, dtype=np.uint64)
+        # -1: nothing yet; a tree without leaves is covered to its end.
+        self.covered = -1 if len(leaves) else LAST_KEY
+
+    @property
+    def is_done(self) -> bool:
+        return self.covered == LAST_KEY and not len(self._keys) and self._damage is None
+
+    def fill(self) -> None:
+        """Read on: the next piece, up to a bad leaf, of which is told when it is next in turn."""
+        if self._damage is not None:
+            damage, self._damage = self._damage, None
+            self._on_damage(damage)
+        piece = self._leaves[:NODES_AT_ONCE]
+        if not len(piece):
+            self.covered = LAST_KEY
+            return
+        entries, codes = read_leaves(self._source, piece, MAPPINGS)
+        bad = np.flatnonzero(codes)
+        end = len(piece)
+        if len(bad):
+            self._damage = damage_of(piece, codes, int(bad[0]), MAPPINGS)
+            end = int(bad[0]) + 1
+        self._keys = np.concatenate((self._keys, entries.keys[: entries.starts[end]]))
+        self._values = np.concatenate((self._values, entries.values[: entries.starts[end]]))
+        self._leaves = self._leaves[end:]
+        if self._damage is not None:
+            self.covered = int(piece.low[end - 1]) - 1
+        else:
+            self.covered = int(self._leaves.low[0]) - 1 if len(self._leaves) else LAST_KEY
+
+    def take(self, limit: int) -> tuple[Keys, Values]:
+        """Return the mappings up to the key `limit`, and forget them."""
+        end = int(np.searchsorted(self._keys, np.uint64(max(limit, 0)), side="right"))
+        if limit < 0:
+            end = 0
+        taken = self._keys[:end], self._values[:end]
+        self._keys, self._values = self._keys[end:], self._values[end:]
+        return taken
