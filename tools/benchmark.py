@@ -112,6 +112,12 @@ def _superblock(nr_data_blocks: int) -> str:
     )
 
 
+def _mapping(origin_block: int, data_block: int, time: int) -> str:
+    return (
+        f'<single_mapping origin_block="{origin_block}" data_block="{data_block}" time="{time}"/>\n'
+    )
+
+
 def _device(device_id: int, nr_mappings: int, step: int, first: int) -> Iterator[str]:
     yield (
         f'<device dev_id="{device_id}" mapped_blocks="{nr_mappings}" transaction="0"'
@@ -119,8 +125,7 @@ def _device(device_id: int, nr_mappings: int, step: int, first: int) -> Iterator
     )
     for begin in range(0, nr_mappings, LINES_AT_ONCE):
         yield "".join(
-            f'<single_mapping origin_block="{block}" data_block="{first + step * block}"'
-            ' time="0"/>\n'
+            _mapping(block, first + step * block, 0)
             for block in range(begin, min(begin + LINES_AT_ONCE, nr_mappings))
         )
     yield "</device>\n"
@@ -178,7 +183,61 @@ def dump_cases(bench: Bench) -> Iterator[Case]:
     )
 
 
-GROUPS = {"dump": dump_cases}
+def _two_devices(nr_mappings: int) -> Iterator[str]:
+    yield _superblock(2 * nr_mappings)
+    for place in range(2):
+        yield from _device(place + 1, nr_mappings, 2, place)
+    yield "</superblock>\n"
+
+
+def _snapshots(nr_mappings: int, nr_changed: int) -> Iterator[str]:
+    """Two snapshots of one volume: a leaf apart around each block that differs."""
+    window = nr_mappings // nr_changed
+    private = 300
+    yield _superblock(2 * nr_mappings + 1)
+    for number in range(nr_changed):
+        begin, end = number * window + private, (number + 1) * window
+        yield f'<def name="{number}">\n'
+        yield "".join(_mapping(block, 2 * block, 0) for block in range(begin, end))
+        yield "</def>\n"
+    for side in range(2):
+        yield (
+            f'<device dev_id="{side + 1}" mapped_blocks="{nr_mappings}" transaction="0"'
+            f' creation_time="{side}" snap_time="1">\n'
+        )
+        for number in range(nr_changed):
+            begin = number * window
+            changed = begin + private // 2
+            yield "".join(
+                _mapping(block, 2 * block + (side and block == changed), 0)
+                for block in range(begin, begin + private)
+            )
+            yield f'<ref name="{number}"/>\n'
+        yield "</device>\n"
+    yield "</superblock>\n"
+
+
+def diff_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta diff`, for text and for thin_delta's XML."""
+
+    def diffs(name: str, image: str) -> Case:
+        delta = ["--thin1", "1", "--thin2", "2", image]
+        ours = [THINMETA, "diff", "1", "2", "-p", image, "-o", bench.output]
+        commands = {
+            "thin_delta 1.1.0": [bench.new("thin_delta"), *delta],
+            "thinmeta diff": ours,
+            "thinmeta diff -f xml": [*ours, "-f", "xml"],
+        }
+        return Case(name, commands)
+
+    large = 10_000_000
+    related = bench.restored("snapshots", 512, lambda: _snapshots(large, 1000))
+    yield diffs("diff, 1000 of 10 million differ", related)
+    unrelated = bench.restored("unrelated", 512, lambda: _two_devices(large))
+    yield diffs("diff, 10 million unrelated", unrelated)
+
+
+GROUPS = {"dump": dump_cases, "diff": diff_cases}
 
 
 def run(command: list[str], output: str) -> Sample:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 _COMMANDS = {
+    "diff": "Show what changed from one device to another.",
     "dump": "Print the pool as thin_dump prints it.",
 }
 """Each is a function of that name in a module of that name, here; `--help` loads none."""

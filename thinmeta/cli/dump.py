@@ -86,8 +86,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     report = DamageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
     with opened(choice, report) as pool:
-        for note in pool.source.device.notes:
-            report.warn(note)
+        report.warn_of(pool)
         listing = Listing(
             pool,
             selected=frozenset(dev_ids) if dev_ids else None,

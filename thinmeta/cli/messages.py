@@ -2,10 +2,14 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from thinmeta.errors import Damage, DamagedMetadataError, DamageKind, raise_damage
+
+if TYPE_CHECKING:
+    from thinmeta.model.pool import Pool
 
 _SILENT_SECONDS = 1.0
 _REDRAW_SECONDS = 0.2
@@ -40,6 +44,11 @@ class DamageReport:
         """Say something that is not the end, unless it was to be quiet."""
         if not self._quiet:
             click.echo(f"Warning: {text}", err=True)
+
+    def warn_of(self, pool: "Pool") -> None:
+        """Say what was odd about opening `pool`."""
+        for note in pool.source.device.notes:
+            self.warn(note)
 
     def finish(self) -> None:
         """Fail if the output misses something.

@@ -3,15 +3,16 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
 from thinmeta.errors import DamagedMetadataError, InputError, NoSnapshotError, OnDamage
 
 if TYPE_CHECKING:
+    from thinmeta.model.device_spec import DeviceSpec
     from thinmeta.model.pool import Pool
 
 ENVIRONMENT = "THINMETA_POOL"
@@ -26,6 +27,14 @@ class MetadataChoice:
     path: Path | None
     metadata_snapshot: bool
     ignore_unsupported: bool
+
+    def for_devices(self, *specs: "DeviceSpec") -> Self:
+        """Return the choice that fits `specs`: only of a metadata snapshot, so read one.
+
+        That is what allows to read them from a pool that is active.
+        """
+        only_snapshot = all(spec.state is not None and spec.state.value == "snap" for spec in specs)
+        return replace(self, metadata_snapshot=self.metadata_snapshot or only_snapshot)
 
 
 def metadata_options(function: _Function) -> _Function:

@@ -87,7 +87,7 @@ class Lines:
     def __init__(self, *shapes: str) -> None:
         """Take the shapes; the names in each must be some of the first one's, in its order."""
         self._templates = [_Template.parsed(shape) for shape in shapes]
-        self._matrices: dict[object, Text] = {}
+        self._matrices: dict[bytes, Text] = {}
 
     def render(
         self,
@@ -120,7 +120,7 @@ class Lines:
     def _slice(self, columns: Mapping[str, Column], nr_rows: int, template: _Template) -> Text:
         numbers = [_number(name, columns[name]) for name in template.before]
         row, offsets = _row(template, numbers)
-        matrix = self._matrix(template.after, numbers, row)[:nr_rows]
+        matrix = self._matrix(row)[:nr_rows]
         for number, offset in zip(numbers, offsets, strict=True):
             _write(matrix, offset, number, columns[number.name], None)
         text = matrix.ravel()
@@ -135,9 +135,9 @@ class Lines:
             _write(matrix, offset, number, columns[number.name], None if has.all() else has[shapes])
         return _without_nuls(matrix.ravel())
 
-    def _matrix(self, after: bytes, numbers: list[_Number], row: Text) -> Text:
-        """Return a matrix whose rows have their constant text already."""
-        key = (after, *((number.name, number.width) for number in numbers))
+    def _matrix(self, row: Text) -> Text:
+        """Return a matrix whose rows have the constant text of `row` already."""
+        key = row.tobytes()
         if key not in self._matrices:
             if len(self._matrices) >= _MATRICES_KEPT:
                 self._matrices.clear()

@@ -131,7 +131,15 @@ class Forest:
 
     def nr_leaves(self) -> Places:
         """Return how many leaves each tree has, shape `(n,)`."""
-        below = np.ones(len(self.levels[0].nodes), dtype=np.int64)
+        return self.totals(np.ones(len(self.levels[0].nodes), dtype=np.int64))
+
+    def totals(self, of_leaves: Places) -> Places:
+        """Return each tree's sum over its leaves, shape `(n,)`.
+
+        Args:
+            of_leaves: what each leaf counts, by its place in `levels[0]`.
+        """
+        below = of_leaves
         totals = np.zeros(len(self.roots), dtype=np.int64)
         for height, level in enumerate(self.levels):
             if height:
@@ -188,7 +196,7 @@ def children_of(
 ) -> tuple[Leaves, Places]:
     """Return the children of `nodes`, and how many each has; a bad node is its own child."""
     parts = [Leaves.none()]
-    counts = []
+    counts = [np.empty(0, dtype=np.int64)]
     for begin in range(0, len(nodes), NODES_AT_ONCE):
         part, nr_children = _children_of_few(
             source, nodes[begin : begin + NODES_AT_ONCE], kind, wanted
