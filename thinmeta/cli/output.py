@@ -159,16 +159,17 @@ def _refuse_input(target: Path, metadata: Path) -> None:
     with suppress(FileNotFoundError):
         here, source = target.stat(), metadata.stat()
         same_device = stat.S_ISBLK(here.st_mode) and here.st_rdev == source.st_rdev
-        if os.path.samestat(here, source) or same_device or _is_behind(target, source):
+        behind = _is_behind(target, source) or _is_behind(metadata, here)
+        if os.path.samestat(here, source) or same_device or behind:
             raise OutputError(f"{target}: is the metadata itself, which is never written to")
 
 
-def _is_behind(target: Path, source: os.stat_result) -> bool:
-    """Tell whether `source` is a loop device over the file `target`."""
-    if not stat.S_ISBLK(source.st_mode):
+def _is_behind(file: Path, device: os.stat_result) -> bool:
+    """Tell whether `device` is a loop device over `file`."""
+    if not stat.S_ISBLK(device.st_mode):
         return False
-    device = f"{os.major(source.st_rdev)}:{os.minor(source.st_rdev)}"
+    number = f"{os.major(device.st_rdev)}:{os.minor(device.st_rdev)}"
     with suppress(OSError):
-        backing = (SYSFS_BLOCKS / device / "loop/backing_file").read_text().rstrip("\n")
-        return target.samefile(backing)
+        backing = (SYSFS_BLOCKS / number / "loop/backing_file").read_text().rstrip("\n")
+        return file.samefile(backing)
     return False

@@ -7,35 +7,44 @@ broken host is cut short more often than not, and each block has its checksum.
 """
 
 import os
-from collections.abc import Callable
-from typing import IO
+from collections.abc import Callable, Iterator
+from typing import IO, Any, Protocol
 
 from thinmeta.errors import InputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 _PIECE = 16 * METADATA_BLOCK_BYTES
-_ZEROS = bytes(_PIECE)
+_PACKED_PIECE = 1024
+"""Bytes unpacked at once: so few, because bzip2 makes up to 45,000 times as many of them."""
 
 
-def _open_gzip(file: IO[bytes]) -> IO[bytes]:
-    import gzip
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
 
-    return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]  # it reads bytes: enough for us
+
+def _gzip() -> _Decompressor:
+    import zlib
+
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
 
 
-def _open_bzip2(file: IO[bytes]) -> IO[bytes]:
+def _bzip2() -> _Decompressor:
     import bz2
 
-    return bz2.BZ2File(file)
+    return bz2.BZ2Decompressor()
 
 
-def _open_xz(file: IO[bytes]) -> IO[bytes]:
+def _xz() -> _Decompressor:
     import lzma
 
-    return lzma.LZMAFile(file)
+    return lzma.LZMADecompressor()
 
 
-def _open_zstd(file: IO[bytes]) -> IO[bytes]:
+def _zstd() -> Any:
     try:
         import zstandard
     except ImportError as error:
@@ -43,25 +52,24 @@ def _open_zstd(file: IO[bytes]) -> IO[bytes]:
             "the image is compressed with zstd, which needs an extra: "
             "pip install 'thinmeta[zstd]', or unpack it with zstd -d"
         ) from error
-    return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    return zstandard.ZstdDecompressor().decompressobj()
 
 
-_OPENERS: dict[bytes, tuple[str, Callable[[IO[bytes]], IO[bytes]]]] = {
-    b"\x1f\x8b": ("gzip", _open_gzip),
-    b"BZh": ("bzip2", _open_bzip2),
-    b"\xfd7zXZ\x00": ("xz", _open_xz),
-    b"\x28\xb5\x2f\xfd": ("zstd", _open_zstd),
+_PACKINGS: dict[bytes, tuple[str, Callable[[], _Decompressor]]] = {
+    b"\x1f\x8b": ("gzip", _gzip),
+    b"BZh": ("bzip2", _bzip2),
+    b"\xfd7zXZ\x00": ("xz", _xz),
+    b"\x28\xb5\x2f\xfd": ("zstd", _zstd),
 }
 
-MAGIC_BYTES = max(map(len, _OPENERS))
+MAGIC_BYTES = max(map(len, _PACKINGS))
 """How many bytes of a file tell whether it is compressed."""
 
 
 def packing_of(beginning: bytes) -> str | None:
     """Return the name of the compression that `beginning` shows, None where it shows none."""
-    return next(
-        (name for magic, (name, _) in _OPENERS.items() if beginning.startswith(magic)), None
-    )
+    names = (name for magic, (name, _) in _PACKINGS.items() if beginning.startswith(magic))
+    return next(names, None)
 
 
 def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
@@ -76,65 +84,98 @@ def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
         A descriptor of the unpacked file, and what was wrong with the stream.
 
     Raises:
-        InputError: a library is missing, or nothing at all could be unpacked.
+        InputError: a library is missing, nothing at all could be unpacked, or there
+            is no room for what was.
     """
     import tempfile
 
-    with os.fdopen(os.dup(fd), "rb") as file:
-        file.seek(0)
-        name, opener = next(
-            entry
-            for magic, entry in _OPENERS.items()
-            if os.pread(fd, MAGIC_BYTES, 0).startswith(magic)
-        )
-        with tempfile.TemporaryFile(prefix="thinmeta-") as unpacked:
-            wrong = _copy_sparse(opener(file), unpacked, inspect)
-            if wrong is None:
-                return os.dup(unpacked.fileno()), None
-            size = unpacked.tell()
-            if not size:
-                raise InputError(f"the {name} stream cannot be unpacked: {wrong}")
-            return (
-                os.dup(unpacked.fileno()),
-                f"the {name} stream is damaged after {size} bytes unpacked: {wrong}",
-            )
+    beginning = os.pread(fd, MAGIC_BYTES, 0)
+    name, begin = next(each for magic, each in _PACKINGS.items() if beginning.startswith(magic))
+    try:
+        with os.fdopen(os.dup(fd), "rb") as packed, tempfile.TemporaryFile() as unpacked:
+            packed.seek(0)
+            size, wrong = _copy_sparse(_Stream(packed, begin), unpacked, inspect)
+            result = os.dup(unpacked.fileno())
+    except OSError as error:
+        raise InputError(
+            f"the {name} stream cannot be unpacked into {tempfile.gettempdir()}: "
+            f"{error.strerror}; TMPDIR names another place"
+        ) from error
+    if wrong is None:
+        return result, None
+    if not size:
+        os.close(result)
+        raise InputError(f"the {name} stream cannot be unpacked: {wrong}")
+    return result, f"the {name} stream is damaged after {size} bytes unpacked: {wrong}"
+
+
+class _Stream:
+    """What a compressed file unpacks to, as far as it does.
+
+    Attributes:
+        wrong: after the last part: why it is not the end.
+    """
+
+    def __init__(self, file: IO[bytes], begin: Callable[[], _Decompressor]) -> None:
+        self.wrong: str | None = None
+        self._file = file
+        self._begin = begin
+
+    def parts(self) -> Iterator[bytes]:
+        decompressor = self._begin()
+        while packed := self._file.read(_PACKED_PIECE):
+            while packed:
+                if decompressor.eof:
+                    packed = packed.lstrip(b"\0")  # padding between streams
+                    if not packed:
+                        break
+                    decompressor = self._begin()
+                try:
+                    part = decompressor.decompress(packed)
+                except Exception as error:  # noqa: BLE001  # the libraries share no base class
+                    self.wrong = str(error) or type(error).__name__
+                    return
+                yield part
+                packed = decompressor.unused_data if decompressor.eof else b""
+        if not decompressor.eof:
+            self.wrong = "it ends too early"
 
 
 def _copy_sparse(
-    stream: IO[bytes], target: IO[bytes], inspect: Callable[[bytes], None]
-) -> str | None:
-    """Copy until the end, the first fault of the stream, or what no metadata can exceed."""
+    stream: _Stream, target: IO[bytes], inspect: Callable[[bytes], None]
+) -> tuple[int, str | None]:
+    """Copy until the end, the first fault of the stream, or what no metadata can exceed.
+
+    Returns:
+        How many bytes were copied, and what was wrong with the stream.
+    """
     limit = (MAX_METADATA_BLOCKS + 1) * METADATA_BLOCK_BYTES
-    wrong = None
     size = 0
-    while size < limit:
-        piece, wrong = _read_piece(stream)
-        if size == 0 and (piece or wrong is None):
+    for piece in _pieces(stream.parts()):
+        if not size:
             inspect(piece[:METADATA_BLOCK_BYTES])
-        if piece == _ZEROS:
-            target.seek(_PIECE, os.SEEK_CUR)
+        if piece.count(0) == len(piece):
+            target.seek(len(piece), os.SEEK_CUR)
         else:
             target.write(piece)
         size += len(piece)
-        if len(piece) < _PIECE:
+        if size >= limit:
             break
+    if not size and stream.wrong is None:
+        inspect(b"")
     target.truncate(size)
     target.flush()
-    target.seek(size)
-    return wrong
+    return size, stream.wrong
 
 
-def _read_piece(stream: IO[bytes]) -> tuple[bytes, str | None]:
-    """Return the next `_PIECE` bytes, fewer at the end, and why the stream ended early."""
-    parts: list[bytes] = []
-    missing = _PIECE
-    while missing:
-        try:
-            part = stream.read(missing)
-        except Exception as error:  # noqa: BLE001  # lzma, zlib and zstandard share no base class
-            return b"".join(parts), str(error) or type(error).__name__
-        if not part:
-            break
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts), None
+def _pieces(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the bytes of `parts` in pieces of `_PIECE` bytes; the last may be shorter."""
+    rest = b""
+    for part in parts:
+        rest += part
+        whole = len(rest) - len(rest) % _PIECE
+        for begin in range(0, whole, _PIECE):
+            yield rest[begin : begin + _PIECE]
+        rest = rest[whole:]
+    if rest:
+        yield rest

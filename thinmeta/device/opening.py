@@ -74,25 +74,27 @@ def _open_file(path: Path, inspect: Inspect) -> BlockDevice:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         beginning = _read_beginning(fd)
-        if packing_of(beginning[:MAGIC_BYTES]):
-            unpacked, wrong = unpack(fd, inspect)
-            os.close(fd)
-            return BlockDevice(unpacked, str(path), (f"{path}: {wrong}",) if wrong else ())
-        inspect(beginning)
-        return BlockDevice(fd, str(path))
+        if beginning is None:
+            return BlockDevice(fd, str(path))
+        if not packing_of(beginning[:MAGIC_BYTES]):
+            inspect(beginning)
+            return BlockDevice(fd, str(path))
+        unpacked, wrong = unpack(fd, inspect)
     except InputError as error:
         os.close(fd)
         raise InputError(f"{path}: {error}") from error
+    os.close(fd)
+    return BlockDevice(unpacked, str(path), (f"{path}: {wrong}",) if wrong else ())
 
 
-def _read_beginning(fd: int) -> bytes:
+def _read_beginning(fd: int) -> bytes | None:
+    """Return the first block; None over a bad sector, which who reads block 0 will meet."""
     try:
         return os.pread(fd, METADATA_BLOCK_BYTES, 0)
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        # A bad sector under the superblock is damage, to be met by who reads block 0.
-        return bytes(METADATA_BLOCK_BYTES)
+        return None
 
 
 def _open_block_device(

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thinmeta.errors import OnDamage
+from thinmeta.errors import Damage, OnDamage
 from thinmeta.model.superblock import SpaceMapRoot
-from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
+from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK, MAX_METADATA_BITMAPS
 from thinmeta.walk.nodes import Metadata
-from thinmeta.walk.space_map import BLOCKS_AT_ONCE, Counts, data_index, metadata_index, read_counts
+from thinmeta.walk.space_map import (
+    BLOCKS_AT_ONCE,
+    Counts,
+    IndexEntries,
+    data_index,
+    metadata_index,
+    nr_shared,
+    read_bitmaps,
+    read_counts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +60,48 @@ class RefCounts:
         return np.concatenate(parts)
 
     def chunks(self) -> Iterator[tuple[int, Counts]]:
-        """Return all counts in bounded pieces, each with the number of its first block."""
-        for begin in range(0, len(self), BLOCKS_AT_ONCE):
-            yield begin, self._read_some(range(begin, min(begin + BLOCKS_AT_ONCE, len(self))))
+        """Return all counts in bounded pieces, each with the number of its first block.
+
+        Raises:
+            DamagedMetadataError: see `read`; also where the space map claims more
+                blocks than there can be bitmaps for.
+        """
+        for blocks in self._pieces():
+            yield blocks.start, self._read_some(blocks)
+
+    def nr_shared(self) -> int:
+        """Return how many blocks have a ref count above 1, which the bitmaps alone tell.
+
+        Raises:
+            DamagedMetadataError: see `chunks`.
+        """
+        total = 0
+        for blocks in self._pieces():
+            stored = read_bitmaps(self.source, self._index(blocks), blocks.start, self.on_damage)
+            total += nr_shared(stored, len(blocks))
+        return total
+
+    def _pieces(self) -> Iterator[range]:
+        """Return all blocks in bounded pieces; a claim that no metadata can bear is cut."""
+        nr_bitmaps = MAX_METADATA_BITMAPS if self.is_metadata else self.source.device.nr_blocks
+        possible = nr_bitmaps * ENTRIES_PER_BLOCK
+        if self.root.nr_blocks > possible:
+            self.on_damage(
+                Damage(
+                    f"the {'metadata' if self.is_metadata else 'data'} space map claims "
+                    f"{self.root.nr_blocks} blocks; there can be bitmaps for {possible}"
+                )
+            )
+        end = min(self.root.nr_blocks, possible)
+        for begin in range(0, end, BLOCKS_AT_ONCE):
+            yield range(begin, min(begin + BLOCKS_AT_ONCE, end))
+
+    def _index(self, blocks: range) -> IndexEntries:
+        """Return the entries of the bitmaps that count `blocks`."""
+        read_index = metadata_index if self.is_metadata else data_index
+        first, end = blocks.start // ENTRIES_PER_BLOCK, -(-blocks.stop // ENTRIES_PER_BLOCK)
+        return read_index(self.source, self.root.bitmap_root, first, end, self.on_damage)
 
     def _read_some(self, blocks: range) -> Counts:
-        first = blocks.start // ENTRIES_PER_BLOCK
-        end = -(-blocks.stop // ENTRIES_PER_BLOCK)
-        read_index = metadata_index if self.is_metadata else data_index
-        index = read_index(self.source, self.root.bitmap_root, first, end, self.on_damage)
+        index = self._index(blocks)
         return read_counts(self.source, index, self.root.ref_count_root, blocks, self.on_damage)

@@ -45,3 +45,20 @@ def unpack_counts(counts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     high, low = bits[..., 0], bits[..., 1]
     counts_of: npt.NDArray[np.uint8] = (high << np.uint8(1)) | low
     return counts_of
+
+
+def pack_counts(counts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return counts as bitmap blocks store them: the inverse of `unpack_counts`.
+
+    Args:
+        counts: values 0..3, shape `(n, 16320)`, C-contiguous.
+
+    Returns:
+        Shape `(n, 4080)`.
+    """
+    ones = np.uint32(0x01010101)
+    four = counts.view("<u4")  # the counts of a byte, each in a byte of its own
+    swapped = (four & ones) << np.uint32(1) | (four >> np.uint32(1)) & ones
+    for shift in (6, 12):
+        swapped |= swapped >> np.uint32(shift)
+    return swapped.astype(np.uint8)

@@ -34,7 +34,8 @@ def refuse_foreign(beginning: bytes) -> None:
 def _foreign(beginning: bytes) -> str | None:  # noqa: PLR0911  # one return a kind of file
     if not beginning:
         return "is empty"
-    if beginning.lstrip()[:1] == b"<":
+    # A checksum may begin with the same byte, but no XML has a NUL.
+    if beginning.lstrip()[:1] == b"<" and b"\0" not in beginning:
         return "is XML, not binary metadata; thin_restore makes metadata from a dump"
     if len(beginning) < METADATA_BLOCK_BYTES:
         return f"has only {len(beginning)} bytes, less than the superblock"

@@ -51,7 +51,7 @@ def find_shared_runs(forest: Forest) -> SharedRuns | None:
     """Return where the runs of all trees of `forest` begin; None where none is shared."""
     blocks, identity = distinct_places(forest.levels[0].nodes.blocks)
     occurs = np.zeros(len(blocks), dtype=np.int64)
-    np.add.at(occurs, identity, _occurrences(forest))
+    np.add.at(occurs, identity, occurrences(forest))
     if not (occurs > 1).any():
         return None
     before, after = _neighbours(forest)
@@ -67,7 +67,7 @@ def find_shared_runs(forest: Forest) -> SharedRuns | None:
     return SharedRuns(forest, is_head[identity], (is_head & (occurs > 1))[identity])
 
 
-def _occurrences(forest: Forest) -> Places:
+def occurrences(forest: Forest) -> Places:
     """Return how often each leaf occurs over all trees, by its place."""
     counts = [np.zeros(len(level.nodes), dtype=np.int64) for level in forest.levels]
     for height in range(len(counts) - 1, -1, -1):

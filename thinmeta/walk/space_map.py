@@ -32,6 +32,9 @@ IndexEntries = npt.NDArray[Any]
 BLOCKS_AT_ONCE = 256 * ENTRIES_PER_BLOCK
 """Counts that are in memory at the same time: those of 256 bitmaps, 16 MiB."""
 
+# Of the four counts in a byte, those of 2 and more: their high bits are 0, 2, 4 and 6.
+_SHARED_IN_BYTE = np.array([(byte & 0x55).bit_count() for byte in range(256)], dtype=np.uint8)
+
 
 def data_index(
     source: Metadata, root: int, begin: int, end: int, on_damage: OnDamage
@@ -65,6 +68,43 @@ def metadata_index(
     return found
 
 
+def read_bitmaps(
+    source: Metadata, index: IndexEntries, first: int, on_damage: OnDamage
+) -> npt.NDArray[np.uint8]:
+    """Return bitmaps as they are stored, four counts a byte.
+
+    Args:
+        source: where to read.
+        index: the bitmaps' entries.
+        first: the block that the first bitmap begins with.
+        on_damage: told of each bad bitmap, which then is all zeros.
+
+    Returns:
+        Shape `(len(index), 4080)`.
+    """
+    at = np.ascontiguousarray(index["blocknr"])
+    batch = source.device.read(at)
+    headers = batch.rows.view(BITMAP_HEADER)[:, 0]
+    stored = batch.rows[:, BITMAP_HEADER.itemsize :]
+    doubtful = (batch.faults != Fault.NONE) | (headers["blocknr"] != at)
+    doubtful |= (checksums(batch.rows) ^ np.uint32(BITMAP_CSUM_XOR)) != headers["csum"]
+    for place in np.flatnonzero(doubtful).tolist():
+        row, header = batch.rows[place : place + 1], headers[place]
+        if what := _fault(batch.faults[place], row, header, int(at[place]), BITMAP_CSUM_XOR):
+            stored[place] = 0
+            begin = first + place * ENTRIES_PER_BLOCK
+            on_damage(
+                Damage(
+                    f"the space map's bitmap {what}; its ref counts are lost",
+                    MetadataBlock(int(at[place])),
+                    first_key=begin,
+                    last_key=begin + ENTRIES_PER_BLOCK - 1,
+                    key_name="block",
+                )
+            )
+    return stored
+
+
 def read_counts(
     source: Metadata,
     index: IndexEntries,
@@ -85,24 +125,7 @@ def read_counts(
         Shape `(len(blocks),)`.
     """
     first = blocks.start // ENTRIES_PER_BLOCK * ENTRIES_PER_BLOCK
-    at = np.ascontiguousarray(index["blocknr"])
-    batch = source.device.read(at)
-    headers = batch.rows.view(BITMAP_HEADER)[:, 0]
-    small = unpack_counts(batch.rows[:, BITMAP_HEADER.itemsize :])
-    for place in range(len(at)):
-        row, header = batch.rows[place : place + 1], headers[place]
-        if what := _fault(batch.faults[place], row, header, int(at[place]), BITMAP_CSUM_XOR):
-            small[place] = 0
-            begin = first + place * ENTRIES_PER_BLOCK
-            on_damage(
-                Damage(
-                    f"the space map's bitmap {what}; its ref counts are lost",
-                    MetadataBlock(int(at[place])),
-                    first_key=begin,
-                    last_key=begin + ENTRIES_PER_BLOCK - 1,
-                    key_name="block",
-                )
-            )
+    small = unpack_counts(read_bitmaps(source, index, first, on_damage))
     counts = small.ravel()[blocks.start - first : blocks.stop - first].astype(np.uint32)
     large = np.flatnonzero(counts == OVERFLOW_COUNT)
     if len(large):
@@ -116,6 +139,16 @@ def read_counts(
         inside = (keys >= blocks.start) & (keys < blocks.stop)
         counts[(keys[inside] - np.uint64(blocks.start)).astype(np.int64)] = values[inside]
     return counts
+
+
+def nr_shared(stored: npt.NDArray[np.uint8], nr_blocks: int) -> int:
+    """Return how many of the first `nr_blocks` counts in `stored` bitmaps are above 1."""
+    whole, rest = divmod(nr_blocks, 4)
+    counts = stored.ravel()
+    total = int(_SHARED_IN_BYTE[counts[:whole]].sum(dtype=np.int64))
+    if rest:
+        total += int(_SHARED_IN_BYTE[int(counts[whole]) & ((1 << 2 * rest) - 1)])
+    return total
 
 
 def _overlapping(begin: int, end: int) -> Wanted:

@@ -1,0 +1,195 @@
+"""construct and numpy read the same fields from the same bytes, and the kernel's sizes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from construct import Construct, Container, GreedyBytes, ListContainer, Padding, Struct, VarInt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.properties import examples
+from thinmeta.schemas import btree_node, columns, space_map, superblock
+from thinmeta.schemas.columns import bit_fields, dtype_of
+from thinmeta.schemas.decode import unpack_counts
+
+STRUCTS: dict[str, tuple[Construct, int]] = {
+    # schema, and the size that the kernel's structure has
+    "disk_sm_root": (superblock.SpaceMapRoot, 128),
+    "thin_disk_superblock": (superblock.Superblock, 364),
+    "node_header": (btree_node.NodeHeader, 32),
+    "disk_device_details": (btree_node.DeviceDetails, 24),
+    "disk_index_entry": (space_map.IndexEntry, 16),
+    "disk_metadata_index": (space_map.MetadataIndex, 4096),
+    "disk_bitmap_header": (space_map.BitmapHeader, 16),
+}
+NUMBERS: dict[str, tuple[Construct, int]] = {
+    "key": (btree_node.Key, 8),
+    "child": (btree_node.Child, 8),
+    "ref_count": (space_map.RefCount, 4),
+}
+ALL = STRUCTS | NUMBERS | {"block_time": (btree_node.BlockTime, 8)}
+
+# shared/reference/on-disk-format.md, section 1
+SUPERBLOCK_OFFSETS = {
+    "csum": 0,
+    "flags": 4,
+    "blocknr": 8,
+    "uuid": 16,
+    "magic": 32,
+    "version": 40,
+    "time": 44,
+    "trans_id": 48,
+    "held_root": 56,
+    "data_space_map_root": 64,
+    "metadata_space_map_root": 192,
+    "data_mapping_root": 320,
+    "device_details_root": 328,
+    "data_block_size": 336,
+    "metadata_block_size": 340,
+    "metadata_nr_blocks": 344,
+    "compat_flags": 352,
+    "compat_ro_flags": 356,
+    "incompat_flags": 360,
+}
+
+
+def plain(value: Any) -> Any:
+    """Return what construct or numpy read as dicts, lists, bytes and ints."""
+    match value:
+        case Container():
+            return {name: plain(each) for name, each in value.items() if name != "_io"}
+        case ListContainer() | np.ndarray():
+            return [plain(each) for each in value]
+        case np.void() if value.dtype.names is not None:
+            return {name: plain(value[name]) for name in value.dtype.names}
+        case np.void():
+            return value.tobytes()
+        case np.generic():
+            return value.item()
+    return value
+
+
+def bytes_of(schema: Construct) -> st.SearchStrategy[bytes]:
+    # Long ones from a seed: drawing 4096 bytes one by one is what takes hypothesis long.
+    size = schema.sizeof()
+    if size <= 128:
+        return st.binary(min_size=size, max_size=size)
+    return st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).bytes(size))
+
+
+def fields_mask(dtype: np.dtype[Any]) -> bytes:
+    """Return 0xff for each byte that belongs to a field, 0 for padding."""
+    if dtype.subdtype is not None:
+        inner, shape = dtype.subdtype
+        return fields_mask(inner) * int(np.prod(shape))
+    if dtype.fields is None:
+        return b"\xff" * dtype.itemsize
+    mask = bytearray(dtype.itemsize)
+    for inner, offset, *_ in dtype.fields.values():
+        mask[offset : offset + inner.itemsize] = fields_mask(inner)
+    return bytes(mask)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_sizes_are_the_kernels(name: str) -> None:
+    schema, size = ALL[name]
+
+    assert schema.sizeof() == size
+    assert dtype_of(schema).itemsize == size
+
+
+def test_superblock_fields_stand_where_the_kernel_puts_them() -> None:
+    fields = dtype_of(superblock.Superblock).fields
+
+    assert fields is not None
+    assert {name: field[1] for name, field in fields.items()} == SUPERBLOCK_OFFSETS
+
+
+@pytest.mark.parametrize("name", STRUCTS | NUMBERS)
+@examples(40)
+@given(data=st.data())
+def test_numpy_and_construct_read_the_same_fields(name: str, data: st.DataObject) -> None:
+    schema, _ = ALL[name]
+    raw = data.draw(bytes_of(schema))
+
+    assert plain(np.frombuffer(raw, dtype_of(schema))[0]) == plain(schema.parse(raw))
+
+
+@pytest.mark.parametrize("name", ALL)
+@examples(40)
+@given(data=st.data())
+def test_building_what_was_parsed_loses_nothing_but_padding(name: str, data: st.DataObject) -> None:
+    schema, _ = ALL[name]
+    raw = data.draw(bytes_of(schema))
+    mask = fields_mask(dtype_of(schema))
+
+    built = schema.build(schema.parse(raw))
+
+    assert built == bytes(byte & kept for byte, kept in zip(raw, mask, strict=True))
+    assert schema.parse(built) == schema.parse(raw)
+
+
+@examples(200)
+@given(packed=st.integers(0, 2**64 - 1))
+def test_bit_fields_take_a_block_time_apart_as_construct_does(packed: int) -> None:
+    column = np.array([packed], dtype=columns.BLOCK_TIME)
+
+    fields = {
+        name: int((column >> np.uint64(shift) & np.uint64(mask))[0])
+        for name, (shift, mask) in bit_fields(btree_node.BlockTime).items()
+    }
+
+    assert fields == plain(btree_node.BlockTime.parse(column.tobytes()))
+    assert fields == {"data_block": packed >> 24, "time": packed & 0xFFFFFF}
+
+
+@examples(5)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_unpacked_counts_are_those_that_construct_reads(seed: int) -> None:
+    raw = np.random.default_rng(seed).bytes(4080)
+
+    counts = unpack_counts(np.frombuffer(raw, dtype=np.uint8)[np.newaxis])
+
+    assert counts.shape == (1, 16320)
+    assert counts[0].tolist() == list(space_map.BitmapCounts.parse(raw))
+    assert space_map.BitmapCounts.build(counts[0].tolist()) == raw
+
+
+def test_of_a_counts_two_bits_the_lower_one_is_the_high_one() -> None:
+    raw = bytes([0b11_10_01_00]).ljust(4080, b"\0")
+
+    counts = unpack_counts(np.frombuffer(raw, dtype=np.uint8)[np.newaxis])
+
+    assert counts[0, :5].tolist() == [0, 2, 1, 3, 0]
+
+
+def test_counts_of_several_bitmaps_do_not_mix() -> None:
+    raw = np.zeros((2, 4080), dtype=np.uint8)
+    raw[1, -1] = 0b11_00_00_00
+
+    counts = unpack_counts(raw)
+
+    assert np.argwhere(counts).tolist() == [[1, 16319]]
+    assert counts[1, 16319] == 3
+
+
+def test_padding_has_no_column() -> None:
+    assert dtype_of(btree_node.NodeHeader).names == (
+        "csum",
+        "flags",
+        "blocknr",
+        "nr_entries",
+        "max_entries",
+        "value_size",
+    )
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [GreedyBytes, VarInt, "greedy" / Struct("rest" / GreedyBytes), Padding(4)],
+    ids=["bytes", "number", "struct", "padding"],
+)
+def test_what_has_no_fixed_fields_has_no_dtype(schema: Construct) -> None:
+    with pytest.raises(TypeError, match="dtype"):
+        dtype_of(schema)

@@ -1,0 +1,49 @@
+"""What is wrong with a superblock is found, and said."""
+
+import numpy as np
+import pytest
+
+from tests.made_images import Image, stamped
+from thinmeta.schemas.decode import parse_superblock, superblock_fault
+from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR
+
+
+def row(block: bytes) -> np.ndarray:
+    return np.frombuffer(block, dtype=np.uint8)
+
+
+def test_a_good_superblock_has_no_fault() -> None:
+    assert superblock_fault(row(Image().superblock()), 0) is None
+
+
+def test_a_held_copy_is_good_where_it_was_written() -> None:
+    copy = row(Image().superblock(blocknr=7))
+
+    assert superblock_fault(copy, 7) is None
+    assert superblock_fault(copy, 0) == "the superblock was written for block 7"
+
+
+@pytest.mark.parametrize("place", [0, 4, 100, 370, 4095])
+def test_each_byte_of_the_block_counts_in_the_checksum(place: int) -> None:
+    block = bytearray(Image().superblock())
+    block[place] ^= 1
+
+    assert superblock_fault(row(bytes(block)), 0) == "the superblock's checksum is wrong"
+
+
+def test_another_kinds_checksum_is_wrong() -> None:
+    block = stamped(Image().superblock(), SUPERBLOCK_CSUM_XOR + 1)
+
+    assert superblock_fault(row(block), 0) == "the superblock's checksum is wrong"
+
+
+def test_another_magic_is_named() -> None:
+    block = row(Image().superblock(magic=42))
+
+    assert superblock_fault(block, 0) == "the superblock's magic is 42, not 27022010"
+
+
+def test_a_superblock_is_parsed_from_the_beginning_of_its_block() -> None:
+    fields = parse_superblock(row(Image().superblock(trans_id=2**64 - 1, time=9, incompat_flags=4)))
+
+    assert (fields.trans_id, fields.time, fields.incompat_flags) == (2**64 - 1, 9, 4)
