@@ -237,7 +237,70 @@ def diff_cases(bench: Bench) -> Iterator[Case]:
     yield diffs("diff, 10 million unrelated", unrelated)
 
 
-GROUPS = {"dump": dump_cases, "diff": diff_cases}
+def ls_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta ls`; thin_ls waits in steps of half a second."""
+
+    def lists(name: str, image: str, *args: str) -> Case:
+        commands = {
+            "thin_ls 1.1.0": [bench.new("thin_ls"), *args, image],
+            "thinmeta ls": [THINMETA, "ls", *args, image],
+        }
+        return Case(name, commands)
+
+    sharing = ["-o", "DEV,MAPPED_BLOCKS,EXCLUSIVE_BLOCKS,SHARED_BLOCKS"]
+    large = 10_000_000
+    single = bench.single_mappings(large)
+    yield lists("ls, 10 million mappings", single, *sharing)
+    related = bench.restored("snapshots", 512, lambda: _snapshots(large, 1000))
+    yield lists("ls, two snapshots", related, *sharing)
+    yield lists("ls, details only", single, "-o", "DEV,TRANSACTION")
+    yield Case(
+        "ls, more than thin_ls",
+        {
+            "thinmeta ls -o DEV,NEW,RUNS": [THINMETA, "ls", "-o", "DEV,NEW,RUNS", single],
+            "thinmeta ls --tree": [THINMETA, "ls", "--tree", single],
+        },
+    )
+
+
+def rmap_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta rmap`."""
+
+    def maps(name: str, image: str, region: str) -> Case:
+        commands = {
+            "thin_rmap 1.1.0": [bench.new("thin_rmap"), "--region", region, image],
+            "thinmeta rmap": [THINMETA, "rmap", "--region", region, image],
+        }
+        return Case(name, commands)
+
+    single = bench.single_mappings(10_000_000)
+    yield maps("rmap, all of 10 million", single, "0..20000000")
+    yield maps("rmap, 1000 blocks of 10 million", single, "0..1000")
+
+
+def check_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta check`; thin_check waits in steps of half a second."""
+
+    def checks(name: str, image: str, *args: str) -> Case:
+        commands = {
+            "thin_check 1.1.0": [bench.new("thin_check"), *args, image],
+            "thinmeta check": [THINMETA, "check", *args, image],
+        }
+        return Case(name, commands)
+
+    yield checks("check, 10 million mappings", bench.single_mappings(10_000_000))
+    yield checks("check, 1 million mappings", bench.single_mappings(1_000_000))
+    yield checks("check, 160 million data blocks", bench.fixture("d02-shared-subtrees"))
+    yield checks("check --skip-mappings", bench.single_mappings(10_000_000), "--skip-mappings")
+
+
+GROUPS = {
+    "dump": dump_cases,
+    "diff": diff_cases,
+    "ls": ls_cases,
+    "rmap": rmap_cases,
+    "check": check_cases,
+}
 
 
 def run(command: list[str], output: str) -> Sample:

@@ -9,6 +9,10 @@ import click
 _COMMANDS = {
     "diff": "Show what changed from one device to another.",
     "dump": "Print the pool as thin_dump prints it.",
+    "info": "Show how full a pool is, and what its superblock says.",
+    "lookup": "Show where blocks of a device are, and who shares them.",
+    "ls": "List the devices, what each takes, and its snapshots.",
+    "rmap": "Show which devices map which data blocks.",
 }
 """Each is a function of that name in a module of that name, here; `--help` loads none."""
 

@@ -1,0 +1,95 @@
+"""`rmap` against a slow model of plain dicts, on made pools and on real ones."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.analyse.shared_pools import (
+    ModelDevice,
+    ModelPool,
+    golden_pool,
+    image_of,
+    model_pools,
+    pool_over,
+)
+from tests.cases import packed_image
+from tests.golden import dumped_images
+from tests.properties import examples
+from thinmeta.analyse import rmap as module
+from thinmeta.analyse.rmap import Region, rmap
+from thinmeta.errors import DamagedMetadataError
+from thinmeta.model.pool import Pool, open_pool
+
+Run = tuple[int, int, int, int]
+"""Data begin, data end, device and origin begin."""
+
+ALL = Region(0, 1 << 40)
+
+
+def expected(pool: ModelPool, regions: list[Region]) -> list[Run]:
+    """Turn the mappings round, one by one, and join neighbours."""
+    runs: list[Run] = []
+    for device_id, device in sorted(pool.items()):
+        own: list[Run] = []
+        for block, (data, _) in sorted(device.mapped.items()):
+            if not any(region.begin <= data < region.end for region in regions):
+                continue
+            if own and own[-1][1] == data and own[-1][3] + own[-1][1] - own[-1][0] == block:
+                own[-1] = (own[-1][0], data + 1, device_id, own[-1][3])
+            else:
+                own.append((data, data + 1, device_id, block))
+        runs += own
+    return sorted(runs)
+
+
+def found(pool: Pool, regions: list[Region]) -> list[Run]:
+    return [
+        (data, data + length, device_id, origin)
+        for runs in rmap(pool, regions)
+        for data, length, device_id, origin in zip(
+            *(
+                column.tolist()
+                for column in (runs.data_begin, runs.length, runs.device_id, runs.origin_begin)
+            ),
+            strict=True,
+        )
+    ]
+
+
+@pytest.mark.parametrize(("case", "image"), dumped_images())
+def test_real_pools(case: str, image: str) -> None:
+    model = golden_pool(case, image)
+    with open_pool(packed_image(case, image)) as pool:
+        for regions in ([ALL], [Region(0, 100)], [Region(40, 50), Region(700, 5000)]):
+            assert found(pool, regions) == expected(model, regions)
+
+
+_regions = st.lists(
+    st.tuples(st.integers(0, 200), st.integers(1, 50)).map(lambda pair: Region(pair[0], sum(pair))),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(model=model_pools(), regions=st.one_of(_regions, st.just([ALL])))
+@examples(300)
+def test_made_pools(model: ModelPool, regions: list[Region]) -> None:
+    with pool_over(image_of(model)) as pool:
+        assert found(pool, regions) == expected(model, regions)
+
+
+@given(model=model_pools(), regions=st.one_of(_regions, st.just([ALL])))
+@examples(100)
+def test_runs_go_on_from_piece_to_piece(model: ModelPool, regions: list[Region]) -> None:
+    with pytest.MonkeyPatch.context() as patch, pool_over(image_of(model)) as pool:
+        patch.setattr(module, "NODES_AT_ONCE", 1)
+        patch.setattr(module, "RUNS_AT_ONCE", 2)
+        assert found(pool, regions) == expected(model, regions)
+
+
+def test_damage_comes_before_any_run() -> None:
+    image = bytearray(image_of({1: ModelDevice(mapped={0: (5, 0), 300: (6, 0)})}))
+    image[2 * 4096 + 100] ^= 1  # the second leaf
+    lost = r"block 2, device 1, origin blocks 300\.\."
+    with pool_over(bytes(image)) as pool, pytest.raises(DamagedMetadataError, match=lost):
+        next(rmap(pool, [ALL]))

@@ -1,0 +1,221 @@
+"""What each leaf of a forest of mapping trees holds, in numbers: the parts of a device's sums.
+
+A leaf is read once, and once more where data blocks turn out to be mapped repeatedly.
+The memory is a few numbers a leaf and two bits a data block.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Flag, auto
+
+import numpy as np
+
+from thinmeta.analyse.seen_blocks import NR_WINDOWS, SeenBlocks, windows_of
+from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.walk.forest import NODES_AT_ONCE, Forest, Leaves
+from thinmeta.walk.leaves import read_leaves
+from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
+from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
+from thinmeta.walk.runs import join
+from thinmeta.walk.shared_runs import occurrences
+
+OnProgress = Callable[[int, int], None]
+"""Told how many leaves more were read, of how many in all."""
+
+_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
+_TIME = np.uint64(TIME_MASK)
+
+
+class Ask(Flag):
+    """What to count besides mappings."""
+
+    NOTHING = 0
+    EXCLUSIVE = auto()
+    TIMES = auto()
+    RUNS = auto()
+    ALL = EXCLUSIVE | TIMES | RUNS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeafCounts:
+    """Counts by leaf: all but `times` have one element for each place among a forest's leaves.
+
+    Attributes:
+        codes: index of `REASONS`; a leaf with a code counts nothing.
+        mapped: its mappings.
+        exclusive: those whose data block is mapped nowhere else.
+        runs: its runs, as if no leaf came before or after.
+        first_key, first_value, last_key, last_value: its first and its last mapping.
+        times: how many mappings have which time.
+    """
+
+    codes: Codes
+    mapped: Places
+    exclusive: Places
+    runs: Places
+    first_key: Keys
+    first_value: Keys
+    last_key: Keys
+    last_value: Keys
+    times: "Times"
+
+    def nr_runs(self, leaves: Places) -> int:
+        """Return how many runs the leaves of a tree have, given as places in key order."""
+        filled = leaves[self.mapped[leaves] > 0]
+        before, after = filled[:-1], filled[1:]
+        firsts = self.first_value[after]
+        goes_on = (
+            (self.first_key[after] - self.last_key[before] == 1)
+            & (firsts - self.last_value[before] == np.uint64(1) << _SHIFT)
+            & (firsts >> _SHIFT != 0)
+        )
+        return int(self.runs[filled].sum() - np.count_nonzero(goes_on))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Times:
+    """How many mappings of each leaf have which time.
+
+    Attributes:
+        times: those of the first leaf, those of the next, ...
+        counts: how many mappings of the leaf have that time.
+        starts: where each leaf's times begin, shape `(n + 1,)`.
+    """
+
+    times: Keys
+    counts: Places
+    starts: Places
+
+    @classmethod
+    def of(cls, entries: Entries) -> "Times":
+        """Count those of leaves that follow each other."""
+        nr_leaves = len(entries.starts) - 1
+        owners = np.repeat(np.arange(nr_leaves, dtype=np.uint64), np.diff(entries.starts))
+        pairs = (owners << _SHIFT) | (entries.values & _TIME)
+        if (pairs[1:] < pairs[:-1]).any():
+            pairs.sort()
+        new = np.ones(len(pairs), dtype=np.bool_)
+        new[1:] = pairs[1:] != pairs[:-1]
+        places = np.flatnonzero(new)
+        found = pairs[places]
+        starts = np.searchsorted(found >> _SHIFT, np.arange(nr_leaves + 1, dtype=np.uint64))
+        return cls(found & _TIME, np.diff(places, append=len(pairs)), starts)
+
+    @classmethod
+    def joined(cls, parts: list["Times"]) -> "Times":
+        """Return those of all parts, one after the other."""
+        nothing = np.empty(0, dtype=np.int64)
+        return cls(
+            np.concatenate([np.empty(0, dtype=np.uint64), *(part.times for part in parts)]),
+            np.concatenate([nothing, *(part.counts for part in parts)]),
+            starts_of(np.concatenate([nothing, *(np.diff(part.starts) for part in parts)])),
+        )
+
+    def since(self, time: int, leaves: Places) -> int:
+        """Return how many mappings of `leaves` have this time or a later one."""
+        begins = self.starts[leaves]
+        places = ragged(begins, self.starts[leaves + 1] - begins)
+        return int(self.counts[places][self.times[places] >= time].sum())
+
+
+def count_leaves(
+    source: Metadata, forest: Forest, ask: Ask, on_progress: OnProgress | None = None
+) -> LeafCounts:
+    """Read and count all leaves of `forest`, which must be of mapping trees.
+
+    Args:
+        source: where to read.
+        forest: all trees that may share data blocks.
+        ask: what to count; the rest stays 0.
+        on_progress: told of each piece that was read.
+    """
+    leaves = forest.levels[0].nodes
+    reader = _Reader(source, leaves, on_progress)
+    counts = _nothing(len(leaves))
+    times: list[Times] = []
+    touched = np.zeros(NR_WINDOWS, dtype=np.bool_)
+    seen = SeenBlocks()
+    for places, entries, codes in reader.read(np.arange(len(leaves))):
+        counts.codes[places] = codes
+        _count(counts, places, entries, ask)
+        if Ask.TIMES in ask:
+            times.append(Times.of(entries))
+        if Ask.EXCLUSIVE in ask:
+            touched[windows_of(entries.values)] = True
+            seen.add(entries.values)
+    if Ask.EXCLUSIVE in ask:
+        # What occurs in one tree only can be exclusive, and is until it is seen elsewhere.
+        alone = _in_one_tree(forest)
+        counts.exclusive[alone] = counts.mapped[alone]
+        _take_away_shared(counts, reader, seen, np.flatnonzero(alone))
+        for window in (np.flatnonzero(touched[1:]) + 1).tolist():
+            seen = SeenBlocks(window)
+            for _, entries, _ in reader.read(np.arange(len(leaves))):
+                seen.add(entries.values)
+            _take_away_shared(counts, reader, seen, np.flatnonzero(alone))
+    return replace(counts, times=Times.joined(times))
+
+
+class _Reader:
+    """Reads leaves, given as places, a piece at a time."""
+
+    def __init__(self, source: Metadata, leaves: Leaves, on_progress: OnProgress | None) -> None:
+        self._source = source
+        self._leaves = leaves
+        self._on_progress = on_progress
+        self._total = 0
+
+    def read(self, places: Places) -> Iterator[tuple[Places, Entries, Codes]]:
+        self._total += len(places)
+        for begin in range(0, len(places), NODES_AT_ONCE):
+            part = places[begin : begin + NODES_AT_ONCE]
+            entries, codes = read_leaves(self._source, self._leaves[part], MAPPINGS)
+            yield part, entries, codes
+            if self._on_progress is not None:
+                self._on_progress(len(part), self._total)
+
+
+def _nothing(nr_leaves: int) -> LeafCounts:
+    mapped, exclusive, runs = np.zeros((3, nr_leaves), dtype=np.int64)
+    first_key, first_value, last_key, last_value = np.zeros((4, nr_leaves), dtype=np.uint64)
+    return LeafCounts(
+        codes=np.zeros(nr_leaves, dtype=np.uint8),
+        mapped=mapped,
+        exclusive=exclusive,
+        runs=runs,
+        first_key=first_key,
+        first_value=first_value,
+        last_key=last_key,
+        last_value=last_value,
+        times=Times.joined([]),
+    )
+
+
+def _count(counts: LeafCounts, places: Places, entries: Entries, ask: Ask) -> None:
+    keys, values, starts = entries.keys, entries.values, entries.starts
+    counts.mapped[places] = np.diff(starts)
+    filled = np.flatnonzero(np.diff(starts))
+    firsts, lasts = starts[filled], starts[filled + 1] - 1
+    filled = places[filled]
+    counts.first_key[filled], counts.first_value[filled] = keys[firsts], values[firsts]
+    counts.last_key[filled], counts.last_value[filled] = keys[lasts], values[lasts]
+    if Ask.RUNS in ask:
+        _, begins = join(keys, values, starts[:-1])
+        counts.runs[places] = np.diff(np.searchsorted(begins, starts))
+
+
+def _take_away_shared(counts: LeafCounts, reader: _Reader, seen: SeenBlocks, alone: Places) -> None:
+    if not seen.any_more_than_once():
+        return
+    for places, entries, _ in reader.read(alone):
+        shared = starts_of(seen.more_than_once(entries.values).astype(np.int64))
+        counts.exclusive[places] -= np.diff(shared[entries.starts])
+
+
+def _in_one_tree(forest: Forest) -> Mask:
+    """Tell which leaves occur only once; with another key range a node is the same leaf."""
+    blocks, identity = distinct_places(forest.levels[0].nodes.blocks)
+    occurs = np.zeros(len(blocks), dtype=np.int64)
+    np.add.at(occurs, identity, occurrences(forest))
+    alone: Mask = (occurs == 1)[identity]
+    return alone

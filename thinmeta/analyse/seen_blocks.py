@@ -1,0 +1,85 @@
+"""Which data blocks are mapped more than once: two bits a block, a window of blocks at a time."""
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
+from thinmeta.walk.nodes import Keys, Mask
+
+WINDOW_SHIFT = 28
+"""A window has 2^28 blocks: 64 MiB of bits if all of it is used, 16 TiB of blocks of 64 KiB."""
+
+NR_WINDOWS = (DATA_BLOCK_MASK + 1) >> WINDOW_SHIFT
+
+_WINDOW_BLOCKS = 1 << WINDOW_SHIFT
+_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
+_WORD_SHIFT = np.uint32(6)
+_BIT_MASK = np.uint32(63)
+
+
+def windows_of(values: Keys) -> npt.NDArray[np.intp]:
+    """Return the window that each of the block-times `values` belongs to."""
+    return (values >> np.uint64(DATA_BLOCK_SHIFT + WINDOW_SHIFT)).astype(np.intp)
+
+
+class SeenBlocks:
+    """The data blocks of one window; what no block touches takes no memory.
+
+    >>> seen = SeenBlocks()
+    >>> seen.add(np.array([7, 900, 7, 8], np.uint64) << np.uint64(24))
+    >>> seen.add(np.array([900], np.uint64) << np.uint64(24))
+    >>> seen.more_than_once(np.array([7, 8, 900], np.uint64) << np.uint64(24)).tolist()
+    [True, False, True]
+    """
+
+    def __init__(self, window: int = 0) -> None:
+        """Begin with nothing seen."""
+        self._window = window
+        self._once = np.zeros(_WINDOW_BLOCKS >> 6, dtype=np.uint64)
+        self._more = np.zeros(_WINDOW_BLOCKS >> 6, dtype=np.uint64)
+        self._any_more = False
+
+    def add(self, values: Keys) -> None:
+        """See the data blocks of block-times, in any order, also repeated."""
+        blocks = self._offsets(values, windows_of(values) == self._window)
+        if not len(blocks):
+            return
+        if not (blocks[1:] > blocks[:-1]).all():
+            blocks = np.sort(blocks)
+        words, bits = blocks >> _WORD_SHIFT, _bits(blocks)
+        new = np.ones(len(words), dtype=np.bool_)
+        new[1:] = words[1:] != words[:-1]
+        starts = np.flatnonzero(new)
+        places = words[starts]
+        found = np.bitwise_or.reduceat(bits, starts)
+        before = self._once[places]
+        again = found & before
+        repeated = blocks[1:] == blocks[:-1]
+        if repeated.any():
+            bits[1:] *= repeated
+            bits[0] = 0
+            again |= np.bitwise_or.reduceat(bits, starts)
+        self._once[places] = before | found
+        if again.any():
+            self._more[places] |= again
+            self._any_more = True
+
+    def any_more_than_once(self) -> bool:
+        """Tell whether a block was seen repeatedly."""
+        return self._any_more
+
+    def more_than_once(self, values: Keys) -> Mask:
+        """Tell which block-times are of data blocks of this window that were seen repeatedly."""
+        inside: Mask = windows_of(values) == self._window
+        blocks = self._offsets(values, inside)
+        inside[inside] = self._more[blocks >> _WORD_SHIFT] & _bits(blocks) != 0
+        return inside
+
+    def _offsets(self, values: Keys, inside: Mask) -> npt.NDArray[np.uint32]:
+        blocks = (values if inside.all() else values[inside]) >> _SHIFT
+        return (blocks & np.uint64(_WINDOW_BLOCKS - 1)).astype(np.uint32)
+
+
+def _bits(blocks: npt.NDArray[np.uint32]) -> Keys:
+    bits: Keys = np.uint64(1) << (blocks & _BIT_MASK).astype(np.uint64)
+    return bits

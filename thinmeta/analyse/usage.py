@@ -1,0 +1,152 @@
+"""How much each device maps, and how much of that nothing else maps."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from thinmeta.analyse.leaf_counts import Ask, LeafCounts, OnProgress, count_leaves
+from thinmeta.errors import Damage, DamageKind, OnDamage
+from thinmeta.model.pool import Pool
+from thinmeta.model.thin_device import ThinDevice
+from thinmeta.units import DeviceId, MetadataBlock
+from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.leaves import damage_of, read_tree
+from thinmeta.walk.nodes import DETAILS, MAPPINGS
+from thinmeta.walk.ragged import Places
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceUsage:
+    """What one device maps; what was not asked for is 0.
+
+    Attributes:
+        device: as the pool lists it.
+        mapped: blocks that it maps, counted; its details may say otherwise.
+        exclusive: those whose data block is mapped nowhere else in the pool.
+        highest: the last block that it maps; None if it maps nothing.
+        new: those mapped since its snap time, which no snapshot of it has.
+        inherited: those older than the device itself, which was created as a snapshot.
+        runs: neighbours of one time joined, as `ThinDevice.runs()` does.
+    """
+
+    device: ThinDevice
+    mapped: int
+    exclusive: int
+    highest: int | None
+    new: int
+    inherited: int
+    runs: int
+
+    @property
+    def shared(self) -> int:
+        """Those whose data block is mapped elsewhere, too."""
+        return max(0, self.mapped - self.exclusive)
+
+
+def listed(pool: Pool) -> list[ThinDevice]:
+    """Return the devices by ascending id; what only the mapping tree has lost does not matter.
+
+    Raises:
+        DamagedMetadataError: the details tree is damaged, and the pool's `on_damage` raises.
+        InputError: a metadata snapshot was read, and the pool moved on meanwhile.
+    """
+    read_tree(pool.source, pool.superblock.device_details_root, DETAILS, on_damage=pool.on_damage)
+    for damage in pool.device_table.disagreements():
+        pool.on_damage(damage)
+    pool.verify_unchanged()
+    return list(pool.device_table.devices)
+
+
+def usage(
+    pool: Pool, ask: Ask = Ask.ALL, *, on_progress: OnProgress | None = None
+) -> list[DeviceUsage]:
+    """Return what each device of the pool maps, by ascending id.
+
+    Devices that only the mapping tree has are not returned, but what they map is
+    not exclusive to another.
+
+    Args:
+        pool: in the state to look at.
+        ask: what to count besides mappings.
+        on_progress: told of each piece of the mapping trees that was read.
+
+    Raises:
+        DamagedMetadataError: a node is bad, and the pool's `on_damage` raises; else
+            what the node held is left out.
+        InputError: a metadata snapshot was read, and the pool moved on meanwhile.
+
+    Source:
+        `__snapshotted_since()`, drivers/md/dm-thin-metadata.c (Linux v6.6): a block is
+        shared while the device's snap time is later than the mapping's time.
+    """
+    table = pool.device_table
+    for damage in [*table.lost, *table.disagreements()]:
+        pool.on_damage(damage)
+    roots = _roots(pool)
+    forest = grow(pool.source, np.array(list(roots.values()), dtype=np.uint64), MAPPINGS)
+    counts = count_leaves(pool.source, forest, ask, on_progress)
+    devices = {device.device_id: device for device in table.devices}
+    found = {device.device_id: replace(unread(device), mapped=0) for device in table.devices}
+    for tree, device_id in enumerate(roots):
+        places = _sound_leaves(forest, counts, tree, device_id, pool.on_damage)
+        if device_id in devices:
+            found[device_id] = _of_device(devices[device_id], counts, places, ask)
+            _compare(found[device_id], pool.on_damage)
+    pool.verify_unchanged()
+    return list(found.values())
+
+
+def unread(device: ThinDevice) -> DeviceUsage:
+    """Return what is known of a device before any mapping was read: its details' count."""
+    return DeviceUsage(device, device.mapped_blocks, 0, None, 0, 0, 0)
+
+
+def _roots(pool: Pool) -> dict[DeviceId, MetadataBlock]:
+    """Return the mapping trees of all devices, also of those without details."""
+    table = pool.device_table
+    return {
+        device.device_id: device.mapping_root
+        for device in table.devices
+        if device.mapping_root is not None
+    } | table.unlisted
+
+
+def _sound_leaves(
+    forest: Forest, counts: LeafCounts, tree: int, device_id: DeviceId, on_damage: OnDamage
+) -> Places:
+    """Return the leaves of a tree as places, and tell of those that cannot be believed."""
+    places = forest.leaf_places(tree)
+    leaves = forest.leaves(tree)
+    codes = np.where(leaves.codes != 0, leaves.codes, counts.codes[places])
+    for bad in np.flatnonzero(codes).tolist():
+        damage = damage_of(leaves, codes, bad, MAPPINGS)
+        on_damage(replace(damage, device_id=device_id))
+    sound: Places = places[codes == 0]
+    return sound
+
+
+def _of_device(device: ThinDevice, counts: LeafCounts, places: Places, ask: Ask) -> DeviceUsage:
+    filled = places[counts.mapped[places] > 0]
+    mapped = int(counts.mapped[places].sum())
+    with_times = Ask.TIMES in ask
+    return DeviceUsage(
+        device,
+        mapped=mapped,
+        exclusive=int(counts.exclusive[places].sum()),
+        highest=int(counts.last_key[filled[-1]]) if len(filled) else None,
+        new=counts.times.since(device.snap_time, places) if with_times else 0,
+        inherited=mapped - counts.times.since(device.creation_time, places) if with_times else 0,
+        runs=counts.nr_runs(filled) if Ask.RUNS in ask else 0,
+    )
+
+
+def _compare(counted: DeviceUsage, on_damage: OnDamage) -> None:
+    device = counted.device
+    if counted.mapped != device.mapped_blocks:
+        on_damage(
+            Damage(
+                f"has {counted.mapped} mappings, but its details say {device.mapped_blocks}",
+                device_id=device.device_id,
+                kind=DamageKind.MAPPED_BLOCKS,
+            )
+        )

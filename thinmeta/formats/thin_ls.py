@@ -1,0 +1,182 @@
+"""The table of devices that thin_ls prints, byte for byte: version 1.1 and version 0.9.
+
+The same fields make JSON and CSV, with numbers instead of sizes for people.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from thinmeta.analyse.leaf_counts import Ask
+from thinmeta.analyse.usage import DeviceUsage
+from thinmeta.formats.csv_table import csv_lines
+from thinmeta.formats.json_lines import json_line
+from thinmeta.units import SECTOR_BYTES
+
+_UNITS = {
+    "1.1": ("b", "KiB", "MiB", "GiB", "Tib", "PiB", "EiB"),
+    "0.9": ("b", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"),
+}
+_LARGEST = 8192  # what a unit goes up to before the next is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the table.
+
+    Attributes:
+        name: as thin_ls has it.
+        key: in JSON.
+        number: its value, given the usage and the bytes of a block; None if there is none.
+        ask: what must be counted for it; None if the device's details are enough.
+        is_size: whether people get it with a unit.
+    """
+
+    name: str
+    key: str
+    number: Callable[[DeviceUsage, int], int | None]
+    ask: Ask | None = Ask.NOTHING
+    is_size: bool = False
+
+
+def _multiples(name: str, ask: Ask, count: Callable[[DeviceUsage], int]) -> Iterator[Field]:
+    """Return the fields of a number of blocks: blocks, sectors, bytes, and for people."""
+    key = name.lower()
+    yield Field(f"{name}_BLOCKS", f"{key}_blocks", lambda row, _: count(row), ask)
+    yield Field(
+        f"{name}_SECTORS",
+        f"{key}_sectors",
+        lambda row, block_bytes: count(row) * block_bytes // SECTOR_BYTES,
+        ask,
+    )
+    for field, is_size in ((f"{name}_BYTES", False), (name, True)):
+        yield Field(
+            field, f"{key}_bytes", lambda row, block_bytes: count(row) * block_bytes, ask, is_size
+        )
+
+
+def _highest_byte(row: DeviceUsage, block_bytes: int) -> int | None:
+    return None if row.highest is None else (row.highest + 1) * block_bytes - 1
+
+
+def _highest_sector(row: DeviceUsage, block_bytes: int) -> int | None:
+    byte = _highest_byte(row, block_bytes)
+    return None if byte is None else byte // SECTOR_BYTES
+
+
+FIELDS = {
+    field.name: field
+    for field in (
+        Field("DEV", "device_id", lambda row, _: row.device.device_id, None),
+        *_multiples("MAPPED", Ask.NOTHING, lambda row: row.mapped),
+        *_multiples("EXCLUSIVE", Ask.EXCLUSIVE, lambda row: row.exclusive),
+        *_multiples("SHARED", Ask.EXCLUSIVE, lambda row: row.shared),
+        Field("HIGHEST_BLOCK", "highest_block", lambda row, _: row.highest),
+        Field("HIGHEST_SECTOR", "highest_sector", _highest_sector),
+        Field("HIGHEST_BYTE", "highest_byte", _highest_byte),
+        Field("HIGHEST_MAPPED", "highest_byte", _highest_byte, is_size=True),
+        Field("TRANSACTION", "transaction_id", lambda row, _: row.device.transaction_id, None),
+        Field("CREATE_TIME", "creation_time", lambda row, _: row.device.creation_time, None),
+        Field("SNAP_TIME", "snap_time", lambda row, _: row.device.snap_time, None),
+        Field("NEW", "new_blocks", lambda row, _: row.new, Ask.TIMES),
+        Field("RUNS", "nr_runs", lambda row, _: row.runs, Ask.RUNS),
+    )
+}
+"""thin_ls's 20 fields, and NEW and RUNS."""
+
+DEFAULT_FIELDS = "DEV,MAPPED,CREATE_TIME,SNAP_TIME"
+
+
+def fields_of(text: str) -> list[Field]:
+    """Return the fields that a comma separated list names.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    for name in text.split(","):
+        if name not in FIELDS:
+            raise ValueError(f"unknown field {name!r}; the fields are {', '.join(FIELDS)}")
+    return [FIELDS[name] for name in text.split(",")]
+
+
+def needed(fields: Sequence[Field], compat: str) -> Ask | None:
+    """Return what must be counted for `fields`; None if no mapping need be read.
+
+    thin_ls 0.9 takes a device's mapped blocks from its details, 1.1 counts them.
+    """
+    asks = [
+        field.ask
+        for field in fields
+        if field.ask is not None and not (compat == "0.9" and field.key.startswith("mapped_"))
+    ]
+    if not asks:
+        return None
+    ask = Ask.NOTHING
+    for each in asks:
+        ask |= each
+    return ask
+
+
+def text_table(
+    fields: Sequence[Field],
+    rows: Sequence[DeviceUsage],
+    block_bytes: int,
+    *,
+    headers: bool,
+    compat: str,
+) -> Iterator[bytes]:
+    """Return thin_ls's lines: cells as wide as their column, each followed by a space."""
+    lines = [[field.name for field in fields]] if headers else []
+    lines += [[_cell(field, row, block_bytes, compat) for field in fields] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        yield "".join(f"{cell} " for cell in cells).encode() + b"\n"
+
+
+def _cell(field: Field, row: DeviceUsage, block_bytes: int, compat: str) -> str:
+    number = field.number(row, block_bytes)
+    if number is None:
+        # thin_ls shows the first block of a device that maps none.
+        number = {"highest_block": 1, "highest_sector": block_bytes // SECTOR_BYTES}.get(
+            field.key, block_bytes
+        )
+        number -= 1
+    return size_text(number, compat) if field.is_size else str(number)
+
+
+def size_text(size: int, compat: str = "1.1") -> str:
+    """Return a number of bytes as thin_ls writes it for people.
+
+    >>> size_text(0), size_text(5 << 18), size_text(12480 << 10), size_text(9 << 40)
+    ('0b', '1280KiB', '12MiB', '9Tib')
+    """
+    if size == 0 and compat == "0.9":
+        return "0"
+    unit = max(0, (size.bit_length() - 1) // 10 - 1)
+    number = size >> (10 * unit)
+    if number > _LARGEST:
+        number, unit = (number + 512) // 1024, unit + 1
+    return f"{number}{_UNITS[compat][unit]}"
+
+
+def json_table(
+    fields: Sequence[Field], rows: Sequence[DeviceUsage], block_bytes: int
+) -> Iterator[bytes]:
+    """Return an object a device; its keys are those of `fields`."""
+    for row in rows:
+        yield json_line(
+            type="device", **{field.key: field.number(row, block_bytes) for field in fields}
+        )
+
+
+def csv_table(
+    fields: Sequence[Field], rows: Sequence[DeviceUsage], block_bytes: int, *, headers: bool
+) -> Iterator[bytes]:
+    """Return a line a device below one with the names of the fields."""
+    lines = csv_lines(
+        [field.name for field in fields],
+        ([field.number(row, block_bytes) for field in fields] for row in rows),
+    )
+    if not headers:
+        next(lines)
+    yield from lines
