@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.made_images import Image, mappings
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.forest import Forest, Leaves, Level
+from thinmeta.walk.forest import Forest, Level
+from thinmeta.walk.leaf_list import Leaves
 from thinmeta.walk.nodes import MAPPINGS
 
 KEYS_A_LEAF = 100

@@ -19,7 +19,8 @@ from tests.walk.growing import (
 from thinmeta.device.blocks import BlockDevice
 from thinmeta.errors import Damage
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.forest import Forest, Leaves, Wanted, grow, pieces
+from thinmeta.walk.forest import Forest, Wanted, grow
+from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import read_leaves, read_tree
 from thinmeta.walk.nodes import MAPPINGS, REASONS, Metadata
 

@@ -19,7 +19,8 @@ from thinmeta.units import (
     OriginBlock,
     Quantity,
 )
-from thinmeta.walk.forest import Forest, Leaves, grow
+from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.leaf_list import Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask, Metadata, read_nodes
 

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from thinmeta.analyse.leaf_counts import OnProgress
 from thinmeta.model.pool import Pool
 from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
-from thinmeta.walk.forest import NODES_AT_ONCE, Leaves, grow
+from thinmeta.walk.columnar import Columnar
+from thinmeta.walk.forest import grow
+from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
@@ -40,7 +42,7 @@ class Region(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReverseRuns:
+class ReverseRuns(Columnar):
     """Runs of data blocks and who maps them, as columns of shape `(n,)`, dtype uint64.
 
     Attributes:
@@ -54,10 +56,6 @@ class ReverseRuns:
     length: Keys
     device_id: Keys
     origin_begin: Keys
-
-    def __len__(self) -> int:
-        """Return the number of runs."""
-        return len(self.data_begin)
 
 
 def rmap(

@@ -12,7 +12,8 @@ from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.pool import Pool
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import DataBlock, DeviceId, OriginBlock
-from thinmeta.walk.forest import Forest, Leaves, Wanted, grow, pieces
+from thinmeta.walk.forest import Forest, Wanted, grow
+from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Keys, Mask
 from thinmeta.walk.ragged import Places, ragged, starts_of

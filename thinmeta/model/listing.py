@@ -10,7 +10,8 @@ from thinmeta.errors import Damage, DamageKind, NotThereError, OnDamage
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId
-from thinmeta.walk.forest import Forest, Leaves, grow
+from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.leaf_list import Leaves
 from thinmeta.walk.leaves import damage_of
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.shared_runs import SharedRuns, find_shared_runs

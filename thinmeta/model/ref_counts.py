@@ -46,12 +46,13 @@ class RefCounts:
         """Return the ref counts of the blocks `begin..end`, half-open, as `(n,)` uint32.
 
         Raises:
-            IndexError: the range is not within `0..len(self)`.
+            IndexError: the range is not within those that the space map counts.
             DamagedMetadataError: a block of the space map is bad, and the pool's
                 `on_damage` raises.
         """
-        if not 0 <= begin <= end <= len(self):
-            raise IndexError(f"blocks {begin}..{end} are not within 0..{len(self)}")
+        nr_blocks = self.root.nr_blocks
+        if not 0 <= begin <= end <= nr_blocks:
+            raise IndexError(f"blocks {begin}..{end} are not within 0..{nr_blocks}")
         parts = [np.empty(0, dtype=np.uint32)]
         parts += [
             self._read_some(range(part, min(part + BLOCKS_AT_ONCE, end)))

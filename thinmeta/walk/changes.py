@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.difference import Window
 from thinmeta.walk.nodes import Keys
-from thinmeta.walk.ragged import Places
 
 _SHIFT = np.uint64(DATA_BLOCK_SHIFT)
 
@@ -29,7 +29,7 @@ class Change(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ranges:
+class Ranges(Columnar):
     """Neighbouring blocks of one kind of change, as columns of shape `(n,)`, in order.
 
     Attributes:
@@ -45,20 +45,6 @@ class Ranges:
     length: Keys
     left: Keys
     right: Keys
-
-    def __len__(self) -> int:
-        """Return the number of ranges."""
-        return len(self.begin)
-
-    def __getitem__(self, part: slice | Places) -> "Ranges":
-        """Return some of the ranges."""
-        return Ranges(
-            self.change[part],
-            self.begin[part],
-            self.length[part],
-            self.left[part],
-            self.right[part],
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.units import LAST_KEY, MetadataBlock
-from thinmeta.walk.forest import NODES_AT_ONCE, Leaves, children_of, roots_of
+from thinmeta.walk.forest import children_of, roots_of
+from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Keys, Metadata
 

@@ -9,9 +9,8 @@ a wrong parent spoils its own tree only. A node that cannot be believed is carri
 down to the leaves, where it stands for all that it should have held.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +19,9 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.schemas.btree_node import MAX_SPINE_DEPTH
 from thinmeta.schemas.columns import CHILD
 from thinmeta.units import LAST_KEY
+from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import (
     REACHED_TWICE,
-    Codes,
     Keys,
     Kind,
     Metadata,
@@ -32,51 +31,7 @@ from thinmeta.walk.nodes import (
 )
 from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 
-NODES_AT_ONCE = 512
-"""Nodes that are in memory at the same time: 2 MiB."""
-
 _MAX_PROBES = 1000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Leaves:
-    """Leaves of a tree, in key order; every array has shape `(n,)`.
-
-    Attributes:
-        blocks: where they are, dtype uint64.
-        low: the lowest key that each may hold, dtype uint64.
-        last: the highest, dtype uint64.
-        codes: index of `REASONS`, dtype uint8: other than 0 where the node, or one
-            above it, cannot be believed, and `blocks` says which.
-    """
-
-    blocks: Blocks
-    low: Keys
-    last: Keys
-    codes: Codes
-
-    def __len__(self) -> int:
-        """Return the number of leaves."""
-        return len(self.blocks)
-
-    def __getitem__(self, part: slice | Places | npt.NDArray[np.bool_]) -> Self:
-        """Return some of the leaves."""
-        return type(self)(self.blocks[part], self.low[part], self.last[part], self.codes[part])
-
-    @classmethod
-    def none(cls) -> "Leaves":
-        """Return no leaves."""
-        return _as_roots(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint8))
-
-    @classmethod
-    def joined(cls, parts: list["Leaves"]) -> "Leaves":
-        """Return the leaves of all `parts`, one after the other."""
-        return cls(
-            np.concatenate([part.blocks for part in parts]),
-            np.concatenate([part.low for part in parts]),
-            np.concatenate([part.last for part in parts]),
-            np.concatenate([part.codes for part in parts]),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -272,15 +227,15 @@ def roots_of(source: Metadata, roots: Blocks, kind: Kind) -> tuple[Leaves, Place
             heights[active] += 1
             if not len(active):
                 break
-    return _as_roots(roots, bad[where]), heights[where]
+    return Leaves.roots(roots, bad[where]), heights[where]
 
 
 def _first_children(nodes: Nodes, which: npt.NDArray[np.bool_]) -> Blocks:
     rooms = nodes.headers["max_entries"][which].astype(np.int64)
     words = nodes.rows.view(CHILD)[which]
     value = 4 + rooms  # the header is as large as 4 keys, the values follow the keys
-    found: Any = words[np.arange(len(words)), value]
-    return found  # type: ignore[no-any-return]
+    first: Blocks = words[np.arange(len(words)), value]
+    return first
 
 
 def _height_past_damage(source: Metadata, root: Blocks, kind: Kind) -> int:
@@ -308,14 +263,3 @@ def _height_past_damage(source: Metadata, root: Blocks, kind: Kind) -> int:
         children = checked_entries(nodes, codes, *bounds, CHILD).values
         ahead += [(child, depth + 1) for child in children[::-1].tolist()]
     return highest
-
-
-def _as_roots(blocks: Blocks, codes: Codes) -> Leaves:
-    nothing = np.zeros(len(blocks), dtype=np.uint64)
-    return Leaves(blocks, nothing, np.full(len(blocks), LAST_KEY, dtype=np.uint64), codes)
-
-
-def pieces(leaves: Leaves) -> Iterator[Leaves]:
-    """Cut `leaves` so that the nodes of a piece fit into memory together."""
-    for begin in range(0, len(leaves), NODES_AT_ONCE):
-        yield leaves[begin : begin + NODES_AT_ONCE]

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.units import MetadataBlock
-from thinmeta.walk.forest import Leaves, Wanted, grow, pieces
+from thinmeta.walk.forest import Wanted, grow
+from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.nodes import (
     REASONS,
     Codes,

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import Places
 
@@ -24,7 +25,7 @@ class Run(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Runs:
+class Runs(Columnar):
     """Runs as columns, each of shape `(n,)`, in the order of the device's blocks.
 
     Attributes:
@@ -39,32 +40,10 @@ class Runs:
     length: Keys
     time: Keys
 
-    def __len__(self) -> int:
-        """Return the number of runs."""
-        return len(self.origin_begin)
-
     def __iter__(self) -> Iterator[Run]:
         """Return each run as a tuple of ints."""
         columns = (self.origin_begin, self.data_begin, self.length, self.time)
         return map(Run, *(column.tolist() for column in columns))
-
-    def __getitem__(self, part: slice) -> Self:
-        """Return some of the runs."""
-        return type(self)(
-            self.origin_begin[part], self.data_begin[part], self.length[part], self.time[part]
-        )
-
-    @classmethod
-    def joined(cls, parts: list["Runs"]) -> "Runs":
-        """Return the runs of all `parts`, one after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            np.concatenate([part.origin_begin for part in parts]),
-            np.concatenate([part.data_begin for part in parts]),
-            np.concatenate([part.length for part in parts]),
-            np.concatenate([part.time for part in parts]),
-        )
 
     @classmethod
     def none(cls) -> "Runs":

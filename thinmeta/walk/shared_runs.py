@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.walk.forest import Forest, Leaves
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.leaf_list import Leaves
 from thinmeta.walk.ragged import Places, distinct, distinct_places
 
 _END = -1

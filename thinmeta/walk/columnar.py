@@ -1,0 +1,35 @@
+"""Rows kept as columns: arrays of one length that are cut and joined together."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Columnar:
+    """A base for dataclasses whose fields are arrays of shape `(n,)`."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        """Return `n`."""
+        return len(getattr(self, self._names()[0]))
+
+    def __getitem__(self, part: slice | npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Self:
+        """Return some of the rows."""
+        return type(self)(*(getattr(self, name)[part] for name in self._names()))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all `parts`, of which there is at least one, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        names = cls._names()
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        cls_: Any = cls
+        return [field.name for field in fields(cls_)]

@@ -1,0 +1,49 @@
+"""Lists of nodes that hold a tree's keys between them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from thinmeta.device.blocks import Blocks
+from thinmeta.units import LAST_KEY
+from thinmeta.walk.columnar import Columnar
+from thinmeta.walk.nodes import Codes, Keys
+
+NODES_AT_ONCE = 512
+"""Nodes that are in memory at the same time: 2 MiB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaves(Columnar):
+    """Leaves of a tree, in key order; every array has shape `(n,)`.
+
+    Attributes:
+        blocks: where they are, dtype uint64.
+        low: the lowest key that each may hold, dtype uint64.
+        last: the highest, dtype uint64.
+        codes: index of `REASONS`, dtype uint8: other than 0 where the node, or one
+            above it, cannot be believed, and `blocks` says which.
+    """
+
+    blocks: Blocks
+    low: Keys
+    last: Keys
+    codes: Codes
+
+    @classmethod
+    def none(cls) -> "Leaves":
+        """Return no leaves."""
+        return cls.roots(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint8))
+
+    @classmethod
+    def roots(cls, blocks: Blocks, codes: Codes) -> "Leaves":
+        """Return nodes that may hold any key."""
+        nothing = np.zeros(len(blocks), dtype=np.uint64)
+        return cls(blocks, nothing, np.full(len(blocks), LAST_KEY, dtype=np.uint64), codes)
+
+
+def pieces(leaves: Leaves) -> Iterator[Leaves]:
+    """Cut `leaves` so that the nodes of a piece fit into memory together."""
+    for begin in range(0, len(leaves), NODES_AT_ONCE):
+        yield leaves[begin : begin + NODES_AT_ONCE]
