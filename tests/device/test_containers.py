@@ -204,7 +204,7 @@ def test_the_note_names_the_file(packing: str, tmp_path: Path) -> None:
     path = tmp_path / "cut short"
     path.write_bytes(PACKS[packing](image_bytes("a04-interleaved-four-thins-64k"))[:-5])
 
-    device = open_blocks(path, inspect=take_all)
+    device = open_blocks(path, inspect=refuse_foreign)
 
     assert len(device.notes) == 1
     assert device.notes[0].startswith(f"{path}: the {packing} stream is damaged after ")

@@ -176,6 +176,19 @@ def test_where_the_pool_is_not_known_the_commands_say_pool() -> None:
     assert message.endswith(snapshot_commands("POOL"))
 
 
+@pytest.mark.parametrize("magic", [b"\x1f\x8b", b"BZh", b"<"])
+def test_a_checksum_may_look_like_another_kind_of_file(magic: bytes, tmp_path: Path) -> None:
+    image = bytearray(image_bytes("a02-empty-pool-min-metadata"))
+    image[: len(magic)] = magic
+    path = written(tmp_path / "meta.bin", bytes(image))
+
+    device = open_blocks(path, inspect=refuse_foreign)
+
+    assert device.nr_blocks == len(image) // 4096
+    assert not device.notes
+    device.close()
+
+
 def test_opening_does_not_change_the_file(tmp_path: Path) -> None:
     image = image_bytes("a02-empty-pool-min-metadata")
     path = written(tmp_path / "meta.bin", image)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.made_images import Image, stamped
-from thinmeta.schemas.decode import parse_superblock, superblock_fault
+from thinmeta.schemas.decode import pack_counts, parse_superblock, superblock_fault, unpack_counts
 from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR
 
 
@@ -47,3 +47,12 @@ def test_a_superblock_is_parsed_from_the_beginning_of_its_block() -> None:
     fields = parse_superblock(row(Image().superblock(trans_id=2**64 - 1, time=9, incompat_flags=4)))
 
     assert (fields.trans_id, fields.time, fields.incompat_flags) == (2**64 - 1, 9, 4)
+
+
+def test_counts_are_packed_as_they_were() -> None:
+    stored = np.random.default_rng(1).integers(0, 256, (3, 4080), dtype=np.uint8)
+
+    counts = unpack_counts(stored)
+
+    assert (pack_counts(counts) == stored).all()
+    assert set(counts[0].tolist()) == {0, 1, 2, 3}

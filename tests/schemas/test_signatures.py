@@ -75,3 +75,8 @@ def test_a_damaged_superblock_passes_for_it_is_damage() -> None:
     beginning[2000] ^= 1
 
     refuse_foreign(bytes(beginning))
+
+
+@pytest.mark.parametrize("csum", [b"<abc", b" \n\t<"])
+def test_a_checksum_that_looks_like_xml_is_no_xml(csum: bytes) -> None:
+    refuse_foreign(csum + Image().superblock()[4:])

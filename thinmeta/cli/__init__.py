@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 _COMMANDS = {
+    "check": "Find all damage, and what is lost by it.",
     "diff": "Show what changed from one device to another.",
     "dump": "Print the pool as thin_dump prints it.",
     "info": "Show how full a pool is, and what its superblock says.",

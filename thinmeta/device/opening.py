@@ -76,7 +76,7 @@ def _open_file(path: Path, inspect: Inspect) -> BlockDevice:
         beginning = _read_beginning(fd)
         if beginning is None:
             return BlockDevice(fd, str(path))
-        if not packing_of(beginning[:MAGIC_BYTES]):
+        if not packing_of(beginning[:MAGIC_BYTES]) or _passes(inspect, beginning):
             inspect(beginning)
             return BlockDevice(fd, str(path))
         unpacked, wrong = unpack(fd, inspect)
@@ -85,6 +85,15 @@ def _open_file(path: Path, inspect: Inspect) -> BlockDevice:
         raise InputError(f"{path}: {error}") from error
     os.close(fd)
     return BlockDevice(unpacked, str(path), (f"{path}: {wrong}",) if wrong else ())
+
+
+def _passes(inspect: Inspect, beginning: bytes) -> bool:
+    """Tell whether it is metadata whose checksum looks like a compressed file's magic."""
+    try:
+        inspect(beginning)
+    except InputError:
+        return False
+    return True
 
 
 def _read_beginning(fd: int) -> bytes | None:

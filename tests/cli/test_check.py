@@ -1,0 +1,186 @@
+"""`thinmeta check`: what it prints, how it ends, and that the document says so."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.anatomy import Anatomy
+from tests.cases import packed_image
+from tests.conftest import Thinmeta
+from tests.damage import DamagedImage
+from tests.single_damages import single_damages
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CASE = ("docker-loop-lvm-xfs-64k", "meta")
+SOUND = packed_image(*CASE)
+HELD = packed_image("a13-metadata-snapshot-held", "meta-live-after-changes")
+PAGE = (CHECKOUT / "docs/check.md").read_text()
+
+HEADER = "TRANSACTION_ID=48\nMETADATA_FREE_BLOCKS=4044\n"
+
+
+def damaged(directory: Path, *names: str, case: tuple[str, str] = CASE) -> Path:
+    image = DamagedImage.of(*case)
+    for damage in single_damages(DamagedImage.of(*case)):
+        if str(damage) in names:
+            damage.apply(image)
+    assert image.different()
+    return image.write_to(directory / "image.bin")
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_healthy_pool(thinmeta: Thinmeta) -> None:
+    result = thinmeta("check", SOUND)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(HEADER)
+    assert result.stdout.splitlines()[2:] == [
+        "nothing found; checked 14 devices, 15124 mappings, 46 nodes and both space maps"
+    ]
+
+
+def test_damage_is_told_as_the_document_shows(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    image = damaged(tmp_path, "shared leaf: csum ^= 1")
+
+    result = thinmeta("check", image)
+
+    assert result.exit_code == 5
+    assert result.stderr == f"Error: {image}: the metadata is damaged\n"
+    assert result.stdout.startswith(HEADER)
+    shown = re.findall(r"^fatal: .*\n", PAGE, re.MULTILINE)
+    assert shown == result.stdout.splitlines(keepends=True)[2 : 2 + len(shown)]
+    assert result.stdout.splitlines()[-1].startswith("15 fatal, 0 not fatal; checked 14 devices")
+    assert "leaks cannot be told" in result.stdout
+
+
+def test_leaks_are_told_as_the_document_shows(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    image = damaged(tmp_path, "data bitmap: count 0 = 1")
+
+    result = thinmeta("check", image)
+
+    assert result.exit_code == 7
+    assert result.stderr == f"Error: {image}: found only what is not fatal\n"
+    shown = re.findall(r"^not fatal: .*\n", PAGE, re.MULTILINE)
+    assert shown[0] in result.stdout.splitlines(keepends=True)
+    assert thinmeta("check", "--ignore-non-fatal", image).exit_code == 0
+
+
+def test_json_objects_are_those_of_the_document(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    result = thinmeta("check", "-f", "json", damaged(tmp_path, "shared leaf: csum ^= 1"))
+
+    lines = objects(result.stdout)
+    assert [line["type"] for line in lines] == ["superblock", *["finding"] * 15, "summary"]
+    for kind in ("superblock", "finding", "summary"):
+        section = PAGE.partition(f"\n#### The {kind} object\n")[2].partition("\n#")[0]
+        shown = next(line for line in lines if line["type"] == kind)
+        assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(shown)
+    assert lines[1]["severity"] == "fatal"
+    assert lines[1]["device_ids"][:3] == [1, 2, 4]
+    assert lines[-1]["verdict"] == "fatal"
+
+
+def test_json_of_a_healthy_pool(thinmeta: Thinmeta) -> None:
+    first, last = objects(thinmeta("check", "-f", "json", HELD).stdout)
+
+    assert (first["transaction_id"], first["held_root"]) == (6, 35)
+    assert (last["verdict"], last["space_maps"], last["nr_devices"]) == ("healthy", True, 4)
+
+
+@pytest.mark.parametrize(
+    ("damages", "code"),
+    [
+        (("data bitmap: count 0 = 1",), 7),
+        (("shared leaf: csum ^= 1",), 5),
+        (("superblock: csum ^= 1",), 5),
+        (("superblock: version = 3",), 3),
+    ],
+)
+def test_quiet_says_nothing_at_all(
+    damages: tuple[str, ...], code: int, thinmeta: Thinmeta, tmp_path: Path
+) -> None:
+    result = thinmeta("check", "-q", damaged(tmp_path, *damages))
+
+    assert (result.exit_code, result.output) == (code, "")
+
+
+def test_what_cannot_be_checked_is_an_error(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    image = damaged(tmp_path, "superblock: csum ^= 1")
+
+    assert thinmeta("check", tmp_path / "nothing").exit_code == 3
+    assert thinmeta("check", "-m", SOUND).exit_code == 4
+    result = thinmeta("check", image)
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "checksum is wrong" in result.stderr
+
+
+def test_the_snapshot_is_checked_alone(thinmeta: Thinmeta) -> None:
+    result = thinmeta("check", "-m", HELD)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("TRANSACTION_ID=6\n")  # thin_check tells the live one's, too
+    assert "space maps" not in result.stdout
+
+
+def test_devices_of_the_snapshot_are_marked(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    case = ("a13-metadata-snapshot-held", "meta-live-after-changes")
+    live, held = Anatomy.of(*case), Anatomy.of(*case, snapshot=True)
+    own = {each.block for each in held.mapping_places()}
+    own -= {each.block for each in live.mapping_places()}
+    image = DamagedImage.of(*case)
+    image.zero(*own)
+
+    result = thinmeta("check", image.write_to(tmp_path / "image"))
+
+    assert result.exit_code == 5
+    assert re.search(
+        r"^fatal: mappings: metadata block \d+, device\S* \d+@snap", result.stdout, re.M
+    )
+
+
+@pytest.mark.parametrize("option", ["--skip-mappings", "--super-block-only"])
+def test_less_can_be_checked(option: str, thinmeta: Thinmeta, tmp_path: Path) -> None:
+    result = thinmeta("check", option, damaged(tmp_path, "shared leaf: csum ^= 1"))
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(HEADER)
+
+
+def test_other_roots(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    superblock = DamagedImage.of(*CASE).superblock()
+    image = damaged(
+        tmp_path,
+        "superblock: data_mapping_root = past the end",
+        "superblock: device_details_root = past the end",
+    )
+
+    roots = (
+        *("--mapping-root", superblock["data_mapping_root"]),
+        *("--details-root", superblock["device_details_root"]),
+    )
+    assert thinmeta("check", image).exit_code == 5
+    assert thinmeta("check", image, *roots).exit_code == 0
+    assert thinmeta("check", image, "--mapping-root", -1).exit_code == 2
+
+
+def test_the_report_goes_to_a_file(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    output = tmp_path / "report"
+
+    result = thinmeta("check", "-o", output, damaged(tmp_path, "data bitmap: count 0 = 1"))
+
+    assert (result.exit_code, result.stdout) == (7, "")
+    assert output.read_text().startswith(HEADER)
+    assert "0 fatal, 2 not fatal" in output.read_text()
+
+
+def test_the_input_is_not_written_over(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    image = damaged(tmp_path, "data bitmap: count 0 = 1")
+    before = image.read_bytes()
+
+    assert thinmeta("check", "-o", image, image).exit_code == 1
+    assert image.read_bytes() == before

@@ -1,0 +1,139 @@
+"""What a check finds, as values."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from thinmeta.units import DeviceId, MetadataBlock
+
+
+class Severity(Enum):
+    """How bad a finding is."""
+
+    FATAL = "fatal"
+    """Something is lost, or the pool may lose something when it is written to."""
+
+    NOT_FATAL = "not_fatal"
+    """All data is there and safe: leaked blocks, nodes filled badly, wrong totals."""
+
+
+class Part(Enum):
+    """A part of the metadata, as it is called in messages."""
+
+    SUPERBLOCK = "superblock"
+    DETAILS = "device details"
+    DEVICES = "devices"
+    """The tree from device ids to mapping trees."""
+
+    MAPPINGS = "mappings"
+    DATA_SPACE_MAP = "data space map"
+    METADATA_SPACE_MAP = "metadata space map"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: where, what, and what is lost by it.
+
+    Attributes:
+        severity: how bad it is.
+        part: which part of the metadata it is in.
+        what: what is wrong.
+        lost: what is lost by it; None if nothing is.
+        block: the metadata block that is bad.
+        device_ids: the devices that are hit, ascending.
+        in_snapshot: whether only the metadata snapshot is hit, and `device_ids` are its.
+        first_key: the lowest key that is hit.
+        last_key: the highest.
+        key_name: what the keys count.
+    """
+
+    severity: Severity
+    part: Part
+    what: str
+    lost: str | None = None
+    block: MetadataBlock | None = None
+    device_ids: tuple[DeviceId, ...] = ()
+    in_snapshot: bool = False
+    first_key: int | None = None
+    last_key: int | None = None
+    key_name: str | None = None
+
+
+class Extent(Enum):
+    """How much to check."""
+
+    SUPERBLOCK = "superblock"
+    DEVICES = "devices"
+    """The superblock and the two trees of devices."""
+
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What to check.
+
+    Attributes:
+        extent: how much of it.
+        mapping_root: root of the tree of devices, instead of the superblock's.
+        details_root: root of the details tree, instead of the superblock's.
+    """
+
+    extent: Extent = Extent.ALL
+    mapping_root: MetadataBlock | None = None
+    details_root: MetadataBlock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found, and how far it came.
+
+    Attributes:
+        findings: in the order in which the parts were checked.
+        nr_devices: devices of the state that was checked.
+        nr_mappings: their mappings that can be read.
+        nr_nodes: B-tree nodes that were read, each once.
+        space_maps: whether the space maps' counts were held against the trees. They
+            are not where that was not asked for.
+        lost_references: whether so much of the trees is lost that counts in the space
+            maps may rightly be higher than what was counted; such counts are then no
+            findings, and neither are leaks.
+    """
+
+    findings: tuple[Finding, ...]
+    nr_devices: int
+    nr_mappings: int
+    nr_nodes: int
+    space_maps: bool
+    lost_references: bool
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings there are of this severity."""
+        return sum(finding.severity is severity for finding in self.findings)
+
+    @property
+    def worst(self) -> Severity | None:
+        """The worst severity among the findings; None if there are none."""
+        for severity in Severity:
+            if self.count(severity):
+                return severity
+        return None
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a check has gathered so far.
+
+    Attributes:
+        findings: in order.
+        nr_nodes: nodes that were read.
+        lost_references: whether nodes were lost that may refer to other blocks.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    nr_nodes: int = 0
+    lost_references: bool = False
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Append findings."""
+        self.findings += findings
