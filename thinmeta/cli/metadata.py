@@ -112,23 +112,21 @@ def opened(choice: MetadataChoice, on_damage: OnDamage) -> Iterator["Pool"]:
         active = None
         path, snapshot = choice.path, choice.metadata_snapshot
     try:
-        pool = open_pool(
+        with open_pool(
             path,
             metadata_snapshot=snapshot,
             ignore_unsupported=choice.ignore_unsupported,
             on_damage=on_damage,
-        )
+        ) as pool:
+            yield pool
+    except DamagedMetadataError as error:
+        raise DamagedMetadataError(error.damage, str(path)) from error
     except NoSnapshotError as error:
         active = active or next((ActivePool(name, path) for name in holders_of(path)), None)
         if active is None:
             raise
         commands = snapshot_commands(active.name)
         raise NoSnapshotError(f"{error}; of the active pool {active.name}: {commands}") from error
-    try:
-        with pool:
-            yield pool
-    except DamagedMetadataError as error:
-        raise DamagedMetadataError(error.damage, str(path)) from error
 
 
 def _only_active_pool() -> Any:

@@ -56,7 +56,7 @@ def _zstd() -> Any:
 
 
 _PACKINGS: dict[bytes, tuple[str, Callable[[], _Decompressor]]] = {
-    b"\x1f\x8b": ("gzip", _gzip),
+    b"\x1f\x8b\x08": ("gzip", _gzip),
     b"BZh": ("bzip2", _bzip2),
     b"\xfd7zXZ\x00": ("xz", _xz),
     b"\x28\xb5\x2f\xfd": ("zstd", _zstd),

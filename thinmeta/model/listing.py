@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -98,7 +99,7 @@ class Listing:
         for damage in table.disagreements(self._selected):
             self._on_damage(damage)
         if self._sharing and self._mappings:
-            for damage in [*table.lost, *self._spoiled()]:
+            for damage in chain(table.lost_among(self._selected), self._spoiled()):
                 self._on_damage(damage)
         tally = _Tally(self._on_damage)
         for rows in read_stretches(self._pool.source, self._stretches(), self._on_damage):
@@ -116,8 +117,8 @@ class Listing:
             return
         table = self._pool.device_table
         known = {device.device_id for device in table.devices} | table.unlisted.keys()
-        unknown = sorted(self._selected - known)
-        if unknown and not table.lost:
+        unknown = [each for each in sorted(self._selected - known) if not table.is_lost(each)]
+        if unknown:
             ids = ", no ".join(f"device {device_id}" for device_id in unknown)
             raise NotThereError(f"{self._pool.source.device.name}: there is no {ids}")
 
@@ -156,7 +157,11 @@ class Listing:
             if shared is not None:
                 sections = shared.sections
                 yield from self._shared_stretches(shared)
-        lost = [] if self._sharing and self._mappings else list(self._pool.device_table.lost)
+        lost = (
+            []
+            if self._sharing and self._mappings
+            else self._pool.device_table.lost_among(self._selected)
+        )
         tree = 0
         for device in self._devices:
             while lost and device.device_id >= (lost[0].first_key or 0):
@@ -178,7 +183,9 @@ class Listing:
         for tree, device in enumerate(self._mapped):
             for is_shared, leaves in shared.sections(tree):
                 if is_shared:
-                    found.setdefault(int(leaves.blocks[0]), (leaves, device.device_id))
+                    name = int(leaves.blocks[0])
+                    before, device_id = found.get(name, (leaves, device.device_id))
+                    found[name] = (before.within(leaves), device_id)
         for name in sorted(found):
             leaves, device_id = found[name]
             yield Stretch((SharedBegin(name),), leaves, device_id)

@@ -122,14 +122,25 @@ class DeviceTable:
             for damage in found
             if damage.device_id is not None
             and (selected is None or damage.device_id in selected)
-            and not self._is_lost(damage.device_id)
+            and not self.is_lost(damage.device_id)
         ]
 
-    def _is_lost(self, device_id: int) -> bool:
-        return any(
-            (damage.first_key or 0) <= device_id <= (damage.last_key or LAST_KEY)
+    def lost_among(self, selected: frozenset[int] | None) -> list[Damage]:
+        """Return the lost ranges that may hold one of `selected`; None is all."""
+        return [
+            damage
             for damage in self.lost
-        )
+            if selected is None or any(_covers(damage, device_id) for device_id in selected)
+        ]
+
+    def is_lost(self, device_id: int) -> bool:
+        """Tell whether a lost range may hold this id."""
+        return any(_covers(damage, device_id) for damage in self.lost)
+
+
+def _covers(damage: Damage, device_id: int) -> bool:
+    last = LAST_KEY if damage.last_key is None else damage.last_key
+    return (damage.first_key or 0) <= device_id <= last
 
 
 def read_device_table(source: Metadata, superblock: Superblock, on_damage: OnDamage) -> DeviceTable:

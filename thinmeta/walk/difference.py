@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.units import LAST_KEY, MetadataBlock
-from thinmeta.walk.forest import children_of, roots_of
+from thinmeta.walk.forest import children_of
+from thinmeta.walk.heights import roots_of
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Keys, Metadata
@@ -40,7 +41,7 @@ def unshared_leaves(
         prune: False returns all leaves.
     """
     places = np.array([root for root in roots if root is not None], dtype=np.uint64)
-    trees, heights = roots_of(source, places, MAPPINGS)
+    trees, heights, _ = roots_of(source, places, MAPPINGS)
     starts = iter(zip((trees[:1], trees[1:]), heights.tolist(), strict=False))
     above = [next(starts) if root is not None else (Leaves.none(), 0) for root in roots]
     sides = [Leaves.none(), Leaves.none()]

@@ -16,22 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
-from thinmeta.schemas.btree_node import MAX_SPINE_DEPTH
 from thinmeta.schemas.columns import CHILD
 from thinmeta.units import LAST_KEY
+from thinmeta.walk.heights import roots_of
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import (
     REACHED_TWICE,
     Keys,
     Kind,
     Metadata,
-    Nodes,
     checked_entries,
     read_nodes,
 )
-from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
-
-_MAX_PROBES = 1000
+from thinmeta.walk.ragged import Places, distinct, distinct_places, ragged, starts_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +102,17 @@ class Forest:
         return totals
 
     def spoiled(self) -> bool:
-        """Tell whether a node above the leaves cannot be believed."""
-        return bool(self.levels[0].nodes.codes.any())
+        """Tell whether a node above the leaves cannot be believed.
+
+        That also shows where a leaf stands in two places that exclude each other.
+        """
+        nodes = self.levels[0].nodes
+        blocks, identity = distinct_places(nodes.blocks)
+        low = np.zeros(len(blocks), dtype=np.uint64)
+        last = np.full(len(blocks), LAST_KEY, dtype=np.uint64)
+        np.maximum.at(low, identity, nodes.low)
+        np.minimum.at(last, identity, nodes.last)
+        return bool(nodes.codes.any() or (low > last).any())
 
 
 Wanted = Callable[[Keys, Keys], npt.NDArray[np.bool_]]
@@ -127,7 +133,7 @@ def grow(source: Metadata, roots: Blocks, kind: Kind, *, wanted: Wanted | None =
     Returns:
         The forest; nodes that cannot be believed are in it, with their codes.
     """
-    trees, heights = roots_of(source, roots, kind)
+    trees, heights, sure = roots_of(source, roots, kind)
     places = np.empty(len(roots), dtype=np.int64)
     levels: list[Level] = []
     above = Leaves.none()
@@ -143,7 +149,21 @@ def grow(source: Metadata, roots: Blocks, kind: Kind, *, wanted: Wanted | None =
         else:
             starts = np.zeros(len(nodes) + 1, dtype=np.int64)
         levels.append(Level(nodes, starts, np.empty(0, dtype=np.int64)))
-    return Forest(kind, levels[::-1], heights, places)
+    forest = Forest(kind, levels[::-1], heights, places)
+    _mark_bad_leaves(source, forest, np.flatnonzero(~sure))
+    return forest
+
+
+def _mark_bad_leaves(source: Metadata, forest: Forest, trees: Places) -> None:
+    """Give bad leaves of `trees` their codes, for they may be nodes above the leaves."""
+    if not len(trees):
+        return
+    places = distinct(np.concatenate([forest.leaf_places(tree) for tree in trees.tolist()]))
+    leaves = forest.levels[0].nodes
+    for begin in range(0, len(places), NODES_AT_ONCE):
+        part = places[begin : begin + NODES_AT_ONCE]
+        _, codes = read_nodes(source, leaves.blocks[part], forest.kind, internal=False)
+        leaves.codes[part] = np.where(leaves.codes[part], leaves.codes[part], codes)
 
 
 def children_of(
@@ -206,60 +226,3 @@ def _distinct(nodes: Leaves) -> tuple[Leaves, Places]:
     where = np.empty(len(nodes), dtype=np.int64)
     where[order] = np.cumsum(new) - 1
     return ordered[new], where
-
-
-def roots_of(source: Metadata, roots: Blocks, kind: Kind) -> tuple[Leaves, Places]:
-    """Return the roots as nodes, and each tree's height, found along first children."""
-    distinct, where = distinct_places(roots)
-    heights = np.zeros(len(distinct), dtype=np.int64)
-    bad = np.zeros(len(distinct), dtype=np.uint8)
-    for begin in range(0, len(distinct), NODES_AT_ONCE):
-        at = distinct[begin : begin + NODES_AT_ONCE]
-        active = np.arange(begin, begin + len(at))
-        for depth in range(MAX_SPINE_DEPTH):
-            nodes, codes = read_nodes(source, at, kind, internal=None)
-            if not depth:
-                bad[active] = codes
-            for tree in active[codes != 0].tolist():
-                heights[tree] = _height_past_damage(source, distinct[tree : tree + 1], kind)
-            deeper = (codes == 0) & nodes.level
-            active, at = active[deeper], _first_children(nodes, deeper)
-            heights[active] += 1
-            if not len(active):
-                break
-    return Leaves.roots(roots, bad[where]), heights[where]
-
-
-def _first_children(nodes: Nodes, which: npt.NDArray[np.bool_]) -> Blocks:
-    rooms = nodes.headers["max_entries"][which].astype(np.int64)
-    words = nodes.rows.view(CHILD)[which]
-    value = 4 + rooms  # the header is as large as 4 keys, the values follow the keys
-    first: Blocks = words[np.arange(len(words)), value]
-    return first
-
-
-def _height_past_damage(source: Metadata, root: Blocks, kind: Kind) -> int:
-    """Return the height of a tree some of whose first children are bad.
-
-    Goes down to the first sound leaf by whatever way there is; a tree that shows
-    none within a thousand nodes is taken for as high as what was seen of it.
-    """
-    highest = 0
-    seen: set[int] = set()
-    ahead: list[tuple[int, int]] = [(int(root[0]), 0)]
-    while ahead and len(seen) < _MAX_PROBES:
-        block, depth = ahead.pop()
-        highest = max(highest, depth)
-        if block in seen or depth > MAX_SPINE_DEPTH:
-            continue
-        seen.add(block)
-        at = np.array([block], dtype=np.uint64)
-        nodes, codes = read_nodes(source, at, kind, internal=None)
-        if codes[0]:
-            continue
-        if not nodes.level[0]:
-            return depth
-        bounds = np.zeros(1, np.uint64), np.full(1, LAST_KEY, np.uint64)
-        children = checked_entries(nodes, codes, *bounds, CHILD).values
-        ahead += [(child, depth + 1) for child in children[::-1].tolist()]
-    return highest

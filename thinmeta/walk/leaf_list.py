@@ -31,6 +31,15 @@ class Leaves(Columnar):
     last: Keys
     codes: Codes
 
+    def within(self, others: "Leaves") -> "Leaves":
+        """Return these leaves with only what `others`, the same blocks, may hold as well."""
+        return Leaves(
+            self.blocks,
+            np.maximum(self.low, others.low),
+            np.minimum(self.last, others.last),
+            np.where(self.codes, self.codes, others.codes),
+        )
+
     @classmethod
     def none(cls) -> "Leaves":
         """Return no leaves."""
