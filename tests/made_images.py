@@ -81,11 +81,11 @@ class Image:
         self.blocks.append(made(number))
         return number
 
-    def leaf(self, entries: Entries, value: Construct = BlockTime) -> int:
-        return self.add(lambda number: node(number, LEAF_NODE, entries, value))
+    def leaf(self, entries: Entries, value: Construct = BlockTime, **header: int) -> int:
+        return self.add(lambda number: node(number, LEAF_NODE, entries, value, **header))
 
-    def internal(self, children: Entries) -> int:
-        return self.add(lambda number: node(number, INTERNAL_NODE, children, Child))
+    def internal(self, children: Entries, **header: int) -> int:
+        return self.add(lambda number: node(number, INTERNAL_NODE, children, Child, **header))
 
     def superblock(self, **fields: Any) -> bytes:
         """Return a superblock that counts the blocks so far; `fields` replace its fields."""

@@ -53,13 +53,15 @@ def open_output(output: Path | None, metadata: str) -> Iterator["Writer"]:
             with _written_ahead(sys.stdout.buffer) as writer:
                 yield writer
             return
-        target = Path(os.path.realpath(output))
-        if target.exists():
-            _refuse_input(target, Path(metadata))
-        if target.exists() and not target.is_file():
-            with target.open("wb") as place, _written_ahead(place) as writer:
+        if output.exists():
+            _refuse_input(output, Path(metadata))
+        descriptor = _descriptor(output)
+        if descriptor is not None or (output.exists() and not output.is_file()):
+            place = output if descriptor is None else os.dup(descriptor)
+            with open(place, "wb") as in_place, _written_ahead(in_place) as writer:  # noqa: PTH123
                 yield writer
             return
+        target = Path(os.path.realpath(output))
         with _replacing(target) as file, _written_ahead(file) as writer:
             yield writer
     except OSError as error:
@@ -132,7 +134,7 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
     import tempfile
 
     with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
+        dir=target.parent, prefix=".thinmeta-", suffix=".part", delete=False
     ) as file:
         part = Path(file.name)
         try:
@@ -143,6 +145,19 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
             with suppress(OSError):
                 part.unlink()
             raise
+
+
+def _descriptor(output: Path) -> int | None:
+    """Return the open file of ours that `output` names, as `/dev/stdout` does."""
+    ours = f"/proc/{os.getpid()}/fd"
+    for _ in range(40):  # as many links as the kernel follows
+        folder = os.path.realpath(output.parent)
+        if folder == ours and output.name.isdigit():
+            return int(output.name)
+        if not output.is_symlink():
+            break
+        output = Path(folder, output.readlink())
+    return None
 
 
 def _mode_for(target: Path) -> int:

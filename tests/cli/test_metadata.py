@@ -1,0 +1,171 @@
+"""Which metadata is read: what was given, else the environment, else the only active pool."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.cases import packed_image
+from tests.cli.commands import COMMANDS, arguments
+from tests.conftest import Thinmeta
+from tests.device.test_kernel import fake_dmsetup
+from tests.golden import thin_dump
+from thinmeta.cli import main
+from thinmeta.errors import ExitCode
+
+HELD = ("a13-metadata-snapshot-held", "meta-live-after-changes")
+EMPTY = "a01-empty-pool"
+OTHER = "a02-empty-pool-min-metadata"
+
+each_command = pytest.mark.parametrize("command", COMMANDS)
+
+
+def run(*args: object, pool: str = "") -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args], env={"THINMETA_POOL": pool})
+
+
+def without_metadata(command: str) -> list[object]:
+    *words, option, _ = arguments(command, "")
+    assert option == "--pool"
+    return words
+
+
+@pytest.fixture
+def dmsetup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
+    """Return a function that makes dmsetup print what it is given, and then end with a code."""
+
+    def prints(text: str, exit_code: int = 0) -> None:
+        (tmp_path / "printed").write_text(text)
+        script = f"cat {tmp_path}/printed{' >&2' if exit_code else ''}; exit {exit_code}"
+        monkeypatch.setenv("PATH", fake_dmsetup(tmp_path, script))
+
+    return prints
+
+
+def table(name: str, metadata: Path) -> str:
+    return f"{name}: 0 204800 thin-pool {metadata} 253:1 128 0 0 \n"
+
+
+def printed(case: str, image: str = "meta", name: str = "thin_dump") -> bytes:
+    return thin_dump(case, image, name, "1.1.0")
+
+
+@pytest.mark.parametrize("option", ["-p", "--pool"])
+def test_the_pool_is_given_by_option(option: str) -> None:
+    assert run("dump", option, packed_image(EMPTY)).stdout_bytes == printed(EMPTY)
+
+
+def test_the_pool_is_given_as_an_argument() -> None:
+    assert run("dump", packed_image(EMPTY)).stdout_bytes == printed(EMPTY)
+
+
+def test_the_environment_names_the_pool() -> None:
+    result = run("dump", pool=str(packed_image(EMPTY)))
+
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    assert result.stdout_bytes == printed(EMPTY)
+
+
+def test_of_the_environments_pool_the_live_state_is_read() -> None:
+    result = run("dump", pool=str(packed_image(*HELD)))
+
+    assert result.stdout_bytes == printed(*HELD)
+
+
+@pytest.mark.parametrize("given", [["-p"], []], ids=["option", "argument"])
+def test_what_is_given_is_stronger_than_the_environment(given: list[str]) -> None:
+    result = run("dump", *given, packed_image(EMPTY), pool=str(packed_image(OTHER)))
+
+    assert result.stdout_bytes == printed(EMPTY)
+
+
+def test_the_environment_is_stronger_than_an_active_pool(dmsetup) -> None:  # noqa: ANN001
+    dmsetup(table("pool", packed_image(*HELD)))
+
+    result = run("dump", pool=str(packed_image(EMPTY)))
+
+    assert result.stdout_bytes == printed(EMPTY)
+
+
+def test_the_only_active_pool_is_read_by_its_metadata_snapshot(dmsetup) -> None:  # noqa: ANN001
+    dmsetup(table("vg-pool-tpool", packed_image(*HELD)))
+
+    result = run("dump")
+
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    assert result.stdout_bytes == printed(*HELD, "thin_dump-m")
+
+
+def test_for_an_active_pool_without_a_snapshot_the_commands_are_told(dmsetup) -> None:  # noqa: ANN001
+    dmsetup(table("vg-pool-tpool", packed_image(EMPTY)))
+
+    result = run("dump")
+
+    assert (result.exit_code, result.stdout) == (ExitCode.NOT_THERE, "")
+    assert "no metadata snapshot is held" in result.stderr
+    assert "dmsetup message vg-pool-tpool 0 reserve_metadata_snap" in result.stderr
+    assert "dmsetup message vg-pool-tpool 0 release_metadata_snap" in result.stderr
+
+
+def assert_not_found(result: Result, *words: str) -> None:
+    assert (result.exit_code, result.stdout) == (ExitCode.INPUT, "")
+    assert "no METADATA was given and THINMETA_POOL is not set" in result.stderr
+    assert result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+
+
+@each_command
+def test_no_active_pool(command: str, dmsetup) -> None:  # noqa: ANN001
+    dmsetup("No devices found\n")
+
+    assert_not_found(run(*without_metadata(command)), "no thin-pool is active")
+
+
+@each_command
+def test_several_active_pools_are_listed(command: str, dmsetup) -> None:  # noqa: ANN001
+    dmsetup(table("second", Path("/dev/b")) + table("first", Path("/dev/a")))
+
+    assert_not_found(
+        run(*without_metadata(command)), "several thin-pools", "first (/dev/a), second (/dev/b)"
+    )
+
+
+@each_command
+def test_dmsetup_fails(command: str, dmsetup) -> None:  # noqa: ANN001
+    dmsetup("/dev/mapper/control: open failed\nCommand failed.\n", exit_code=1)
+
+    assert_not_found(run(*without_metadata(command)), "dmsetup", "Command failed.")
+
+
+@each_command
+def test_dmsetup_is_not_installed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+
+    assert_not_found(run(*without_metadata(command)), "dmsetup is not installed")
+
+
+def test_an_empty_environment_names_nothing(dmsetup) -> None:  # noqa: ANN001
+    dmsetup("")
+
+    assert_not_found(run("dump", pool=""), "no thin-pool is active")
+
+
+def test_the_environments_pool_is_named_when_it_is_missing(tmp_path: Path) -> None:
+    result = run("dump", pool=str(tmp_path / "missing"))
+
+    assert result.exit_code == ExitCode.INPUT
+    assert result.stderr == f"Error: {tmp_path / 'missing'}: no such file or directory\n"
+
+
+def test_dmsetup_is_not_asked_where_metadata_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thinmeta: Thinmeta
+) -> None:
+    monkeypatch.setenv("PATH", fake_dmsetup(tmp_path, f"touch {tmp_path}/asked"))
+
+    thinmeta("dump", packed_image(EMPTY))
+    thinmeta("dump", "--help")
+
+    assert "asked" not in os.listdir(tmp_path)  # noqa: PTH208

@@ -1,0 +1,129 @@
+"""Rules of this project that no linter knows."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cases import FIXTURES, case, case_names
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PACKAGE = CHECKOUT / "thinmeta"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((CHECKOUT / "tests").rglob("*.py"))
+
+MAX_LINES = 300
+JUNK_DRAWERS = {"common", "core", "helper", "helpers", "misc", "shared", "util", "utils"}
+
+# What lies beside the images of a case, besides what its CASE.toml names.
+COMPANIONS = {
+    "CASE.toml": "what the case is, and what was recorded",
+    "about.txt": "one line about it",
+    "commands.sh": "what was run to make it",
+    "truth/ids.txt": "device ids, sizes and names, as the kernel had them",
+}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(CHECKOUT))
+
+
+each_module = pytest.mark.parametrize("module", MODULES, ids=name_of)
+
+
+def test_there_are_modules() -> None:
+    assert len(MODULES) >= 40
+
+
+@each_module
+def test_a_module_is_short(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("module", [*MODULES, *TESTS], ids=name_of)
+def test_a_name_says_the_job(module: Path) -> None:
+    assert not {*module.relative_to(CHECKOUT).with_suffix("").parts} & JUNK_DRAWERS
+
+
+@each_module
+def test_a_module_says_what_it_is_for(module: Path) -> None:
+    assert ast.get_docstring(ast.parse(module.read_text()))
+
+
+@each_module
+def test_nothing_is_imported_by_star(module: Path) -> None:
+    imports = [
+        node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.ImportFrom)
+    ]
+
+    assert all(alias.name != "*" for node in imports for alias in node.names)
+
+
+def test_the_package_is_typed() -> None:
+    assert (PACKAGE / "py.typed").read_text() == ""
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    assert all((module.parent / "__init__.py").exists() for module in MODULES)
+
+
+def test_tests_mirror_the_package() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+
+    assert {folder for folder in folders if not (CHECKOUT / "tests" / folder).exists()} <= {
+        "analyse"
+    }
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    script = "import sys, thinmeta; print(*sys.modules)"
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert {"numpy", "construct", "click"} & set(ran.stdout.split()) == set()
+
+
+def test_all_that_is_public_can_be_had() -> None:
+    import thinmeta
+
+    assert len(set(thinmeta.__all__)) == len(thinmeta.__all__)
+    for name in thinmeta.__all__:
+        assert getattr(thinmeta, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        thinmeta.no_such_name  # noqa: B018
+
+
+def named_files(name: str) -> set[str]:
+    """Return the files that the CASE.toml of a case names."""
+    images = case(name)["images"]
+    outputs = [output["stdout"] for image in images for output in image["outputs"]]
+    return {image["file"] for image in images} | {file for file in outputs if file}
+
+
+def companions(name: str) -> set[str]:
+    """Return the companions that are in the case's folder, and in those of its pools."""
+    folder = FIXTURES / name
+    places = {Path(), *(Path(image["file"]).parent for image in case(name)["images"])}
+    found = {str(place / each) for place in places for each in COMPANIONS}
+    return {each for each in found if (folder / each).exists()}
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_no_file_of_a_case_is_unread(name: str) -> None:
+    folder = FIXTURES / name
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+    assert there - companions(name) == named_files(name)
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_a_case_says_what_it_is_and_where_it_is_from(name: str) -> None:
+    assert case(name)["about"]
+    assert case(name)["origin"]
+    assert (FIXTURES / name / "about.txt").read_text().strip()
+
+
+def test_nothing_but_cases_is_among_the_fixtures() -> None:
+    assert {path.name for path in FIXTURES.iterdir()} - {*case_names()} <= {"README.md"}
