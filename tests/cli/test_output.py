@@ -1,9 +1,11 @@
 """`-o FILE`: whole or not at all, never over the input; what is no file is written in place."""
 
+import io
 import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.cli.commands import COMMANDS, GOOD, arguments, has_option, process
 from tests.cli.test_contract import as_nobody
 from tests.conftest import Thinmeta
 from tests.made_images import BLOCK, Image, mappings, one_device, written
+from thinmeta.cli.output import Writer
 from thinmeta.errors import ExitCode
 
 WRITING = [command for command in COMMANDS if has_option(command, "--output")]
@@ -386,6 +389,37 @@ def test_a_large_dump_onto_a_full_disk_is_told() -> None:
 
     assert ran.returncode == ExitCode.OTHER
     assert ran.stderr == b"Error: standard output: cannot be written: No space left on device\n"
+
+
+class Refusing(io.BytesIO):
+    """Takes what the command's own thread writes, and fails in another."""
+
+    def write(self, text: bytes) -> int:  # type: ignore[override]
+        if threading.current_thread().name != "command":
+            raise ValueError("not here")
+        return len(bytes(text))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.xfail(reason="the thread ends by what is no OSError, and the queue stays full")
+def test_whatever_ends_the_writing_thread_is_told() -> None:
+    told: list[BaseException] = []
+
+    def command() -> None:
+        writer = Writer(Refusing())
+        try:
+            for _ in range(20):
+                writer.write(bytes(2**20))
+            writer.finish()
+        except ValueError as error:
+            told.append(error)
+
+    thread = threading.Thread(target=command, name="command", daemon=True)
+    thread.start()
+    thread.join(timeout=2)
+
+    assert not thread.is_alive()
+    assert [str(error) for error in told] == ["not here"]
 
 
 def test_what_precedes_damage_is_printed_before_the_damage_is_told(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ REFERENCE = Path(os.environ.get("THINMETA_REFERENCE_TOOLS") or CHECKOUT / ".refe
 THIN_CHECK = REFERENCE / "1.1.0/thin_check"
 
 # thin_check waits half a second each time, whatever there is to do.
+ENVIRONMENT = dict(os.environ)
 THREADS = 16
 
 RUNS = [run for run in recorded("thin_check") if run.version == "1.1.0"]
@@ -128,8 +129,13 @@ class Judges:
             return "damage" if self._run("--ignore-non-fatal-errors", path) else "not fatal"
 
     def _run(self, *args: str | Path) -> int:
+        # Our own command, which runs at the same time, changes this process's environment.
         return subprocess.run(
-            [THIN_CHECK, "-q", *args], check=False, stdout=subprocess.DEVNULL, timeout=60
+            [THIN_CHECK, "-q", *args],
+            check=False,
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+            env=ENVIRONMENT,
         ).returncode
 
 

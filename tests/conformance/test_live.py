@@ -171,7 +171,7 @@ def xml_pools(draw: st.DrawFn) -> XmlPool:
     )
 
 
-@examples(20)
+@examples(15)
 @given(pool=xml_pools())
 def test_pools_that_thin_restore_made(
     pool: XmlPool, image: Path, tmp_path: Path, thinmeta: Thinmeta
@@ -339,7 +339,7 @@ def full_leaves(first_block: int, nr_leaves: int) -> list[list[tuple[int, int]]]
 PLAIN = {"flags": 0, "version": 2, "time": 0, "trans_id": 0, "data_block_size": 128}
 
 
-@examples(40)
+@examples(30)
 @given(made=trees())
 @example(
     made=Trees(

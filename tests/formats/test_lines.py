@@ -57,7 +57,7 @@ def tables(draw: st.DrawFn, nr_columns: int) -> dict[str, list[int]]:
     }
 
 
-@examples(150)
+@examples(100)
 @given(data=st.data(), words=st.lists(WORDS, min_size=2, max_size=5))
 def test_lines_equal_str_format(data: st.DataObject, words: list[str]) -> None:
     columns = data.draw(tables(len(words) - 1))
@@ -81,7 +81,7 @@ SHAPES = [
 ]
 
 
-@examples(150)
+@examples(100)
 @given(data=st.data(), chosen=st.lists(st.integers(1, len(SHAPES) - 1), max_size=3))
 def test_lines_of_several_shapes_equal_str_format(data: st.DataObject, chosen: list[int]) -> None:
     templates = [SHAPES[0], *(SHAPES[place] for place in chosen)]

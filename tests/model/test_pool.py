@@ -1,6 +1,7 @@
 """A pool, opened: its superblock, its devices by id, and the state that is read."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from thinmeta.errors import (
     DamageKind,
     InputError,
     NoSnapshotError,
+    ThinmetaError,
     UnsupportedFormatError,
 )
-from thinmeta.model.pool import open_pool
+from thinmeta.model.pool import State, open_pool
 from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR
 
 IMAGES = dumped_images()
@@ -244,3 +246,30 @@ def test_a_pool_closes_its_file_behind_it() -> None:
 def test_a_path_may_be_text() -> None:
     with open_pool(str(packed_image("a01-empty-pool"))) as pool:
         assert dict(pool.devices) == {}
+
+
+def test_both_states_are_had_from_one_opened_pool() -> None:
+    path = packed_image(HELD, "meta-live-after-changes")
+
+    with open_pool(path) as live, open_pool(path, metadata_snapshot=True) as held:
+        assert live.in_state(State.LIVE) is live
+        assert held.in_state(State.SNAP) is held
+        assert live.in_state(State.SNAP).superblock == held.superblock
+        assert held.in_state(State.LIVE).superblock == live.superblock
+        assert list(live.in_state(State.SNAP).devices) == list(held.devices)
+        assert list(held.in_state(State.LIVE).devices) == list(live.devices)
+
+
+def test_a_state_that_is_not_held_is_not_there() -> None:
+    with open_pool(packed_image("a01-empty-pool")) as pool, pytest.raises(NoSnapshotError):
+        pool.in_state(State.SNAP)
+
+
+@pytest.mark.xfail(reason="who holds the file is asked of its name, which may be gone")
+def test_the_live_state_of_a_file_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
+    path = written(tmp_path / "meta.bin", image_bytes(HELD))
+
+    with open_pool(path, metadata_snapshot=True) as pool:
+        path.unlink()
+        with suppress(ThinmetaError):
+            pool.in_state(State.LIVE)

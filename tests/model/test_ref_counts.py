@@ -1,6 +1,7 @@
 """The ref counts that a space map stores are the references that there are."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from tests.cases import image_bytes, image_names, packed_image
 from tests.model.references import Walked
 from tests.properties import examples
+from thinmeta.errors import Damage
 from thinmeta.model.pool import open_pool
 from thinmeta.model.ref_counts import RefCounts
+from thinmeta.units import LAST_KEY
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
 # Of this one's 167,772,160 data blocks the first 242,625 are in use.
@@ -106,3 +109,24 @@ def test_an_empty_range_is_no_counts() -> None:
     with open_pool(packed_image("a01-empty-pool")) as pool:
         for at in (0, 5, 1024):
             assert pool.data_ref_counts.read(at, at).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "case", ["a08-snapshots-of-snapshots", "a23-long-runs-and-holes", "docker-loop-lvm-xfs-64k"]
+)
+def test_shared_blocks_are_those_with_a_count_above_1(case: str) -> None:
+    with open_pool(packed_image(case)) as pool:
+        for counts in (pool.data_ref_counts, pool.metadata_ref_counts):
+            assert counts.nr_shared() == np.count_nonzero(all_of(counts) > 1)
+
+
+@pytest.mark.parametrize("is_metadata", [True, False])
+def test_a_space_map_that_claims_more_than_there_can_be_is_damage(is_metadata: bool) -> None:
+    with open_pool(packed_image("a01-empty-pool")) as pool:
+        found: list[Damage] = []
+        root = replace(pool.superblock.data_space_map, nr_blocks=LAST_KEY)
+        counts = RefCounts(pool.source, root, found.append, is_metadata=is_metadata)
+        begin, _ = next(counts.chunks())
+
+    assert begin == 0
+    assert "space map claims 18446744073709551615 blocks" in str(found[0])

@@ -165,7 +165,7 @@ SORTED_LISTS = st.lists(st.sets(st.integers(0, 9), min_size=1, max_size=8).map(s
 ANY_LISTS = st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=7, unique=True), max_size=5)
 
 
-@examples(300)
+@examples(200)
 @given(lists=SORTED_LISTS)
 def test_runs_are_those_of_the_rule(lists: Lists) -> None:
     forest = planted(flat(lists))
@@ -175,7 +175,7 @@ def test_runs_are_those_of_the_rule(lists: Lists) -> None:
     assert sections_of(forest, len(lists)) == [rewritten(leaves, runs) for leaves in lists]
 
 
-@examples(200)
+@examples(100)
 @given(lists=ANY_LISTS)
 def test_runs_are_those_of_the_rule_whatever_the_order_of_the_leaves(lists: Lists) -> None:
     forest = planted(flat(lists))
@@ -183,7 +183,7 @@ def test_runs_are_those_of_the_rule_whatever_the_order_of_the_leaves(lists: List
     assert atomic_runs(forest, len(lists)) == Cutter(lists).runs()
 
 
-@examples(150)
+@examples(100)
 @given(trees=forests())
 def test_how_the_leaves_are_grouped_makes_no_difference(trees: list[Shape]) -> None:
     lists = [leaf_numbers(tree) for tree in trees]
