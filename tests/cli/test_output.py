@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -401,7 +402,6 @@ class Refusing(io.BytesIO):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.xfail(reason="the thread ends by what is no OSError, and the queue stays full")
 def test_whatever_ends_the_writing_thread_is_told() -> None:
     told: list[BaseException] = []
 
@@ -470,3 +470,21 @@ def test_a_device_that_is_not_there(tmp_path: Path, folder: Path, thinmeta: Thin
     assert (result.exit_code, result.stdout) == (ExitCode.NOT_THERE, "")
     assert result.stderr == f"Error: {path}: there is no device 7\n"
     assert names_in(folder) == []
+
+
+def test_a_signal_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    """A reader that never comes to an end, so that the signal meets it in the middle."""
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from thinmeta.cli.output import open_output\n"
+        "with open_output(Path(sys.argv[1]), 'metadata') as writer:\n"
+        "    writer.write(b'begun')\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    signal.pause()\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script, tmp_path / "out"], check=False, timeout=20)
+
+    assert ran.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []

@@ -265,7 +265,6 @@ def test_a_state_that_is_not_held_is_not_there() -> None:
         pool.in_state(State.SNAP)
 
 
-@pytest.mark.xfail(reason="who holds the file is asked of its name, which may be gone")
 def test_the_live_state_of_a_file_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
     path = written(tmp_path / "meta.bin", image_bytes(HELD))
 

@@ -116,6 +116,6 @@ def _nr_data_blocks(pool: "Pool", format_name: str) -> int:
 
 def _rows(listing: "Listing", progress: Progress, report: DamageReport) -> "Iterator[Rows[Mark]]":
     for rows in listing.rows():
-        progress.advance(rows.nr_leaves, listing.nr_leaves())
+        progress.advance(rows.nr_leaves, listing.nr_leaves)
         yield rows
     report.finish()  # before the end is printed, which only a complete dump has

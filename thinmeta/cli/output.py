@@ -2,19 +2,21 @@
 
 import errno
 import os
-import queue
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 from click.decorators import FC
 
 from thinmeta.errors import OutputError
+
+if TYPE_CHECKING:
+    from queue import Queue
+    from threading import Thread
 
 SYSFS_BLOCKS = Path("/sys/dev/block")
 
@@ -77,9 +79,9 @@ class Writer:
         """Write to `file`."""
         self._file = file
         self._small = _SMALL
-        self._parts: queue.Queue[bytes | None] = queue.Queue(_PARTS_AHEAD)
-        self._thread: threading.Thread | None = None
-        self._error: OSError | None = None
+        self._parts: Queue[bytes | None]
+        self._thread: Thread | None = None
+        self._error: BaseException | None = None
 
     def write(self, text: bytes | memoryview) -> None:
         """Write `text`, which may change as soon as this returns.
@@ -92,7 +94,11 @@ class Writer:
             self._file.write(text)
             return
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write_parts, daemon=True)
+            from queue import Queue
+            from threading import Thread
+
+            self._parts = Queue(_PARTS_AHEAD)
+            self._thread = Thread(target=self._write_parts, daemon=True)
             self._thread.start()
         if self._error is not None:
             raise self._error
@@ -116,7 +122,7 @@ class Writer:
             if self._error is None:  # else only make room, so that nobody waits for it
                 try:
                     self._file.write(part)
-                except OSError as error:
+                except BaseException as error:  # noqa: BLE001  # whoever writes next raises it
                     self._error = error
 
 
@@ -131,20 +137,40 @@ def _written_ahead(file: IO[bytes]) -> Iterator[Writer]:
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[IO[bytes]]:
-    import tempfile
+    part = target.with_name(f".thinmeta-{os.urandom(6).hex()}.part")
+    mode = _mode_of(target)
+    with _terminated_by_exception():
+        new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(part, new, 0o666 if mode is None else mode), "wb") as file:
+            try:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
+                yield file
+                part.replace(target)
+            except BaseException:
+                with suppress(OSError):
+                    part.unlink()
+                raise
 
-    with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=".thinmeta-", suffix=".part", delete=False
-    ) as file:
-        part = Path(file.name)
-        try:
-            yield file
-            os.fchmod(file.fileno(), _mode_for(target))
-            part.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
+
+@contextmanager
+def _terminated_by_exception() -> Iterator[None]:
+    """Let SIGTERM end the command as an error does, so that no part of a file stays."""
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _descriptor(output: Path) -> int | None:
@@ -160,14 +186,12 @@ def _descriptor(output: Path) -> int | None:
     return None
 
 
-def _mode_for(target: Path) -> int:
-    """Return the mode of the file that is replaced, else what a new file would get."""
+def _mode_of(target: Path) -> int | None:
+    """Return the mode of the file that is to be replaced, if there is one."""
     try:
         return stat.S_IMODE(target.stat().st_mode)
     except FileNotFoundError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        return None
 
 
 def _refuse_input(target: Path, metadata: Path) -> None:

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,7 @@ class Fault(IntEnum):
     PAST_END = 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockBatch:
+class BlockBatch(NamedTuple):
     """The blocks that one read returned.
 
     Attributes:

@@ -1,16 +1,15 @@
 """What the running kernel says of a path: who holds it, and which pools are active."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from thinmeta.errors import InputError
 
 SYSFS = Path("/sys")
 
 
-@dataclass(frozen=True, slots=True)
-class ActivePool:
+class ActivePool(NamedTuple):
     """One active thin-pool: its dm name and the path of its metadata device."""
 
     name: str

@@ -7,8 +7,8 @@ leading zeros are NUL bytes, which one selection drops.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from string import Formatter
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +48,7 @@ _TEXTS = _group_texts()
 _BLANK, _NOTHING = _GROUP_VALUES, 2 * _GROUP_VALUES
 
 
-@dataclass(frozen=True, slots=True)
-class _Template:
+class _Template(NamedTuple):
     """A line: for each number its name and the text before it, and the text after all."""
 
     before: dict[str, bytes]
@@ -66,8 +65,7 @@ class _Template:
         return cls(before, text.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class _Number:
+class _Number(NamedTuple):
     """How the numbers of one column are written: how wide, and all alike or not."""
 
     name: str

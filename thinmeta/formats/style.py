@@ -1,8 +1,7 @@
 """What a dump's format has to know: how it writes what is single, and how runs."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,7 @@ _NEWLINE = ord("\n")
 Buffer = bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a dump says of the pool as a whole, with the overrides that were asked for."""
 
     superblock: Superblock

@@ -1,9 +1,10 @@
 """The pool as a dump lists it: devices in order, their runs, and runs that they share."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,36 +20,31 @@ from thinmeta.walk.shared_runs import SharedRuns, find_shared_runs
 from thinmeta.walk.stretches import Rows, Stretch, read_stretches
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceBegin:
+class DeviceBegin(NamedTuple):
     """A device begins."""
 
     device: ThinDevice
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceEnd:
+class DeviceEnd(NamedTuple):
     """A device ends."""
 
     device: ThinDevice
 
 
-@dataclass(frozen=True, slots=True)
-class SharedBegin:
+class SharedBegin(NamedTuple):
     """Runs of leaves that several devices share begin; `name` is the first leaf's block."""
 
     name: int
 
 
-@dataclass(frozen=True, slots=True)
-class SharedEnd:
+class SharedEnd(NamedTuple):
     """What several devices share ends."""
 
     name: int
 
 
-@dataclass(frozen=True, slots=True)
-class SharedRef:
+class SharedRef(NamedTuple):
     """What is shared under `name` stands here, in a device."""
 
     name: int
@@ -108,8 +104,9 @@ class Listing:
                 tally.add(rows)
         self._pool.verify_unchanged()
 
+    @cached_property
     def nr_leaves(self) -> int:
-        """Return how many leaves `rows` reads at most, which is what takes the time."""
+        """How many leaves `rows` reads at most, which is what takes the time."""
         return int(self._forest.nr_leaves().sum()) if self._mappings else 0
 
     def _refuse_unknown(self) -> None:

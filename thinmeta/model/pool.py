@@ -87,7 +87,11 @@ class Pool:
             superblock = read_superblock(device, held_root, ignore_unsupported=True)
             return Pool(device, self.live_superblock, superblock, self.on_damage)
         path = Path(device.name)
-        if holders := holders_of(path):
+        try:
+            holders = holders_of(path)
+        except OSError as error:
+            raise InputError(f"{path}: nobody can tell whether it is live: {error}") from error
+        if holders:
             raise LiveDeviceError(live_message(path, holders))
         return Pool(device, self.live_superblock, self.live_superblock, self.on_damage)
 

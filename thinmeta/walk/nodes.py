@@ -1,15 +1,14 @@
 """B-tree nodes, many at once: the invariants they must keep, and their entries.
 
 Only what makes a node *unsafe* to follow is asked here. What is merely irregular (a
-node less than a third full, a `max_entries` that is no multiple of 3) thin_dump and
-the kernel read without complaint, and so do we.
+node less than a third full, a `max_entries` that is no multiple of 3) the kernel and
+thin_dump 0.9 read without complaint, and so do we; `check` tells of it.
 
 Source: `node_check()`, drivers/md/persistent-data/dm-btree-spine.c (Linux v6.6).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +34,7 @@ Codes = npt.NDArray[np.uint8]
 Headers = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of tree: what its leaves hold, and what its keys are called."""
 
     values: np.dtype[Any]
@@ -50,16 +48,14 @@ BITMAP_INDEX = Kind(INDEX_ENTRY, "bitmap")
 REF_COUNTS = Kind(REF_COUNT, "block")
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(NamedTuple):
     """A device, and how many of its blocks the metadata space map says are metadata."""
 
     device: BlockDevice
     nr_blocks: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Nodes:
+class Nodes(NamedTuple):
     """Nodes as they were read; shapes are `(n,)`, `rows` is `(n, 4096)`."""
 
     blocks: Blocks
@@ -146,8 +142,7 @@ def read_nodes(
     return nodes, codes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entries:
+class Entries(NamedTuple):
     """The entries of nodes, one node after the other.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Mappings joined into runs: neighbours in the device and on the data device, of one time."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -120,6 +120,7 @@ class Joiner:
         held = self.close()
         ended = len(breaks) and breaks[0] == 0
         if len(held) and len(runs) and not ended and _goes_on(held, runs):
+            runs = replace(runs, origin_begin=runs.origin_begin.copy())  # may be the caller's
             runs.origin_begin[0] = held.origin_begin[0]
             runs.data_begin[0] = held.data_begin[0]
             runs.length[0] += held.length[0]
