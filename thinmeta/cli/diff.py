@@ -9,7 +9,7 @@ import click
 from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import DEVICE, format_option, quiet_option
+from thinmeta.cli.parameters import DEVICE, ParameterType, format_option, quiet_option
 
 if TYPE_CHECKING:
     from thinmeta.analyse.diff import Diff
@@ -21,7 +21,7 @@ _KINDS = ("added", "changed", "removed", "same")
 _RANGES_KEPT = 1 << 20  # of a summary that comes first, so that they are not read twice
 
 
-class _Kinds(click.ParamType[Any]):
+class _Kinds(ParameterType):
     name = "kinds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -9,7 +9,7 @@ import click
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output
-from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from thinmeta.model.pool import Pool
 
 
-class _Fields(click.ParamType[Any]):
+class _Fields(ParameterType):
     name = "fields"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

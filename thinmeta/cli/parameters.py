@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.decorators import FC
 
+if TYPE_CHECKING:
+    ParameterType = click.ParamType[Any]
+else:  # not generic before click 8.2
+    ParameterType = click.ParamType
 
-class DeviceParameter(click.ParamType[Any]):
+
+class DeviceParameter(ParameterType):
     """A `DEVICE[@STATE]`, which arrives as a `DeviceSpec`."""
 
     name = "device"
@@ -20,7 +25,7 @@ class DeviceParameter(click.ParamType[Any]):
         return _parsed(DeviceSpec.parse, value, self, param, ctx)
 
 
-class QuantityParameter(click.ParamType[Any]):
+class QuantityParameter(ParameterType):
     """A number of blocks, or of bytes with a unit; arrives as a `Quantity`."""
 
     name = "quantity"
@@ -59,7 +64,7 @@ def quiet_option(function: FC) -> FC:
 def _parsed(
     parse: Callable[[str], Any],
     value: Any,
-    kind: click.ParamType[Any],
+    kind: ParameterType,
     param: click.Parameter | None,
     ctx: click.Context | None,
 ) -> Any:

@@ -8,7 +8,7 @@ import click
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
 from thinmeta.units import SECTOR_BYTES, Quantity
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _Bounds = tuple[Quantity, Quantity]
 
 
-class _RegionParameter(click.ParamType[Any]):
+class _RegionParameter(ParameterType):
     """A `B..E`, which arrives as two quantities."""
 
     name = "region"
