@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 IMAGE := fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz
 
-.PHONY: demo test check docs clean
+.PHONY: demo test lint check docs clean
 
 demo: .venv/installed
 	@echo '$$ thinmeta dump $(IMAGE) | head -n 24'
@@ -14,13 +14,14 @@ demo: .venv/installed
 test: .venv/dev
 	$(BIN)/pytest -q -n auto
 
-check: .venv/dev
+lint: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/generate_docs.py --check
-	$(BIN)/pytest -q -n auto
+
+check: lint test
 
 docs: .venv/dev
 	$(BIN)/python tools/generate_docs.py
