@@ -4,7 +4,7 @@ A leaf is read once, and once more where data blocks turn out to be mapped repea
 The memory is a few numbers a leaf and two bits a data block.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Flag, auto
 
@@ -14,14 +14,11 @@ from thinmeta.analyse.seen_blocks import NR_WINDOWS, SeenBlocks, windows_of
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
-from thinmeta.walk.leaves import read_leaves
+from thinmeta.walk.leaves import OnProgress, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
-from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
+from thinmeta.walk.ragged import Places, ragged, starts_of
 from thinmeta.walk.runs import join
-from thinmeta.walk.shared_runs import occurrences
-
-OnProgress = Callable[[int, int], None]
-"""Told how many leaves more were read, of how many in all."""
+from thinmeta.walk.shared_runs import occurrences_by_block
 
 _SHIFT = np.uint64(DATA_BLOCK_SHIFT)
 _TIME = np.uint64(TIME_MASK)
@@ -214,9 +211,7 @@ def _take_away_shared(counts: LeafCounts, reader: _Reader, seen: SeenBlocks, alo
 
 
 def _in_one_tree(forest: Forest) -> Mask:
-    """Tell which leaves occur only once; with another key range a node is the same leaf."""
-    blocks, identity = distinct_places(forest.levels[0].nodes.blocks)
-    occurs = np.zeros(len(blocks), dtype=np.int64)
-    np.add.at(occurs, identity, occurrences(forest))
+    """Tell which leaves occur only once."""
+    identity, occurs = occurrences_by_block(forest)
     alone: Mask = (occurs == 1)[identity]
     return alone

@@ -11,13 +11,12 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.analyse.leaf_counts import OnProgress
 from thinmeta.model.pool import Pool
 from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.forest import grow
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
-from thinmeta.walk.leaves import damage_of, read_leaves
+from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 from thinmeta.walk.runs import Runs, join

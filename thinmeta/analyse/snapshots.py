@@ -21,7 +21,7 @@ from enum import Enum
 
 import numpy as np
 
-from thinmeta.analyse.leaf_counts import Ask, OnProgress
+from thinmeta.analyse.leaf_counts import Ask
 from thinmeta.analyse.usage import DeviceUsage, usage
 from thinmeta.errors import Damage
 from thinmeta.model.pool import Pool
@@ -29,6 +29,7 @@ from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import DeviceId
 from thinmeta.walk.difference import Window, unshared_leaves, windows
+from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import Keys, Mask, Metadata
 
 _SHIFT = np.uint64(DATA_BLOCK_SHIFT)

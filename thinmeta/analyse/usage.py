@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thinmeta.analyse.leaf_counts import Ask, LeafCounts, OnProgress, count_leaves
+from thinmeta.analyse.leaf_counts import Ask, LeafCounts, count_leaves
 from thinmeta.errors import Damage, DamageKind, OnDamage
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.walk.forest import Forest, grow
-from thinmeta.walk.leaves import damage_of, read_tree
+from thinmeta.walk.leaves import OnProgress, damage_of, read_tree
 from thinmeta.walk.nodes import DETAILS, MAPPINGS
 from thinmeta.walk.ragged import Places
 

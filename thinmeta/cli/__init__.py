@@ -42,9 +42,9 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ThinmetaError as error:
-            failure = click.ClickException(str(error))
-            failure.exit_code = int(error.exit_code)  # type: ignore[misc]  # click: a ClassVar
-            raise failure from error
+            from thinmeta.cli.messages import failure
+
+            raise failure(str(error), error.exit_code) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -5,16 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.messages import DamageReport, Progress, failure
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import format_option
+from thinmeta.cli.parameters import NUMBER, format_option
 from thinmeta.errors import ExitCode, ThinmetaError
 
 if TYPE_CHECKING:
     from thinmeta.analyse.check.findings import CheckOptions, CheckReport
-
-_BLOCK = click.IntRange(0, 2**64 - 1)
 
 
 @click.command()
@@ -26,10 +24,10 @@ _BLOCK = click.IntRange(0, 2**64 - 1)
     "--ignore-non-fatal", is_flag=True, help="End with 0 where only leaks or the like are found."
 )
 @click.option(
-    "--mapping-root", type=_BLOCK, metavar="BLOCK", help="Root of the mapping tree to check."
+    "--mapping-root", type=NUMBER, metavar="BLOCK", help="Root of the mapping tree to check."
 )
 @click.option(
-    "--details-root", type=_BLOCK, metavar="BLOCK", help="Root of the device details to check."
+    "--details-root", type=NUMBER, metavar="BLOCK", help="Root of the device details to check."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing at all; the exit code tells.")
 @output_option
@@ -75,9 +73,7 @@ def check(  # noqa: PLR0913  # one parameter an option
     if quiet:
         raise SystemExit(int(code))
     what = "the metadata is damaged" if is_fatal else "found only what is not fatal"
-    failure = click.ClickException(f"{choice.path or 'the active pool'}: {what}")
-    failure.exit_code = int(code)  # type: ignore[misc]  # click: a ClassVar
-    raise failure
+    raise failure(f"{choice.path or 'the active pool'}: {what}", code)
 
 
 def _checked(

@@ -9,14 +9,12 @@ import click
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import quiet_option
+from thinmeta.cli.parameters import NUMBER, quiet_option
 
 if TYPE_CHECKING:
     from thinmeta.model.listing import Listing, Mark
     from thinmeta.model.pool import Pool
     from thinmeta.walk.stretches import Rows
-
-_COUNT = click.IntRange(0, 2**64 - 1)
 
 
 @click.command()
@@ -40,7 +38,7 @@ _COUNT = click.IntRange(0, 2**64 - 1)
 @click.option(
     "--dev-id",
     "dev_ids",
-    type=_COUNT,
+    type=NUMBER,
     metavar="ID",
     multiple=True,
     help="Only this device; repeatable.",
@@ -49,11 +47,11 @@ _COUNT = click.IntRange(0, 2**64 - 1)
 @output_option
 @quiet_option
 @click.option(
-    "--transaction-id", type=_COUNT, metavar="N", default=0, help="Print N where it is higher."
+    "--transaction-id", type=NUMBER, metavar="N", default=0, help="Print N where it is higher."
 )
-@click.option("--data-block-size", type=_COUNT, metavar="SECTORS", help="Print this one instead.")
+@click.option("--data-block-size", type=NUMBER, metavar="SECTORS", help="Print this one instead.")
 @click.option(
-    "--nr-data-blocks", type=_COUNT, metavar="N", default=0, help="Print N where it is higher."
+    "--nr-data-blocks", type=NUMBER, metavar="N", default=0, help="Print N where it is higher."
 )
 def dump(  # noqa: PLR0913  # one parameter an option
     *,

@@ -8,7 +8,7 @@ import click
 
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
-from thinmeta.cli.output import open_output
+from thinmeta.cli.output import long_output_option, open_output
 from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
 from thinmeta.units import SECTOR_BYTES
 
@@ -51,11 +51,7 @@ class _Fields(ParameterType):
     show_default=True,
     help="With -f text: the thin_ls to equal.",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Write to this file, whole or not at all; the default is standard output.",
-)
+@long_output_option
 @quiet_option
 def ls(  # noqa: PLR0913  # one parameter an option
     *,

@@ -15,6 +15,13 @@ _SILENT_SECONDS = 1.0
 _REDRAW_SECONDS = 0.2
 
 
+def failure(message: str, code: int) -> click.ClickException:
+    """Return what ends the command with this last word and exit code."""
+    error = click.ClickException(message)
+    error.exit_code = int(code)  # type: ignore[misc]  # click declares a ClassVar
+    return error
+
+
 class DamageReport:
     """The policy of commands that stop where mappings are lost.
 

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -26,12 +26,20 @@ _PARTS_AHEAD = 4
 
 def output_option(function: FC) -> FC:
     """Add `-o/--output`, which arrives as `output`."""
+    return _named_option("-o", "--output")(function)
+
+
+def long_output_option(function: FC) -> FC:
+    """Add `--output` where `-o` means something else."""
+    return _named_option("--output")(function)
+
+
+def _named_option(*names: str) -> Callable[[FC], FC]:
     return click.option(
-        "-o",
-        "--output",
+        *names,
         type=click.Path(path_type=Path),
         help="Write to this file, whole or not at all; the default is standard output.",
-    )(function)
+    )
 
 
 @contextmanager

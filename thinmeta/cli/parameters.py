@@ -37,6 +37,7 @@ class QuantityParameter(ParameterType):
         return _parsed(Quantity.parse, value, self, param, ctx)
 
 
+NUMBER = click.IntRange(0, 2**64 - 1)
 DEVICE = DeviceParameter()
 QUANTITY = QuantityParameter()
 

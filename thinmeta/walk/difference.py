@@ -136,9 +136,8 @@ class _Side:
 
     def take(self, limit: int) -> tuple[Keys, Values]:
         """Return the mappings up to the key `limit`, and forget them."""
-        end = int(np.searchsorted(self._keys, np.uint64(max(limit, 0)), side="right"))
-        if limit < 0:
-            end = 0
+        # Below 0 nothing has been read yet, and uint64 knows no such key.
+        end = 0 if limit < 0 else int(np.searchsorted(self._keys, np.uint64(limit), side="right"))
         taken = self._keys[:end], self._values[:end]
         self._keys, self._values = self._keys[end:], self._values[end:]
         return taken

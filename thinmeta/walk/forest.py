@@ -64,7 +64,11 @@ class Forest:
 
     def leaves(self, tree: int) -> Leaves:
         """Return the leaves of one tree, in key order."""
-        found = self.levels[0].nodes[self.leaf_places(tree)]
+        return self.leaves_at(self.leaf_places(tree))
+
+    def leaves_at(self, places: Places) -> Leaves:
+        """Return the leaves of one tree, given all its `leaf_places`."""
+        found = self.levels[0].nodes[places]
         order = np.argsort(found.blocks, kind="stable")
         ascending = found.blocks[order]
         twice = order[1:][ascending[1:] == ascending[:-1]]
@@ -200,7 +204,7 @@ def _children_of_few(
     last = np.empty(total, dtype=np.uint64)
     last[:-1] = low[1:] - np.uint64(1)
     last[starts[1:] - 1] = nodes.last
-    children = Leaves(blocks, low, last, np.repeat(np.where(codes, codes, 0), counts))
+    children = Leaves(blocks, low, last, np.repeat(codes, counts))
     if wanted is None:
         return children, counts
     keep = wanted(children.low, children.last)

@@ -1,5 +1,6 @@
 """Entries of leaves, a bounded piece at a time; and whole small trees."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from thinmeta.walk.nodes import (
     checked_entries,
     read_nodes,
 )
+
+OnProgress = Callable[[int, int], None]
+"""Told how many leaves more were read, of how many in all."""
 
 
 def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, Codes]:

@@ -36,7 +36,7 @@ class SharedRuns:
     def sections(self, tree: int) -> Iterator[tuple[bool, Leaves]]:
         """Return a tree's leaves cut into sections: one shared run, or what is not shared."""
         places = self.forest.leaf_places(tree)
-        leaves = self.forest.leaves(tree)
+        leaves = self.forest.leaves_at(places)
         head = self.is_head[places]
         head[0] = True
         run_begin = np.maximum.accumulate(np.where(head, np.arange(len(places)), 0))
@@ -50,22 +50,34 @@ class SharedRuns:
 
 def find_shared_runs(forest: Forest) -> SharedRuns | None:
     """Return where the runs of all trees of `forest` begin; None where none is shared."""
-    blocks, identity = distinct_places(forest.levels[0].nodes.blocks)
-    occurs = np.zeros(len(blocks), dtype=np.int64)
-    np.add.at(occurs, identity, occurrences(forest))
+    identity, occurs = occurrences_by_block(forest)
     if not (occurs > 1).any():
         return None
     before, after = _neighbours(forest)
     # The end of a tree becomes a leaf of its own, which sorts last.
-    by_block = np.append(identity, len(blocks))
+    nr_blocks = len(occurs)
+    by_block = np.append(identity, nr_blocks)
     before, after = _unique_pairs(by_block[before], by_block[after])
-    followers = np.bincount(before, minlength=len(blocks) + 1)
-    predecessors = np.bincount(after, minlength=len(blocks) + 1)
+    followers = np.bincount(before, minlength=nr_blocks + 1)
+    predecessors = np.bincount(after, minlength=nr_blocks + 1)
     goes_on = (followers[before] == 1) & (predecessors[after] == 1)
-    goes_on &= (before != len(blocks)) & (after != len(blocks))
-    is_head = np.ones(len(blocks), dtype=np.bool_)
+    goes_on &= (before != nr_blocks) & (after != nr_blocks)
+    is_head = np.ones(nr_blocks, dtype=np.bool_)
     is_head[after[goes_on]] = False
     return SharedRuns(forest, is_head[identity], (is_head & (occurs > 1))[identity])
+
+
+def occurrences_by_block(forest: Forest) -> tuple[Places, Places]:
+    """Return how often each leaf's block occurs; with another key range it is the same block.
+
+    Returns:
+        For each place among the leaves, which distinct block it is; and for each
+        distinct block, how often it occurs over all trees.
+    """
+    blocks, identity = distinct_places(forest.levels[0].nodes.blocks)
+    occurs = np.zeros(len(blocks), dtype=np.int64)
+    np.add.at(occurs, identity, occurrences(forest))
+    return identity, occurs
 
 
 def occurrences(forest: Forest) -> Places:

@@ -17,13 +17,14 @@ from thinmeta.analyse.check.findings import (
     Severity,
 )
 from thinmeta.analyse.check.space_maps import read_data_space_map, read_metadata_space_map
-from thinmeta.analyse.check.trees import OnProgress, TreeWalker
+from thinmeta.analyse.check.trees import TreeWalker
 from thinmeta.errors import DamagedMetadataError
 from thinmeta.model.pool import Pool
 from thinmeta.model.superblock import Superblock, read_superblock
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import MAX_METADATA_BLOCKS
+from thinmeta.walk.leaves import OnProgress
 
 _EVERYTHING = CheckOptions()
 

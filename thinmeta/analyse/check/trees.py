@@ -15,6 +15,7 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY, MetadataBlock
 from thinmeta.walk.forest import Forest, grow
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
     REASONS,
@@ -32,9 +33,6 @@ from thinmeta.walk.ragged import Places, distinct, distinct_places, ragged
 
 OnEntries = Callable[[Blocks, Entries], None]
 """Given some leaves' blocks and their entries; each leaf is given once."""
-
-OnProgress = Callable[[int, int], None]
-"""Told how many leaves more were read, of how many in all."""
 
 # What is odd about a node that can be read all the same, and in which nodes.
 _IRREGULAR: tuple[tuple[str, Callable[[Nodes, Mask], Mask]], ...] = (
