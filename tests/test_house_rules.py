@@ -17,12 +17,21 @@ TESTS = sorted((CHECKOUT / "tests").rglob("*.py"))
 MAX_LINES = 300
 JUNK_DRAWERS = {"common", "core", "helper", "helpers", "misc", "shared", "util", "utils"}
 
-# What lies beside the images of a case, besides what its CASE.toml names.
+# What lies beside the images of a case, besides what its CASE.toml names: patterns.
 COMPANIONS = {
     "CASE.toml": "what the case is, and what was recorded",
     "about.txt": "one line about it",
     "commands.sh": "what was run to make it",
     "truth/ids.txt": "device ids, sizes and names, as the kernel had them",
+    "truth/thin-devices.sha256": "sha256, id, bytes of whole devices, as the kernel read them",
+    "data.bin.xz": "the data device",
+    "origin.bin.xz": "an external origin",
+    "pv.bin.xz": "a disk with an LVM physical volume",
+    "lvs.json": "what lvs printed",
+    "vgcfgbackup*.txt": "LVM's text metadata",
+    "dmsetup-table-*.txt": "what dmsetup table printed",
+    "docker-*.*": "what docker printed",
+    "docker-state/**/*": "what Docker keeps under its root",
 }
 
 
@@ -103,9 +112,9 @@ def named_files(name: str) -> set[str]:
 def companions(name: str) -> set[str]:
     """Return the companions that are in the case's folder, and in those of its pools."""
     folder = FIXTURES / name
-    places = {Path(), *(Path(image["file"]).parent for image in case(name)["images"])}
-    found = {str(place / each) for place in places for each in COMPANIONS}
-    return {each for each in found if (folder / each).exists()}
+    places = {folder, *((folder / image["file"]).parent for image in case(name)["images"])}
+    found = [path for place in places for each in COMPANIONS for path in place.glob(each)]
+    return {str(path.relative_to(folder)) for path in found}
 
 
 @pytest.mark.parametrize("name", case_names())

@@ -7,7 +7,8 @@
 # IMAGES holds a folder for each case, with meta.img and perhaps meta-*.img, also one
 # folder deeper (a second pool). Without CASE all are taken. --into is where the cases
 # go (fixtures/), --reference where tools/reference-tools put the tools
-# (.reference-tools/). Data, origin and physical volume images stay behind.
+# (.reference-tools/). What else a case of fixtures/ needs (data, origin, physical volume, what
+# Docker and LVM say: see tests/test_house_rules.py) is copied by hand.
 set -euo pipefail
 
 usage() {
