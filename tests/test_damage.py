@@ -20,6 +20,7 @@ from tests.damage import BLOCK, BlockKind, DamagedImage, ImageFile, kind_of
 from tests.golden import DumpedPool, dumped_images, mappings_of, parsed_xml
 from thinmeta import DamagedMetadataError, InputError, NotThereError, Pool, open_pool
 from thinmeta.model.listing import Listing
+from thinmeta.model.state import State
 from thinmeta.schemas.columns import DEVICE_DETAILS
 
 SNAPSHOTS = "a08-snapshots-of-snapshots"
@@ -232,8 +233,8 @@ def test_a_copy_with_all_blocks_of_the_other_state_is_that_state(
 # A pool that changes while it is read.
 
 
-def opened(path: Path, *, metadata_snapshot: bool = False) -> Pool:
-    return open_pool(path, metadata_snapshot=metadata_snapshot)
+def opened(path: Path, state: State = State.LIVE) -> Pool:
+    return open_pool(path, state=state)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_a_metadata_snapshot_that_the_pool_moves_away_under_is_an_error(
 ) -> None:
     image = DamagedImage.of(HELD)
     path = image.write_to(tmp_path / "meta.bin")
-    with opened(path, metadata_snapshot=True) as pool:
+    with opened(path, state=State.SNAP) as pool:
         image.superblock()[field] = value
         image.restamp(0)
         path.write_bytes(image.to_bytes())

@@ -19,25 +19,32 @@ if TYPE_CHECKING:
         LiveDeviceError,
         NoSnapshotError,
         NotThereError,
+        SalvagedError,
         ThinmetaError,
         UnsupportedFormatError,
         raise_damage,
     )
     from thinmeta.model.pool import Pool, open_pool
     from thinmeta.model.ref_counts import RefCounts
+    from thinmeta.model.salvage import Losses, losses_of_pool
+    from thinmeta.model.state import Roots, State
     from thinmeta.model.superblock import Superblock
     from thinmeta.model.thin_device import RunStream, ThinDevice
     from thinmeta.walk.runs import Run, Runs
 
 # Where each name is; loaded when it is used, so that `thinmeta --help` waits for nothing.
 _HOMES = {
+    "Losses": "thinmeta.model.salvage",
     "Pool": "thinmeta.model.pool",
     "RefCounts": "thinmeta.model.ref_counts",
+    "Roots": "thinmeta.model.state",
     "Run": "thinmeta.walk.runs",
     "RunStream": "thinmeta.model.thin_device",
     "Runs": "thinmeta.walk.runs",
+    "State": "thinmeta.model.state",
     "Superblock": "thinmeta.model.superblock",
     "ThinDevice": "thinmeta.model.thin_device",
+    "losses_of_pool": "thinmeta.model.salvage",
     "open_pool": "thinmeta.model.pool",
 }
 
@@ -48,17 +55,22 @@ __all__ = [
     "ExitCode",
     "InputError",
     "LiveDeviceError",
+    "Losses",
     "NoSnapshotError",
     "NotThereError",
     "Pool",
     "RefCounts",
+    "Roots",
     "Run",
     "RunStream",
     "Runs",
+    "SalvagedError",
+    "State",
     "Superblock",
     "ThinDevice",
     "ThinmetaError",
     "UnsupportedFormatError",
+    "losses_of_pool",
     "open_pool",
     "raise_damage",
 ]

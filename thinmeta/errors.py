@@ -112,6 +112,12 @@ class DamagedMetadataError(ThinmetaError):
         self.damage = damage
 
 
+class SalvagedError(ThinmetaError):
+    """Something is lost, and all that is sound was returned."""
+
+    exit_code = ExitCode.SALVAGED
+
+
 OnDamage = Callable[[Damage], None]
 """The one policy hook of every reader: told of each damage, it raises or lets go on."""
 

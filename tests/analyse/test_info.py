@@ -17,7 +17,8 @@ from tests.model.references import Walked
 from thinmeta.analyse.histograms import Histogram, count_ref_counts, histograms_of
 from thinmeta.analyse.info import Condition, PoolInfo, Space, describe
 from thinmeta.errors import DamagedMetadataError
-from thinmeta.model.pool import State, open_pool
+from thinmeta.model.pool import open_pool
+from thinmeta.model.state import State
 from thinmeta.model.superblock import SpaceMapRoot
 from thinmeta.schemas.columns import REF_COUNT
 from thinmeta.units import MetadataBlock
@@ -46,7 +47,7 @@ STATUS = {
 
 
 def described(case: str, image: str = "meta", *, snapshot: bool = False) -> PoolInfo:
-    with open_pool(packed_image(case, image), metadata_snapshot=snapshot) as pool:
+    with open_pool(packed_image(case, image), state=State.SNAP if snapshot else State.LIVE) as pool:
         return describe(pool)
 
 
@@ -179,7 +180,7 @@ def test_a_metadata_snapshot_has_its_own_contents_and_no_ref_counts() -> None:
     assert (held.data, held.metadata) == (live.data, live.metadata)
     assert held.data_blocks_above_1 is None
     assert held.conditions == live.conditions == (Condition.SNAPSHOT_HELD,)
-    with open_pool(packed_image(case, image), metadata_snapshot=True) as pool:
+    with open_pool(packed_image(case, image), state=State.SNAP) as pool:
         found = histograms_of(pool)
     assert found.run_lengths is not None
     assert (found.data_ref_counts, found.metadata_ref_counts) == (None, None)

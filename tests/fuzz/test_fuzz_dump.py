@@ -247,7 +247,7 @@ def dumped(path: Path, case: Case) -> tuple[bytes, ThinmetaError | None]:
     parts: list[bytes] = []
     style, sharing = style_for(*DUMPS[case.form])
     try:
-        with open_pool(path, metadata_snapshot=case.target.snapshot) as pool:
+        with open_pool(path, state=State.SNAP if case.target.snapshot else State.LIVE) as pool:
             superblock = pool.superblock
             space_map = (pool.live_superblock if case.form == "json" else superblock).data_space_map
             header = Header(

@@ -19,7 +19,8 @@ from thinmeta.errors import (
     ThinmetaError,
     UnsupportedFormatError,
 )
-from thinmeta.model.pool import State, open_pool
+from thinmeta.model.pool import open_pool
+from thinmeta.model.state import State
 from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR
 
 IMAGES = dumped_images()
@@ -86,7 +87,7 @@ def test_devices_cannot_be_changed() -> None:
 def test_the_state_that_a_metadata_snapshot_holds_is_another() -> None:
     path = packed_image(HELD, "meta-live-after-changes")
 
-    with open_pool(path) as live, open_pool(path, metadata_snapshot=True) as held:
+    with open_pool(path) as live, open_pool(path, state=State.SNAP) as held:
         assert live.superblock is live.live_superblock
         assert held.live_superblock == live.superblock
         assert held.superblock.blocknr == live.superblock.held_root != 0
@@ -103,7 +104,7 @@ def test_where_no_metadata_snapshot_is_held_there_is_none_to_read() -> None:
     path = packed_image("a01-empty-pool")
 
     with pytest.raises(NoSnapshotError, match=f"^{path}: no metadata snapshot is held$"):
-        open_pool(path, metadata_snapshot=True)
+        open_pool(path, state=State.SNAP)
 
 
 def changed_superblock(image: bytes, offset: int, value: int) -> bytes:
@@ -121,7 +122,7 @@ def test_a_pool_that_moves_on_while_its_snapshot_is_read_is_told(
     image = image_bytes(HELD, "meta-live-after-changes")
     path = written(tmp_path / "meta.bin", image)
 
-    with open_pool(path, metadata_snapshot=True) as pool:
+    with open_pool(path, state=State.SNAP) as pool:
         pool.verify_unchanged()
         with path.open("r+b") as file:
             file.write(changed_superblock(image, offset, value))
@@ -238,7 +239,7 @@ def test_a_pool_closes_its_file_behind_it() -> None:
     with open_pool(packed_image("a01-empty-pool")):
         assert nr_open_files() == before + 1
     with pytest.raises(NoSnapshotError):
-        open_pool(packed_image("a01-empty-pool"), metadata_snapshot=True)
+        open_pool(packed_image("a01-empty-pool"), state=State.SNAP)
 
     assert nr_open_files() == before
 
@@ -251,7 +252,7 @@ def test_a_path_may_be_text() -> None:
 def test_both_states_are_had_from_one_opened_pool() -> None:
     path = packed_image(HELD, "meta-live-after-changes")
 
-    with open_pool(path) as live, open_pool(path, metadata_snapshot=True) as held:
+    with open_pool(path) as live, open_pool(path, state=State.SNAP) as held:
         assert live.in_state(State.LIVE) is live
         assert held.in_state(State.SNAP) is held
         assert live.in_state(State.SNAP).superblock == held.superblock
@@ -268,7 +269,7 @@ def test_a_state_that_is_not_held_is_not_there() -> None:
 def test_the_live_state_of_a_file_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
     path = written(tmp_path / "meta.bin", image_bytes(HELD))
 
-    with open_pool(path, metadata_snapshot=True) as pool:
+    with open_pool(path, state=State.SNAP) as pool:
         path.unlink()
         with suppress(ThinmetaError):
             pool.in_state(State.LIVE)

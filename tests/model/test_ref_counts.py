@@ -15,6 +15,7 @@ from tests.properties import examples
 from thinmeta.errors import Damage
 from thinmeta.model.pool import open_pool
 from thinmeta.model.ref_counts import RefCounts
+from thinmeta.model.state import State
 from thinmeta.units import LAST_KEY
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
@@ -59,7 +60,7 @@ def test_metadata_ref_counts_are_the_references_between_blocks(case: str, image:
 def test_a_metadata_snapshot_counts_as_the_live_pool_does() -> None:
     path = packed_image("a13-metadata-snapshot-held")
 
-    with open_pool(path) as live, open_pool(path, metadata_snapshot=True) as held:
+    with open_pool(path) as live, open_pool(path, state=State.SNAP) as held:
         assert held.superblock.data_space_map.nr_blocks == 0
         assert len(held.data_ref_counts) == len(live.data_ref_counts) == 4096
         assert all_of(held.data_ref_counts).tolist() == all_of(live.data_ref_counts).tolist()

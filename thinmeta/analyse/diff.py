@@ -31,13 +31,19 @@ class Relation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many blocks of each kind, and how that came about."""
+    """How many blocks of each kind, and how that came about.
+
+    Where anything is lost, the numbers are those of the blocks that are not; `unknown`
+    are blocks of one device where what the other mapped is lost, and nobody knows the
+    `relation`.
+    """
 
     added: int
     changed: int
     removed: int
     same: int
-    relation: Relation
+    unknown: int
+    relation: Relation | None
 
 
 class Diff:
@@ -50,6 +56,7 @@ class Diff:
         *,
         by_data: bool = False,
         with_same: bool = False,
+        is_complete: bool = True,
     ) -> None:
         """Choose what to compare.
 
@@ -58,13 +65,17 @@ class Diff:
             right: the one to end with; both of one pool.
             by_data: end a range where its data blocks do not go on.
             with_same: return ranges that are the same, too, for which all must be read.
+            is_complete: whether nothing of either is lost. Else what is the same is
+                counted by reading it all, for the details do not tell.
         """
         self.left = left
         self.right = right
         self._by_data = by_data
         self._with_same = with_same
         # A mapping root without details does not say how many mappings it has.
-        self._counts_by_details = left.device is not None and right.device is not None
+        are_known = left.device is not None and right.device is not None
+        self._counts_by_details = are_known and is_complete
+        self._is_complete = is_complete
         self._tally: _Tally | None = None
 
     def ranges(self) -> Iterator[Ranges]:
@@ -105,7 +116,8 @@ class Diff:
             changed=tally.count(Change.CHANGED),
             removed=tally.count(Change.REMOVED),
             same=same,
-            relation=self._relation(tally, same),
+            unknown=tally.count(Change.UNKNOWN),
+            relation=self._relation(tally, same) if self._is_complete else None,
         )
 
     def _windows(self, *, prune: bool) -> Iterator[Window]:

@@ -14,6 +14,7 @@ from thinmeta.analyse.info import unless_lost
 from thinmeta.errors import Damage, raise_damage
 from thinmeta.model.pool import Pool
 from thinmeta.model.ref_counts import RefCounts
+from thinmeta.model.state import State
 from thinmeta.schemas.space_map import OVERFLOW_COUNT
 from thinmeta.walk.forest import grow
 from thinmeta.walk.nodes import MAPPINGS
@@ -76,7 +77,7 @@ def histograms_of(pool: Pool, progress: Progress = lambda _done, _total: None) -
     lost: list[Damage] = []
     run_lengths = unless_lost(lambda: count_run_lengths(pool, progress), lost)
     data = metadata = None
-    if pool.superblock is pool.live_superblock:
+    if pool.state is State.LIVE:
         data = unless_lost(lambda: count_ref_counts(pool.data_ref_counts), lost)
         metadata = unless_lost(lambda: count_ref_counts(pool.metadata_ref_counts), lost)
     return Histograms(run_lengths, data, metadata, tuple(lost))

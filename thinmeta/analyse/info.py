@@ -6,7 +6,8 @@ from enum import Enum
 from typing import TypeVar
 
 from thinmeta.errors import Damage, DamagedMetadataError, raise_damage
-from thinmeta.model.pool import Pool, State
+from thinmeta.model.pool import Pool
+from thinmeta.model.state import AnyState, State
 from thinmeta.model.superblock import SpaceMapRoot, Superblock
 from thinmeta.units import METADATA_BLOCK_BYTES, SECTOR_BYTES
 
@@ -77,14 +78,14 @@ class PoolInfo:
         mapped_blocks: of all devices, as their details say; None likewise.
         data_blocks_above_1: data blocks with a ref count above 1 in the data space
             map. It counts leaves, not devices: a block in a leaf that devices share
-            counts once. None where damage hides some, and in the state of a metadata
-            snapshot, which has no space maps.
+            counts once. None where damage hides some, and in any other state
+            than the live one, which alone has space maps.
         conditions: what to know.
         lost: damage that hides numbers.
         disagreements: devices that only one of the two device trees has.
     """
 
-    state: State
+    state: AnyState
     superblock: Superblock
     data: Space
     metadata: Space
@@ -102,7 +103,6 @@ def describe(pool: Pool) -> PoolInfo:
     Damage hides numbers and raises nothing; the pool's `on_damage` is not asked.
     """
     live = pool.live_superblock
-    state = State.LIVE if pool.superblock is live else State.SNAP
     data = _space(live.data_space_map, live.data_block_sectors * SECTOR_BYTES)
     metadata = replace(
         _space(live.metadata_space_map, METADATA_BLOCK_BYTES),
@@ -111,11 +111,11 @@ def describe(pool: Pool) -> PoolInfo:
     table = pool.device_table
     lost = list(table.lost)
     above_1 = None
-    if state is State.LIVE:
+    if pool.state is State.LIVE:
         counts = replace(pool.data_ref_counts, on_damage=raise_damage)
         above_1 = unless_lost(counts.nr_shared, lost)
     return PoolInfo(
-        state=state,
+        state=pool.state,
         superblock=pool.superblock,
         data=data,
         metadata=metadata,

@@ -1,5 +1,6 @@
 """How much each device maps, and how much of that nothing else maps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from thinmeta.analyse.leaf_counts import Ask, LeafCounts, count_leaves
 from thinmeta.errors import Damage, DamageKind, OnDamage
 from thinmeta.model.pool import Pool
+from thinmeta.model.salvage import Losses
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.walk.forest import Forest, grow
@@ -27,6 +29,10 @@ class DeviceUsage:
         new: those mapped since its snap time, which no snapshot of it has.
         inherited: those older than the device itself, which was created as a snapshot.
         runs: neighbours of one time joined, as `ThinDevice.runs()` does.
+        is_complete: whether nothing of the device is lost. Else there is more of `mapped`
+            and `new`, `highest` may be higher, and `runs` are those of what is left.
+        is_exact: whether nothing of the pool is lost. Else `exclusive` is the most that
+            there can be, and `shared` the least.
     """
 
     device: ThinDevice
@@ -36,6 +42,8 @@ class DeviceUsage:
     new: int
     inherited: int
     runs: int
+    is_complete: bool = True
+    is_exact: bool = True
 
     @property
     def shared(self) -> int:
@@ -94,6 +102,23 @@ def usage(
             _compare(found[device_id], pool.on_damage)
     pool.verify_unchanged()
     return list(found.values())
+
+
+def bounded(rows: Sequence[DeviceUsage], losses: Losses) -> list[DeviceUsage]:
+    """Return what `usage` said of what is left, as bounds for what there was."""
+    if losses.is_complete:
+        return list(rows)
+    missing = {loss.tree.device_id: loss.missing or 0 for loss in losses.devices}
+    complete = {loss.tree.device_id for loss in losses.devices if loss.is_complete}
+    return [
+        replace(
+            row,
+            exclusive=row.exclusive + missing.get(row.device.device_id, 0),
+            is_complete=row.device.device_id in complete,
+            is_exact=False,
+        )
+        for row in rows
+    ]
 
 
 def unread(device: ThinDevice) -> DeviceUsage:

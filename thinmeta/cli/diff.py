@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, ParameterType, format_option, quiet_option
+from thinmeta.cli.salvage import report_for, salvage_option
 
 if TYPE_CHECKING:
     from thinmeta.analyse.diff import Diff
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from thinmeta.model.device_spec import DeviceSpec
     from thinmeta.walk.changes import Ranges
 
-_KINDS = ("added", "changed", "removed", "same")
+_KINDS = ("added", "changed", "removed", "unknown", "same")
 _RANGES_KEPT = 1 << 20  # of a summary that comes first, so that they are not read twice
 
 
@@ -49,10 +49,12 @@ class _Kinds(ParameterType):
     "kinds",
     type=_Kinds(),
     metavar="KIND,...",
-    help="Only these: added, changed, removed, same. Default: all but same; with -f xml all.",
+    help="Only these: added, changed, removed, unknown, same. Default: all but same; "
+    "with -f xml all.",
 )
 @click.option("--summary", "only_summary", is_flag=True, help="No ranges.")
 @click.option("--verbose", is_flag=True, help="Show data blocks; json and csv always do.")
+@salvage_option
 @output_option
 @quiet_option
 def diff(  # noqa: PLR0913  # one parameter an option
@@ -65,6 +67,7 @@ def diff(  # noqa: PLR0913  # one parameter an option
     kinds: frozenset[str] | None,
     only_summary: bool,
     verbose: bool,
+    salvage: bool,
     output: Path | None,
     quiet: bool,
 ) -> None:
@@ -75,26 +78,30 @@ def diff(  # noqa: PLR0913  # one parameter an option
     state now: `thinmeta diff 186@snap 186` shows what changed since the snapshot.
 
     added: not mapped in LEFT; changed: mapped in both, to other data blocks;
-    removed: not mapped in RIGHT. Ranges are half-open, in blocks.
+    removed: not mapped in RIGHT. Ranges are half-open, in blocks. With --salvage, what is
+    mapped in one where the other has lost its mappings is unknown.
     """
     from thinmeta.analyse.diff import Diff
     from thinmeta.model.device_spec import choose_device
 
     if only_summary and format_name in ("xml", "csv"):
         raise click.UsageError(f"--summary goes with text and json, not with {format_name}")
-    shown = kinds or frozenset(_KINDS if format_name == "xml" else _KINDS[:3])
-    report = DamageReport(quiet=quiet)
+    shown = kinds or frozenset(_KINDS if format_name == "xml" else _KINDS[:4])
+    report = report_for(salvage=salvage, quiet=quiet)
     with opened(choice.for_devices(left, right), report) as pool:
         report.warn_of(pool)
         difference = Diff(
-            choose_device(pool, left),
-            choose_device(pool, right),
+            *report.prepared_devices(choose_device(pool, left), choose_device(pool, right)),
             by_data=verbose or format_name in ("json", "csv"),
             with_same="same" in shown and not only_summary,
+            is_complete=report.is_complete,
         )
         with open_output(output, pool.source.device.name) as file:
             for text in _text(difference, format_name, shown, compat, (only_summary, verbose)):
                 file.write(text)
+            if format_name == "json":
+                for line in report.json_lines():
+                    file.write(line)
             pool.verify_unchanged()
         report.finish()
 

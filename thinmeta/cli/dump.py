@@ -10,6 +10,8 @@ from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import NUMBER, quiet_option
+from thinmeta.cli.salvage import report_for, salvage_option
+from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
     from thinmeta.model.listing import Listing, Mark
@@ -44,12 +46,12 @@ if TYPE_CHECKING:
     help="Only this device; repeatable.",
 )
 @click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
+@salvage_option
 @output_option
 @quiet_option
 @click.option(
     "--transaction-id", type=NUMBER, metavar="N", default=0, help="Print N where it is higher."
 )
-@click.option("--data-block-size", type=NUMBER, metavar="SECTORS", help="Print this one instead.")
 @click.option(
     "--nr-data-blocks", type=NUMBER, metavar="N", default=0, help="Print N where it is higher."
 )
@@ -60,10 +62,10 @@ def dump(  # noqa: PLR0913  # one parameter an option
     compat: str,
     dev_ids: tuple[int, ...],
     skip_mappings: bool,
+    salvage: bool,
     output: Path | None,
     quiet: bool,
     transaction_id: int,
-    data_block_size: int | None,
     nr_data_blocks: int,
 ) -> None:
     """Print the pool whose metadata device or image METADATA is, as thin_dump prints it.
@@ -73,7 +75,8 @@ def dump(  # noqa: PLR0913  # one parameter an option
     snapshot of the only active thin-pool.
 
     Where metadata is damaged the output ends before the first line that could be
-    wrong, and the exit code is 5.
+    wrong, and the exit code is 5. With --salvage it goes on: all that is sound is
+    printed, and what is lost is said on stderr.
     """
     from thinmeta.formats.style import Header
     from thinmeta.formats.style import dump as dumped
@@ -81,29 +84,34 @@ def dump(  # noqa: PLR0913  # one parameter an option
     from thinmeta.model.listing import Listing
 
     style, sharing = style_for(format_name, compat)
-    report = DamageReport(quiet=quiet)
+    selected = frozenset(dev_ids) if dev_ids else None
+    report = report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)
-    with opened(choice, report) as pool:
-        report.warn_of(pool)
+    with opened(choice, report) as opened_pool:
+        report.warn_of(opened_pool)
+        pool = report.prepared(opened_pool, progress, selected)
         listing = Listing(
             pool,
-            selected=frozenset(dev_ids) if dev_ids else None,
-            sharing=sharing,
+            selected=selected,
+            sharing=sharing and report.sharing_is_sound,
+            lost_blocks=report.lost_blocks,
             mappings=not skip_mappings,
         )
         superblock = pool.superblock
         header = Header(
             superblock,
             max(transaction_id, superblock.transaction_id),
-            superblock.data_block_sectors if data_block_size is None else data_block_size,
+            pool.data_block_bytes() // SECTOR_BYTES,
             max(nr_data_blocks, _nr_data_blocks(pool, format_name)),
         )
         with open_output(output, pool.source.device.name) as file:
             try:
-                for text in dumped(header, _rows(listing, progress, report), style):
+                lost = report.json_lines() if format_name == "json" else ()
+                for text in dumped(header, _rows(listing, progress, report), style, lost):
                     file.write(text)
             finally:
                 progress.clear()
+        report.finish()
 
 
 def _nr_data_blocks(pool: "Pool", format_name: str) -> int:
@@ -116,4 +124,5 @@ def _rows(listing: "Listing", progress: Progress, report: DamageReport) -> "Iter
     for rows in listing.rows():
         progress.advance(rows.nr_leaves, listing.nr_leaves)
         yield rows
-    report.finish()  # before the end is printed, which only a complete dump has
+    if report.incomplete is not None:
+        report.finish()  # before the end is printed, which only a complete dump has

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.salvage import report_for, salvage_option
 
 
 @click.command()
@@ -19,13 +20,15 @@ from thinmeta.cli.parameters import format_option, quiet_option
     is_flag=True,
     help="Lengths of runs and ref counts of blocks, too; reads all mappings.",
 )
+@salvage_option
 @output_option
 @quiet_option
-def info(
+def info(  # noqa: PLR0913  # one parameter an option
     *,
     choice: MetadataChoice,
     format_name: str,
     with_histograms: bool,
+    salvage: bool,
     output: Path | None,
     quiet: bool,
 ) -> None:
@@ -35,10 +38,9 @@ def info(
     number the rest is shown, and the exit code is 5.
     """
     from thinmeta.analyse.info import describe
-    from thinmeta.errors import DamagedMetadataError
     from thinmeta.formats import info as formats
 
-    report = DamageReport(quiet=quiet)
+    report = report_for(salvage=salvage, quiet=quiet)
     with opened(choice, report) as pool:
         report.warn_of(pool)
         described = describe(pool)
@@ -62,4 +64,4 @@ def info(
         for damage in [*lost[1:], *described.disagreements]:
             report.warn(str(damage))
         if lost:
-            raise DamagedMetadataError(lost[0])
+            report.fail_for(lost[0], pool.source.device.name)

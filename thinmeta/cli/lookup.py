@@ -9,6 +9,7 @@ from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, QUANTITY, format_option, quiet_option
+from thinmeta.cli.salvage import report_for, salvage_option
 
 if TYPE_CHECKING:
     from thinmeta.analyse.sharers import Answer
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Find mappings of the data block at other blocks, too; reads all mappings.",
 )
+@salvage_option
 @output_option
 @quiet_option
 def lookup(  # noqa: PLR0913  # one parameter an option
@@ -39,6 +41,7 @@ def lookup(  # noqa: PLR0913  # one parameter an option
     format_name: str,
     with_path: bool,
     everywhere: bool,
+    salvage: bool,
     output: Path | None,
     quiet: bool,
 ) -> None:
@@ -58,7 +61,7 @@ def lookup(  # noqa: PLR0913  # one parameter an option
 
     if with_path and format_name == "csv":
         raise click.UsageError("--path goes with text and json, not with csv")
-    report = DamageReport(quiet=quiet)
+    report = report_for(salvage=salvage, quiet=quiet)
     # What is damaged is known from the answers, so it stops nothing before.
     with opened(choice.for_devices(device), lambda _damage: None) as pool:
         report.warn_of(pool)
@@ -83,12 +86,10 @@ def lookup(  # noqa: PLR0913  # one parameter an option
 
 def _finish(pool: "Pool", answers: "list[Answer]", report: DamageReport) -> None:
     """Tell what is damaged; fail if an answer misses something by it."""
-    from thinmeta.errors import DamagedMetadataError
-
     lost = [answer.lookup.lost for answer in answers if answer.lookup.lost is not None]
     lost += [damage for answer in answers for damage in answer.sharers.lost]
     for damage in [*dict.fromkeys(lost[1:]), *pool.device_table.disagreements()]:
         if lost[:1] != [damage]:
             report.warn(str(damage))
     if lost:
-        raise DamagedMetadataError(lost[0])
+        report.fail_for(lost[0], pool.source.device.name)

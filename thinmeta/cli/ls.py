@@ -1,6 +1,7 @@
 """`thinmeta ls`."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import long_output_option, open_output
 from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
-from thinmeta.units import SECTOR_BYTES
+from thinmeta.cli.salvage import report_for, salvage_option
 
 if TYPE_CHECKING:
     from thinmeta.formats.thin_ls import Field
@@ -51,6 +52,7 @@ class _Fields(ParameterType):
     show_default=True,
     help="With -f text: the thin_ls to equal.",
 )
+@salvage_option
 @long_output_option
 @quiet_option
 def ls(  # noqa: PLR0913  # one parameter an option
@@ -61,6 +63,7 @@ def ls(  # noqa: PLR0913  # one parameter an option
     tree: bool,
     format_name: str,
     compat: str,
+    salvage: bool,
     output: Path | None,
     quiet: bool,
 ) -> None:
@@ -71,61 +74,69 @@ def ls(  # noqa: PLR0913  # one parameter an option
     of neighbouring blocks.
 
     Where metadata is damaged nothing is listed, and the exit code is 5, unless the
-    fields need no mapping.
+    fields need no mapping. With --salvage what is left is: then numbers are bounds.
     """
     if tree and (fields or format_name == "csv"):
         raise click.UsageError("--tree has its own columns, as text or json")
-    report = DamageReport(quiet=quiet)
+    report = report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)
-    with opened(choice, report) as pool:
-        report.warn_of(pool)
+    with opened(choice, report) as whole_pool:
+        report.warn_of(whole_pool)
+        pool = report.prepared(whole_pool, progress)
+        listed = _Listed(pool, format_name, compat, report, progress)
         try:
             if tree:
-                lines = _tree(pool, format_name, progress, headers=not no_headers)
+                lines = listed.tree(headers=not no_headers)
             else:
-                lines = _table(
-                    pool, fields, (format_name, compat), progress, headers=not no_headers
-                )
+                lines = listed.table(fields, headers=not no_headers)
         finally:
             progress.clear()
         with open_output(output, pool.source.device.name) as file:
             for line in lines:
                 file.write(line)
+            if format_name == "json":
+                for line in report.json_lines():
+                    file.write(line)
         report.finish()
 
 
-def _table(
-    pool: "Pool",
-    fields: "list[Field] | None",
-    style: tuple[str, str],
-    progress: Progress,
-    *,
-    headers: bool,
-) -> Iterator[bytes]:
-    from thinmeta.analyse.usage import listed, unread, usage
-    from thinmeta.formats import thin_ls
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What is asked of the pool, and how it is printed."""
 
-    format_name, compat = style
-    fields = fields or thin_ls.fields_of(thin_ls.DEFAULT_FIELDS)
-    ask = thin_ls.needed(fields, compat)
-    if ask is None:
-        rows = [unread(device) for device in listed(pool)]
-    else:
-        rows = usage(pool, ask, on_progress=progress.advance)
-    block_bytes = pool.superblock.data_block_sectors * SECTOR_BYTES
-    if format_name == "json":
-        return thin_ls.json_table(fields, rows, block_bytes)
-    if format_name == "csv":
-        return thin_ls.csv_table(fields, rows, block_bytes, headers=headers)
-    return thin_ls.text_table(fields, rows, block_bytes, headers=headers, compat=compat)
+    pool: "Pool"
+    format_name: str
+    compat: str
+    report: DamageReport
+    progress: Progress
 
+    def table(self, fields: "list[Field] | None", *, headers: bool) -> Iterator[bytes]:
+        from thinmeta.analyse.usage import listed, unread, usage
+        from thinmeta.formats import thin_ls
 
-def _tree(pool: "Pool", format_name: str, progress: Progress, *, headers: bool) -> Iterator[bytes]:
-    from thinmeta.analyse.snapshots import snapshots
-    from thinmeta.formats.snapshot_tree import json_tree, text_tree
+        fields = fields or thin_ls.fields_of(thin_ls.DEFAULT_FIELDS)
+        ask = thin_ls.needed(fields, self.compat)
+        if ask is None:
+            rows = [unread(device) for device in listed(self.pool)]
+        else:
+            rows = usage(self.pool, ask, on_progress=self.progress.advance)
+            rows = self.report.bounded(rows)
+        in_blocks = all(field.in_blocks for field in fields)
+        block_bytes = 0 if in_blocks else self.pool.data_block_bytes()
+        if self.format_name == "json":
+            return thin_ls.json_table(fields, rows, block_bytes)
+        if self.format_name == "csv":
+            return thin_ls.csv_table(fields, rows, block_bytes, headers=headers)
+        return thin_ls.text_table(fields, rows, block_bytes, headers=headers, compat=self.compat)
 
-    found = snapshots(pool, on_progress=progress.advance)
-    block_bytes = pool.superblock.data_block_sectors * SECTOR_BYTES
-    if format_name == "json":
-        return json_tree(found, block_bytes)
-    return text_tree(found, block_bytes, headers=headers)
+    def tree(self, *, headers: bool) -> Iterator[bytes]:
+        from thinmeta.analyse.snapshots import snapshots
+        from thinmeta.formats.snapshot_tree import json_tree, text_tree
+
+        found = snapshots(self.pool, on_progress=self.progress.advance)
+        usages = self.report.bounded([each.usage for each in found])
+        found = [replace(each, usage=usage) for each, usage in zip(found, usages, strict=True)]
+        block_bytes = self.pool.data_block_bytes()
+        if self.format_name == "json":
+            return json_tree(found, block_bytes)
+        return text_tree(found, block_bytes, headers=headers)

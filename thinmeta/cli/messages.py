@@ -2,13 +2,17 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from thinmeta.errors import Damage, DamagedMetadataError, DamageKind, raise_damage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from thinmeta.analyse.usage import DeviceUsage
+    from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.model.pool import Pool
 
 _SILENT_SECONDS = 1.0
@@ -56,6 +60,50 @@ class DamageReport:
         """Say what was odd about opening `pool`."""
         for note in pool.source.device.notes:
             self.warn(note)
+
+    def prepared(
+        self,
+        pool: "Pool",
+        progress: "Progress",  # noqa: ARG002  # for who looks for damage first
+        selected: frozenset[int] | None = None,  # noqa: ARG002
+    ) -> "Pool":
+        """Return the pool to read: here as it is, for damage is told when it is met."""
+        return pool
+
+    def prepared_devices(self, *devices: "ChosenDevice") -> "list[ChosenDevice]":
+        """Return the devices to read: here as they are."""
+        return list(devices)
+
+    def bounded(self, rows: "Sequence[DeviceUsage]") -> "list[DeviceUsage]":
+        """Return what devices take, as bounds where something is lost."""
+        return list(rows)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was found lost."""
+        return True
+
+    @property
+    def lost_blocks(self) -> frozenset[int]:
+        """Metadata blocks that are known to be bad."""
+        return frozenset()
+
+    @property
+    def sharing_is_sound(self) -> bool:
+        """Whether what devices share can be listed once for all."""
+        return True
+
+    def json_lines(self) -> "Iterable[bytes]":
+        """Return an object for each thing that is lost: here none, for damage raises."""
+        return ()
+
+    def fail_for(self, damage: Damage, name: str) -> NoReturn:  # noqa: ARG002  # for who salvages
+        """Fail for damage that hides a part of an answer.
+
+        Raises:
+            DamagedMetadataError: always.
+        """
+        raise DamagedMetadataError(damage)
 
     def finish(self) -> None:
         """Fail if the output misses something.

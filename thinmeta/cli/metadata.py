@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from thinmeta.cli.parameters import NUMBER, STATE
 from thinmeta.errors import DamagedMetadataError, InputError, NoSnapshotError, OnDamage
 
 if TYPE_CHECKING:
     from thinmeta.model.device_spec import DeviceSpec
     from thinmeta.model.pool import Pool
+    from thinmeta.model.state import AnyState
 
 ENVIRONMENT = "THINMETA_POOL"
 
@@ -22,36 +24,51 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class MetadataChoice:
-    """What the command line says of the metadata to read."""
+    """What the command line says of the metadata to read.
+
+    Attributes:
+        path: where it is; None if nothing says so.
+        state: which state of it to read; None is the live one.
+        ignore_unsupported: read superblocks that are not known here.
+        data_block_sectors: the data block size, instead of the superblock's.
+    """
 
     path: Path | None
-    metadata_snapshot: bool
+    state: "AnyState | None"
     ignore_unsupported: bool
+    data_block_sectors: int | None = None
 
     def for_devices(self, *specs: "DeviceSpec") -> Self:
-        """Return the choice that fits `specs`: only of a metadata snapshot, so read one.
+        """Return the choice that fits `specs`: if all are of one state, read that one.
 
-        That is what allows to read them from a pool that is active.
+        That is what allows to read a metadata snapshot of a pool that is active, and a
+        past state where the superblock is damaged.
         """
-        only_snapshot = all(spec.state is not None and spec.state.value == "snap" for spec in specs)
-        return replace(self, metadata_snapshot=self.metadata_snapshot or only_snapshot)
+        states = [spec.state for spec in specs]
+        if self.state is None and states[0] is not None and len(set(states)) == 1:
+            return replace(self, state=states[0])
+        return self
 
 
 def metadata_options(function: _Function) -> _Function:
     """Add `--pool` and its options; they arrive as a `MetadataChoice`, `choice`."""
 
-    def collected(
+    def collected(  # noqa: PLR0913  # one parameter an option
         *args: Any,
         pool: Path | None,
         metadata_snapshot: bool,
+        state: "AnyState | None",
         ignore_unsupported: bool,
+        data_block_sectors: int | None,
         metadata: Path | None = None,
         **others: Any,
     ) -> Any:
         if pool and metadata:
             raise click.UsageError("METADATA is given twice: as an argument and with --pool")
         path = pool or metadata or _from_environment()
-        choice = MetadataChoice(path, metadata_snapshot, ignore_unsupported)
+        if metadata_snapshot:
+            state = _snapshot(state)
+        choice = MetadataChoice(path, state, ignore_unsupported, data_block_sectors)
         return function(*args, choice=choice, **others)
 
     collected.__name__ = function.__name__
@@ -62,6 +79,19 @@ def metadata_options(function: _Function) -> _Function:
             "--ignore-unsupported",
             is_flag=True,
             help="Read superblock versions and incompat flags that are not known.",
+        ),
+        click.option(
+            "--data-block-size",
+            "data_block_sectors",
+            type=NUMBER,
+            metavar="SECTORS",
+            help="The data block size, instead of what the superblock says.",
+        ),
+        click.option(
+            "--state",
+            type=STATE,
+            metavar="STATE",
+            help="Read this state: live, snap, or MAPROOT[:DETAILSROOT] as scan lists them.",
         ),
         click.option(
             "-m",
@@ -88,6 +118,14 @@ def metadata_argument(function: _Function) -> _Function:
     return argument(metadata_options(function))
 
 
+def _snapshot(state: "AnyState | None") -> "AnyState":
+    from thinmeta.model.state import State
+
+    if state not in (None, State.SNAP):
+        raise click.UsageError("-m is --state snap, and another state is given")
+    return State.SNAP
+
+
 def _from_environment() -> Path | None:
     value = os.environ.get(ENVIRONMENT)
     return Path(value) if value else None
@@ -104,18 +142,20 @@ def opened(choice: MetadataChoice, on_damage: OnDamage) -> Iterator["Pool"]:
     from thinmeta.device.kernel import ActivePool, holders_of
     from thinmeta.device.opening import snapshot_commands
     from thinmeta.model.pool import open_pool
+    from thinmeta.model.state import State
 
     if choice.path is None:
         active = _only_active_pool()
-        path, snapshot = active.metadata, True
+        path, state = active.metadata, choice.state or State.SNAP
     else:
         active = None
-        path, snapshot = choice.path, choice.metadata_snapshot
+        path, state = choice.path, choice.state or State.LIVE
     try:
         with open_pool(
             path,
-            metadata_snapshot=snapshot,
+            state=state,
             ignore_unsupported=choice.ignore_unsupported,
+            data_block_sectors=choice.data_block_sectors,
             on_damage=on_damage,
         ) as pool:
             yield pool

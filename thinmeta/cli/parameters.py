@@ -25,6 +25,18 @@ class DeviceParameter(ParameterType):
         return _parsed(DeviceSpec.parse, value, self, param, ctx)
 
 
+class StateParameter(ParameterType):
+    """A state of the pool, which arrives as a `State` or `Roots`."""
+
+    name = "state"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it; what is no state is a usage error."""
+        from thinmeta.model.state import parse_state
+
+        return _parsed(parse_state, value, self, param, ctx)
+
+
 class QuantityParameter(ParameterType):
     """A number of blocks, or of bytes with a unit; arrives as a `Quantity`."""
 
@@ -39,6 +51,7 @@ class QuantityParameter(ParameterType):
 
 NUMBER = click.IntRange(0, 2**64 - 1)
 DEVICE = DeviceParameter()
+STATE = StateParameter()
 QUANTITY = QuantityParameter()
 
 

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
-from thinmeta.units import SECTOR_BYTES, Quantity
+from thinmeta.cli.salvage import report_for, salvage_option
+from thinmeta.units import Quantity
 
 if TYPE_CHECKING:
     from thinmeta.analyse.rmap import Region
@@ -52,13 +53,15 @@ class _RegionParameter(ParameterType):
     "data device. Repeatable.",
 )
 @format_option("text", "json", "csv")
+@salvage_option
 @output_option
 @quiet_option
-def rmap(
+def rmap(  # noqa: PLR0913  # one parameter an option
     *,
     choice: MetadataChoice,
     regions: tuple[tuple[str, _Bounds], ...],
     format_name: str,
+    salvage: bool,
     output: Path | None,
     quiet: bool,
 ) -> None:
@@ -67,22 +70,28 @@ def rmap(
     Ranges are half-open, in blocks. thin_rmap leaves out what devices have below
     nodes of the metadata that they share.
 
-    Where metadata is damaged nothing is shown, and the exit code is 5.
+    Where metadata is damaged nothing is shown, and the exit code is 5; with --salvage
+    all that is sound is.
     """
     from thinmeta.analyse.rmap import rmap as reversed_map
     from thinmeta.formats.rmap import rmap_lines
 
-    report = DamageReport(quiet=quiet)
+    report = report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)
-    with opened(choice, report) as pool:
-        report.warn_of(pool)
-        block_bytes = pool.superblock.data_block_sectors * SECTOR_BYTES
+    with opened(choice, report) as whole_pool:
+        report.warn_of(whole_pool)
+        in_bytes = any(bound.is_bytes for _, bounds in regions for bound in bounds)
+        block_bytes = whole_pool.data_block_bytes() if in_bytes else 1
         blocks = [_in_blocks(text, bounds, block_bytes) for text, bounds in regions]
+        pool = report.prepared(whole_pool, progress)
         pieces = reversed_map(pool, blocks, on_progress=progress.advance)
         with open_output(output, pool.source.device.name) as file:
             try:
                 for part in rmap_lines(pieces, format_name):
                     file.write(part)
+                if format_name == "json":
+                    for line in report.json_lines():
+                        file.write(line)
             finally:
                 progress.clear()
         report.finish()

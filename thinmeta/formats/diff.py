@@ -6,7 +6,6 @@ from thinmeta.analyse.diff import Relation, Summary
 from thinmeta.formats.json_lines import json_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.model.device_spec import ChosenDevice
-from thinmeta.units import SECTOR_BYTES
 
 _RELATIONS = {
     Relation.IDENTICAL: "Both map the same blocks to the same data.",
@@ -14,14 +13,16 @@ _RELATIONS = {
     Relation.DIVERGED: "{left} and {right} share data; both have changed since they parted.",
     Relation.UNRELATED: "{left} and {right} share no data.",
 }
+_INCOMPLETE = "A part of {left} or of {right} is lost: there may be more of each kind."
 _CAUSES = {"added": "allocated on demand", "changed": "copied on write", "removed": "discarded"}
 
 
 def summary_text(left: ChosenDevice, right: ChosenDevice, summary: Summary) -> bytes:
     """Return what changed from LEFT to RIGHT in blocks and bytes, a line a kind."""
-    block_bytes = right.pool.superblock.data_block_sectors * SECTOR_BYTES
+    block_bytes = right.pool.data_block_bytes()
     caused = _CAUSES if summary.relation is Relation.DESCENDANT else {}
-    lines = [_RELATIONS[summary.relation].format(left=_called(left), right=_called(right)), ""]
+    relation = _INCOMPLETE if summary.relation is None else _RELATIONS[summary.relation]
+    lines = [relation.format(left=_called(left), right=_called(right)), ""]
     for word, blocks in _counts(summary).items():
         size = size_text(blocks * block_bytes)
         cause = caused.get(word, "") if blocks else ""
@@ -31,13 +32,14 @@ def summary_text(left: ChosenDevice, right: ChosenDevice, summary: Summary) -> b
 
 def summary_json(left: ChosenDevice, right: ChosenDevice, summary: Summary) -> bytes:
     """Return the summary as one object."""
-    block_bytes = right.pool.superblock.data_block_sectors * SECTOR_BYTES
+    block_bytes = right.pool.data_block_bytes()
     return json_line(
         type="diff",
         left=_described(left),
         right=_described(right),
         data_block_bytes=block_bytes,
-        relation=summary.relation.value,
+        complete=summary.relation is not None,
+        relation=summary.relation and summary.relation.value,
         **{f"{word}_blocks": blocks for word, blocks in _counts(summary).items()},
         **{f"{word}_bytes": blocks * block_bytes for word, blocks in _counts(summary).items()},
     )
@@ -49,6 +51,7 @@ def _counts(summary: Summary) -> dict[str, int]:
         "changed": summary.changed,
         "removed": summary.removed,
         "same": summary.same,
+        **({"unknown": summary.unknown} if summary.unknown else {}),
     }
 
 

@@ -9,10 +9,10 @@ from thinmeta.analyse.histograms import Histogram, Histograms
 from thinmeta.analyse.info import Condition, PoolInfo, Space
 from thinmeta.formats.json_lines import json_line
 from thinmeta.formats.sizes import size_text
-from thinmeta.model.pool import State
+from thinmeta.model.state import AnyState, State
 from thinmeta.schemas.superblock import NEEDS_CHECK_FLAG
 
-_STATES = {State.LIVE: "live", State.SNAP: "metadata snapshot"}
+_STATES: dict[AnyState, str] = {State.LIVE: "live", State.SNAP: "metadata snapshot"}
 
 _MEANINGS = {
     Condition.NEEDS_CHECK: (
@@ -62,7 +62,7 @@ def info_text(info: PoolInfo) -> Iterator[bytes]:
     """Return the text for people."""
     superblock = info.superblock
     facts = {
-        "state": _STATES[info.state],
+        "state": _STATES.get(info.state, f"past, {info.state}"),
         "version": superblock.version,
         "flags": _flags_text(superblock.flags),
         **{name: f"{flags:#x}: not known here" for name, flags in _features(info).items() if flags},
@@ -94,7 +94,7 @@ def info_json(info: PoolInfo) -> Iterator[bytes]:
     superblock = info.superblock
     yield json_line(
         type="info",
-        state=info.state.value,
+        state=str(info.state),
         version=superblock.version,
         flags=superblock.flags,
         needs_check=superblock.needs_check,

@@ -12,7 +12,7 @@ from thinmeta.formats.lines import Lines
 from thinmeta.formats.style import Buffer
 from thinmeta.walk.changes import Change, Ranges
 
-_ORDER = (Change.CHANGED, Change.SAME, Change.ADDED, Change.REMOVED)
+_ORDER = (Change.CHANGED, Change.SAME, Change.ADDED, Change.REMOVED, Change.UNKNOWN)
 _SHAPE_OF = np.array([_ORDER.index(change) for change in Change], dtype=np.uint8)
 
 WORDS = {
@@ -20,6 +20,7 @@ WORDS = {
     Change.CHANGED: "changed",
     Change.ADDED: "added",
     Change.REMOVED: "removed",
+    Change.UNKNOWN: "unknown",
 }
 
 
@@ -52,7 +53,7 @@ def text_lines(*, with_data: bool) -> RangeLines:
     blocks = {change: f"{word:8} {{begin}}..{{end}}" for change, word in WORDS.items()}
     data = dict.fromkeys(Change, "")
     if with_data:
-        data = {
+        data |= {
             Change.SAME: "  data {right}",
             Change.CHANGED: "  data {left} -> {right}",
             Change.ADDED: "  data {right}",
@@ -91,4 +92,4 @@ def csv_range_lines() -> RangeLines:
 
 
 def _or_nothing(column: str, change: Change, without: Change, nothing: str) -> str:
-    return nothing if change is without else f"{{{column}}}"
+    return nothing if change in (without, Change.UNKNOWN) else f"{{{column}}}"

@@ -46,8 +46,8 @@ def _cells(drawn: str, each: Snapshot, block_bytes: int) -> tuple[str, ...]:
     usage = each.usage
     return (
         drawn,
-        size_text(usage.mapped * block_bytes),
-        size_text(usage.exclusive * block_bytes),
+        ("" if usage.is_complete else "≥") + size_text(usage.mapped * block_bytes),
+        ("" if usage.is_exact else "≤") + size_text(usage.exclusive * block_bytes),
         str(usage.device.creation_time),
         str(usage.device.snap_time),
         _note(each),

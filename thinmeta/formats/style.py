@@ -49,10 +49,12 @@ class Style(Protocol):
         """Return which shape each run's line has; None if all have the first."""
 
 
-def dump(header: Header, rows: Iterable[Rows[Mark]], style: Style) -> Iterator[Buffer]:
+def dump(
+    header: Header, rows: Iterable[Rows[Mark]], style: Style, lost: Iterable[bytes] = ()
+) -> Iterator[Buffer]:
     """Return the text of a dump in bounded parts; each is valid until the next is asked for.
 
-    A part ends with a whole line, so what was returned before an error makes sense.
+    `lost` comes after all rows. A part ends with a whole line, so what was returned before an error makes sense.
     """
     yield style.begin(header)
     device_id = 0
@@ -63,6 +65,7 @@ def dump(header: Header, rows: Iterable[Rows[Mark]], style: Style) -> Iterator[B
                 device_id = mark.device.device_id
                 owners[before:] = device_id
         yield from _interleaved(part, owners, style)
+    yield from lost
     yield style.end()
 
 

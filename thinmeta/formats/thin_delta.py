@@ -1,7 +1,8 @@
 """The XML that thin_delta prints, byte for byte: version 1.1 and version 0.9.
 
 Only where 1.1 is wrong is it not repeated: its `--verbose` joins ranges whose data
-blocks do not go on, so that what it says of the data is not so.
+blocks do not go on, so that what it says of the data is not so. The tag `unknown` it
+does not know: for who reads on past damage.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from thinmeta.formats.lines import Lines
 from thinmeta.formats.ranges import RangeLines
 from thinmeta.formats.style import Buffer
 from thinmeta.model.device_spec import ChosenDevice
+from thinmeta.units import SECTOR_BYTES
 from thinmeta.walk.changes import Change, Ranges
 
 _TAGS = {
@@ -20,6 +22,7 @@ _TAGS = {
     Change.CHANGED: "different",
     Change.ADDED: "right_only",
     Change.REMOVED: "left_only",
+    Change.UNKNOWN: "unknown",
 }
 _VERBOSE = {
     Change.SAME: '      <range begin="{begin}" data_begin="{right}" length="{length}"/>\n',
@@ -27,6 +30,7 @@ _VERBOSE = {
     ' right_data_begin="{right}" length="{length}"/>\n',
     Change.ADDED: '      <range begin="{begin}" data_begin="{right}" length="{length}"/>\n',
     Change.REMOVED: '      <range begin="{begin}" data_begin="{left}" length="{length}"/>\n',
+    Change.UNKNOWN: '      <range begin="{begin}" length="{length}"/>\n',
 }
 _NOTHING_YET = len(Change)
 
@@ -53,11 +57,12 @@ def delta_xml(
 
 def _superblock(right: ChosenDevice, *, is_0_9: bool) -> bytes:
     superblock = right.pool.superblock
+    data_block_sectors = right.pool.data_block_bytes() // SECTOR_BYTES
     flags = ' flags="1"' if superblock.needs_check and not is_0_9 else ""
     held = f' metadata_snap="{superblock.held_root}"' if superblock.held_root and is_0_9 else ""
     return (
         f'<superblock uuid="" time="{superblock.time}" transaction="{superblock.transaction_id}"'
-        f'{flags} data_block_size="{superblock.data_block_sectors}"'
+        f'{flags} data_block_size="{data_block_sectors}"'
         f' nr_data_blocks="{superblock.data_space_map.nr_blocks}"{held}>\n'
     ).encode()
 

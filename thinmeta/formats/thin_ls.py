@@ -29,6 +29,7 @@ class Field:
         number: its value, given the usage and the bytes of a block; None if there is none.
         ask: what must be counted for it; None if the device's details are enough.
         is_size: whether people get it with a unit.
+        in_blocks: whether it can be told without the size of a block.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Field:
     number: Callable[[DeviceUsage, int], int | None]
     ask: Ask | None = Ask.NOTHING
     is_size: bool = False
+    in_blocks: bool = True
 
 
 def _multiples(name: str, ask: Ask, count: Callable[[DeviceUsage], int]) -> Iterator[Field]:
@@ -47,10 +49,16 @@ def _multiples(name: str, ask: Ask, count: Callable[[DeviceUsage], int]) -> Iter
         f"{key}_sectors",
         lambda row, block_bytes: count(row) * block_bytes // SECTOR_BYTES,
         ask,
+        in_blocks=False,
     )
     for field, is_size in ((f"{name}_BYTES", False), (name, True)):
         yield Field(
-            field, f"{key}_bytes", lambda row, block_bytes: count(row) * block_bytes, ask, is_size
+            field,
+            f"{key}_bytes",
+            lambda row, block_bytes: count(row) * block_bytes,
+            ask,
+            is_size,
+            in_blocks=False,
         )
 
 
@@ -71,9 +79,9 @@ FIELDS = {
         *_multiples("EXCLUSIVE", Ask.EXCLUSIVE, lambda row: row.exclusive),
         *_multiples("SHARED", Ask.EXCLUSIVE, lambda row: row.shared),
         Field("HIGHEST_BLOCK", "highest_block", lambda row, _: row.highest),
-        Field("HIGHEST_SECTOR", "highest_sector", _highest_sector),
-        Field("HIGHEST_BYTE", "highest_byte", _highest_byte),
-        Field("HIGHEST_MAPPED", "highest_byte", _highest_byte, is_size=True),
+        Field("HIGHEST_SECTOR", "highest_sector", _highest_sector, in_blocks=False),
+        Field("HIGHEST_BYTE", "highest_byte", _highest_byte, in_blocks=False),
+        Field("HIGHEST_MAPPED", "highest_byte", _highest_byte, is_size=True, in_blocks=False),
         Field("TRANSACTION", "transaction_id", lambda row, _: row.device.transaction_id, None),
         Field("CREATE_TIME", "creation_time", lambda row, _: row.device.creation_time, None),
         Field("SNAP_TIME", "snap_time", lambda row, _: row.device.snap_time, None),
@@ -141,7 +149,20 @@ def _cell(field: Field, row: DeviceUsage, block_bytes: int, compat: str) -> str:
             field.key, block_bytes
         )
         number -= 1
-    return size_text(number, compat) if field.is_size else str(number)
+    text = size_text(number, compat) if field.is_size else str(number)
+    return _bound(field, row) + text
+
+
+# What a number is where something is lost: the first that fits the beginning of the field's key.
+_BOUNDS_OF_A_DEVICE = {"mapped_": "≥", "highest_": "≥", "new_": "≥", "nr_runs": "~"}
+_BOUNDS_OF_A_POOL = {"exclusive_": "≤", "shared_": "≥"}
+
+
+def _bound(field: Field, row: DeviceUsage) -> str:
+    bounds = {} if row.is_complete else _BOUNDS_OF_A_DEVICE
+    if not row.is_exact:
+        bounds = bounds | _BOUNDS_OF_A_POOL
+    return next((sign for key, sign in bounds.items() if field.key.startswith(key)), "")
 
 
 def size_text(size: int, compat: str = "1.1") -> str:
@@ -162,10 +183,13 @@ def size_text(size: int, compat: str = "1.1") -> str:
 def json_table(
     fields: Sequence[Field], rows: Sequence[DeviceUsage], block_bytes: int
 ) -> Iterator[bytes]:
-    """Return an object a device; its keys are those of `fields`."""
+    """Return an object a device; its keys are those of `fields`, and what bounds there are."""
     for row in rows:
+        bounds = {field.key: sign for field in fields if (sign := _bound(field, row))}
         yield json_line(
-            type="device", **{field.key: field.number(row, block_bytes) for field in fields}
+            type="device",
+            **{field.key: field.number(row, block_bytes) for field in fields},
+            **({} if row.is_exact else {"complete": row.is_complete, "bounds": bounds}),
         )
 
 

@@ -1,15 +1,17 @@
 """How a device is named on every command line: `DEVICE[@STATE]`.
 
 DEVICE is an id (all digits), or `root:N` for the mapping tree whose root is metadata
-block N. STATE is `live` or `snap`; without it the state that was opened is meant.
+block N. STATE is `live`, `snap` or `MAPROOT[:DETAILSROOT]` for one that is past; without
+it the state that was opened is meant.
 """
 
 from dataclasses import dataclass
 from typing import Self
 
 from thinmeta.errors import NotThereError
-from thinmeta.model.pool import Pool, State
-from thinmeta.model.thin_device import ThinDevice
+from thinmeta.model.pool import Pool
+from thinmeta.model.state import AnyState, Roots, parse_state
+from thinmeta.model.thin_device import ThinDevice, read_roots
 from thinmeta.units import DeviceId, MetadataBlock
 
 _ROOT = "root:"
@@ -29,7 +31,7 @@ class DeviceSpec:
     text: str
     device_id: DeviceId | None
     root: MetadataBlock | None
-    state: State | None
+    state: AnyState | None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -40,17 +42,17 @@ class DeviceSpec:
         """
         device, at, state = text.partition("@")
         number = device.removeprefix(_ROOT)
-        if not (number.isascii() and number.isdigit()) or (at and state not in _STATES):
+        if not (number.isascii() and number.isdigit()):
             raise ValueError(
                 f"{text!r} names no device: give an id such as 186, or root:N for the mapping "
-                "tree at metadata block N; append @live or @snap for a state"
+                "tree at metadata block N; append @live, @snap or @MAPROOT for a state"
             )
         is_root = number != device
         return cls(
             text,
             None if is_root else DeviceId(int(number)),
             MetadataBlock(int(number)) if is_root else None,
-            _STATES[state] if at else None,
+            parse_state(state) if at else None,
         )
 
 
@@ -62,7 +64,8 @@ class ChosenDevice:
         name: as it was typed.
         pool: in the state that was named.
         mapping_root: its mapping tree; None if it has none, so maps nothing.
-        device: what the pool's trees say of it; None for a `root:N`.
+        device: what the pool's trees say of it; None for a `root:N`, and in a past state
+            whose details are not known.
     """
 
     name: str
@@ -85,10 +88,11 @@ def choose_device(pool: Pool, spec: DeviceSpec) -> ChosenDevice:
                 f"{spec.text}: the metadata has only {there.source.nr_blocks} blocks"
             )
         return ChosenDevice(spec.text, there, spec.root, None)
-    device = there.devices.get(spec.device_id or 0)
-    if device is None:
-        raise NotThereError(f"{pool.source.device.name}: there is no device {spec.text}")
-    return ChosenDevice(spec.text, there, device.mapping_root, device)
-
-
-_STATES = {state.value: state for state in State}
+    device_id = spec.device_id or DeviceId(0)
+    if isinstance(there.state, Roots) and there.state.details_root is None:
+        root = read_roots(there.source, there.superblock, there.on_damage).get(device_id)
+        if root is not None:
+            return ChosenDevice(spec.text, there, root, None)
+    elif device := there.devices.get(device_id):
+        return ChosenDevice(spec.text, there, device.mapping_root, device)
+    raise NotThereError(f"{pool.source.device.name}: there is no device {spec.text}")

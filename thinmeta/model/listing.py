@@ -50,6 +50,9 @@ class SharedRef(NamedTuple):
     name: int
 
 
+_Sections = Callable[[int], Iterator[tuple[bool, Leaves]]]
+"""Given a tree, its leaves in sections, each of them shared or not."""
+
 Mark = DeviceBegin | DeviceEnd | SharedBegin | SharedEnd | SharedRef
 
 
@@ -64,6 +67,7 @@ class Listing:
         sharing: bool = False,
         mappings: bool = True,
         on_damage: OnDamage | None = None,
+        lost_blocks: frozenset[int] = frozenset(),
     ) -> None:
         """Choose what to list.
 
@@ -73,6 +77,9 @@ class Listing:
             sharing: list what several of them share once, before the devices.
             mappings: list what the devices map, too.
             on_damage: instead of the pool's own policy.
+            lost_blocks: leaves that are known to be bad. What is shared and holds nothing
+                else is left out: thin_restore 1.1 refuses a device that refers to it and
+                has mappings besides.
 
         Raises:
             NotThereError: a selected device does not exist.
@@ -82,6 +89,7 @@ class Listing:
         self._sharing = sharing
         self._mappings = mappings
         self._on_damage = on_damage or pool.on_damage
+        self._lost_blocks = lost_blocks
         self._refuse_unknown()
 
     def rows(self) -> Iterator[Rows[Mark]]:
@@ -148,12 +156,12 @@ class Listing:
                 yield replace(damage, device_id=device.device_id)
 
     def _stretches(self) -> Iterator[Stretch[Mark]]:
-        sections: Callable[[int], Iterator[tuple[bool, Leaves]]] = self._whole_tree
+        sections: _Sections = self._whole_tree
         if self._sharing and self._mappings:
             shared = find_shared_runs(self._forest)
             if shared is not None:
-                sections = shared.sections
-                yield from self._shared_stretches(shared)
+                sections = self._sections_of(shared)
+                yield from self._shared_stretches(sections)
         lost = (
             []
             if self._sharing and self._mappings
@@ -175,10 +183,21 @@ class Listing:
     def _whole_tree(self, tree: int) -> Iterator[tuple[bool, Leaves]]:
         yield False, self._forest.leaves(tree)
 
-    def _shared_stretches(self, shared: SharedRuns) -> Iterator[Stretch[Mark]]:
+    def _sections_of(self, shared: SharedRuns) -> _Sections:
+        if not self._lost_blocks:
+            return shared.sections
+
+        def left(tree: int) -> Iterator[tuple[bool, Leaves]]:
+            for is_shared, leaves in shared.sections(tree):
+                if not (is_shared and all(b in self._lost_blocks for b in leaves.blocks.tolist())):
+                    yield is_shared, leaves
+
+        return left
+
+    def _shared_stretches(self, sections: _Sections) -> Iterator[Stretch[Mark]]:
         found: dict[int, tuple[Leaves, DeviceId]] = {}
         for tree, device in enumerate(self._mapped):
-            for is_shared, leaves in shared.sections(tree):
+            for is_shared, leaves in sections(tree):
                 if is_shared:
                     name = int(leaves.blocks[0])
                     before, device_id = found.get(name, (leaves, device.device_id))

@@ -1,42 +1,54 @@
 """A pool: opened from a path, asked for its devices and space maps."""
 
 from collections.abc import Mapping
-from enum import Enum
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
 from thinmeta.device.blocks import BlockDevice
+from thinmeta.device.containers import MAGIC_BYTES, packing_of
 from thinmeta.device.kernel import holders_of
 from thinmeta.device.opening import live_message, open_blocks
-from thinmeta.errors import InputError, LiveDeviceError, NoSnapshotError, OnDamage, raise_damage
+from thinmeta.errors import (
+    Damage,
+    DamagedMetadataError,
+    InputError,
+    LiveDeviceError,
+    NoSnapshotError,
+    NotThereError,
+    OnDamage,
+    raise_damage,
+)
 from thinmeta.model.ref_counts import RefCounts
-from thinmeta.model.superblock import Superblock, read_superblock
-from thinmeta.model.thin_device import DeviceTable, ThinDevice, read_device_table
+from thinmeta.model.state import AnyState, Roots, State
+from thinmeta.model.superblock import (
+    Superblock,
+    copied_superblock,
+    read_superblock,
+)
+from thinmeta.model.thin_device import DeviceTable, ThinDevice, read_device_table, read_roots
 from thinmeta.schemas.signatures import refuse_foreign
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
-from thinmeta.units import MetadataBlock
+from thinmeta.units import SECTOR_BYTES, MetadataBlock
 from thinmeta.walk.nodes import Metadata
 
 _LIVE = MetadataBlock(SUPERBLOCK_LOCATION)
-
-
-class State(Enum):
-    """Which state of a pool to read."""
-
-    LIVE = "live"
-    SNAP = "snap"
 
 
 class Pool:
     """The metadata of a pool, open for reading; a context manager.
 
     Attributes:
-        superblock: of the state that is read: live, or the metadata snapshot.
+        superblock: of the state that is read: live, the metadata snapshot, or the live
+            one with the roots of a state that is past.
         live_superblock: the one in block 0, which alone knows the space maps.
         source: the device, and how many of its blocks are metadata.
         on_damage: told of each damage that a reader of this pool meets.
+        state: the one that is read.
+        superblock_damage: what is wrong with block 0, whose place in `live_superblock`
+            something else has taken (see `open_pool`); None if nothing is.
     """
 
     def __init__(
@@ -45,12 +57,15 @@ class Pool:
         live_superblock: Superblock,
         superblock: Superblock,
         on_damage: OnDamage = raise_damage,
+        state: AnyState = State.LIVE,
     ) -> None:
         """Take over `device`; see `open_pool`."""
         self.live_superblock = live_superblock
         self.superblock = superblock
         self.source = Metadata(device, live_superblock.metadata_space_map.nr_blocks)
         self.on_damage = on_damage
+        self.state = state
+        self.superblock_damage: Damage | None = None
 
     def __enter__(self) -> Self:
         """Return the pool."""
@@ -69,35 +84,72 @@ class Pool:
         """Close the device; further reads fail."""
         self.source.device.close()
 
-    def in_state(self, state: State) -> "Pool":
+    def in_state(self, state: AnyState) -> "Pool":
         """Return the same pool in another state; it reads through the same device.
 
         Raises:
             NoSnapshotError: no metadata snapshot is held.
+            NotThereError: a root is past the end of the metadata.
             DamagedMetadataError: the snapshot's superblock is damaged.
-            LiveDeviceError: the live state of a pool that is active, which changes
-                while it is read.
+            LiveDeviceError: a state other than the snapshot's of a pool that is active,
+                which changes while it is read.
         """
         device = self.source.device
-        is_snapshot = self.superblock is not self.live_superblock
-        if is_snapshot == (state is State.SNAP):
+        if state == self.state:
             return self
+        if state is not State.SNAP and self.state is State.SNAP:
+            _refuse_active(Path(device.name))
         if state is State.SNAP:
             held_root = _held_root(self.live_superblock, device.name)
             superblock = read_superblock(device, held_root, ignore_unsupported=True)
-            return Pool(device, self.live_superblock, superblock, self.on_damage)
-        path = Path(device.name)
-        try:
-            holders = holders_of(path)
-        except OSError as error:
-            raise InputError(f"{path}: nobody can tell whether it is live: {error}") from error
-        if holders:
-            raise LiveDeviceError(live_message(path, holders))
-        return Pool(device, self.live_superblock, self.live_superblock, self.on_damage)
+        elif isinstance(state, Roots):
+            superblock = _with_roots(self.live_superblock, state, device.name)
+        else:
+            superblock = self.live_superblock
+        pool = Pool(device, self.live_superblock, superblock, self.on_damage, state)
+        pool.source = self.source
+        pool.superblock_damage = self.superblock_damage
+        return pool
+
+    def for_salvage(self, on_damage: OnDamage) -> "Pool":
+        """Return the same pool for who reads past any damage.
+
+        It leaves out mappings to data blocks past the end of the data device.
+        """
+        pool = Pool(
+            self.source.device, self.live_superblock, self.superblock, on_damage, self.state
+        )
+        pool.source = self.source._replace(
+            nr_data_blocks=self.live_superblock.data_space_map.nr_blocks or None
+        )
+        pool.superblock_damage = self.superblock_damage
+        return pool
+
+    def data_block_bytes(self) -> int:
+        """Return the size of a data block.
+
+        Raises:
+            InputError: the superblock is lost, and with it the size.
+        """
+        sectors = self.superblock.data_block_sectors
+        if not sectors and self.superblock_damage is not None:
+            raise InputError(
+                f"{self.source.device.name}: the data block size is not known, for the "
+                "superblock is damaged; give it with --data-block-size SECTORS, or ask for "
+                "blocks only"
+            )
+        return sectors * SECTOR_BYTES
 
     @cached_property
     def device_table(self) -> DeviceTable:
-        """All that the two device trees hold, damaged or not."""
+        """All that the two device trees hold, damaged or not.
+
+        In a past state whose details root is not known, all devices are without details.
+        """
+        if isinstance(self.state, Roots) and self.state.details_root is None:
+            lost: list[Damage] = []
+            roots = read_roots(self.source, self.superblock, lost.append)
+            return DeviceTable((), roots, tuple(lost))
         return read_device_table(self.source, self.superblock, self.on_damage)
 
     @cached_property
@@ -131,7 +183,7 @@ class Pool:
         Raises:
             InputError: the snapshot was released, or the pool moved on meanwhile.
         """
-        if self.superblock is self.live_superblock:
+        if self.state is not State.SNAP:
             return
         now = read_superblock(self.source.device, _LIVE, ignore_unsupported=True)
         before = self.live_superblock
@@ -152,36 +204,87 @@ def _held_root(live: Superblock, name: str) -> MetadataBlock:
     return live.held_root
 
 
+def _refuse_packed(beginning: bytes) -> None:
+    """Pass whatever may be metadata without a superblock: anything that is not packed."""
+    if packing_of(beginning[:MAGIC_BYTES]):
+        raise InputError("is compressed twice")
+
+
+def _refuse_active(path: Path) -> None:
+    try:
+        holders = holders_of(path)
+    except OSError as error:
+        raise InputError(f"{path}: nobody can tell whether it is live: {error}") from error
+    if holders:
+        raise LiveDeviceError(live_message(path, holders))
+
+
+def _with_roots(live: Superblock, roots: Roots, name: str) -> Superblock:
+    last = max(roots.mapping_root, roots.details_root or 0)
+    if last >= live.metadata_space_map.nr_blocks:
+        raise NotThereError(
+            f"{name}: there is no block {last}: the metadata has only "
+            f"{live.metadata_space_map.nr_blocks} blocks"
+        )
+    return replace(
+        live,
+        data_mapping_root=roots.mapping_root,
+        device_details_root=roots.details_root or MetadataBlock(0),
+    )
+
+
 def open_pool(
     path: str | Path,
     *,
-    metadata_snapshot: bool = False,
+    state: AnyState = State.LIVE,
     ignore_unsupported: bool = False,
+    data_block_sectors: int | None = None,
     on_damage: OnDamage = raise_damage,
 ) -> Pool:
     """Open a pool's metadata: a device, an image of one, or a compressed image.
 
     Args:
         path: where it is; it is only read, never written.
-        metadata_snapshot: read the state that a metadata snapshot holds, which is
-            the only way to read a pool that is active.
+        state: what to read: the live state, that of the metadata snapshot (the only one
+            that can be read while the pool is active), or a past one by its roots. Only
+            the last can be read where the superblock is damaged: what a superblock says
+            comes from a copy then, if there is one.
         ignore_unsupported: take superblock versions and incompat flags that are
             not known here.
+        data_block_sectors: the data block size, instead of what the superblock says.
         on_damage: told of each damage; the default raises where mappings are lost.
 
     Raises:
         InputError: `path` cannot be read, is no thin-pool metadata, or is live.
         NoSnapshotError: no metadata snapshot is held.
+        NotThereError: a root is past the end of the metadata.
         DamagedMetadataError: the superblock is damaged.
     """
-    device = open_blocks(Path(path), inspect=refuse_foreign, exclusive=not metadata_snapshot)
+    exclusive = state is not State.SNAP
+    inspect = _refuse_packed if isinstance(state, Roots) else refuse_foreign
+    device = open_blocks(Path(path), inspect=inspect, exclusive=exclusive)
+    damage = None
     try:
-        live = superblock = read_superblock(device, _LIVE, ignore_unsupported=ignore_unsupported)
-        if metadata_snapshot:
-            superblock = read_superblock(
-                device, _held_root(live, device.name), ignore_unsupported=ignore_unsupported
-            )
+        try:
+            live = read_superblock(device, _LIVE, ignore_unsupported=ignore_unsupported)
+        except DamagedMetadataError as error:
+            if not isinstance(state, Roots):
+                raise
+            damage = error.damage
+            live = copied_superblock(device)
+        if data_block_sectors is not None:
+            live = replace(live, data_block_sectors=data_block_sectors)
+        superblock = live
+        if state is State.SNAP:
+            held_root = _held_root(live, device.name)
+            superblock = read_superblock(device, held_root, ignore_unsupported=ignore_unsupported)
+            if data_block_sectors is not None:
+                superblock = replace(superblock, data_block_sectors=data_block_sectors)
+        elif isinstance(state, Roots):
+            superblock = _with_roots(live, state, device.name)
     except BaseException:
         device.close()
         raise
-    return Pool(device, live, superblock, on_damage)
+    pool = Pool(device, live, superblock, on_damage, state)
+    pool.superblock_damage = damage
+    return pool

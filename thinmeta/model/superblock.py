@@ -1,15 +1,25 @@
 """The superblock as a typed value."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from thinmeta.device.blocks import BlockDevice, Fault
+from thinmeta.device.blocks import BlockDevice, Fault, Rows
 from thinmeta.errors import Damage, DamagedMetadataError, UnsupportedFormatError
+from thinmeta.schemas.columns import dtype_of
 from thinmeta.schemas.decode import parse_superblock, superblock_fault
-from thinmeta.schemas.superblock import MAX_THIN_VERSION, MIN_THIN_VERSION, NEEDS_CHECK_FLAG
+from thinmeta.schemas.superblock import (
+    MAX_THIN_VERSION,
+    MIN_THIN_VERSION,
+    NEEDS_CHECK_FLAG,
+    THIN_SUPERBLOCK_MAGIC,
+)
+from thinmeta.schemas.superblock import Superblock as SuperblockSchema
 from thinmeta.units import MetadataBlock
+
+_BLOCKS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,28 @@ def read_superblock(
     return superblock
 
 
+def copied_superblock(device: BlockDevice) -> Superblock:
+    """Return what can be had where block 0 is lost: the latest sound copy, or all zeros.
+
+    A held superblock is a copy. It has no space maps, so the whole device is taken for
+    metadata and the number of data blocks is 0.
+    """
+    copies = [_from_fields(parse_superblock(row)) for row in _copies(device)]
+    best = max(copies, key=lambda each: (each.transaction_id, each.time), default=_NOTHING)
+    whole = replace(_NO_SPACE_MAP, nr_blocks=device.nr_blocks)
+    return replace(best, held_root=MetadataBlock(0), metadata_space_map=whole)
+
+
+def _copies(device: BlockDevice) -> Iterator[Rows]:
+    for begin in range(0, device.nr_blocks, _BLOCKS_AT_ONCE):
+        blocks = np.arange(begin, min(begin + _BLOCKS_AT_ONCE, device.nr_blocks), dtype=np.uint64)
+        rows = device.read(blocks).rows
+        magics = rows[:, : _LAYOUT.itemsize].view(_LAYOUT)["magic"][:, 0]
+        for place in np.flatnonzero(magics == THIN_SUPERBLOCK_MAGIC).tolist():
+            if superblock_fault(rows[place], int(blocks[place])) is None:
+                yield rows[place]
+
+
 def _refuse_unsupported(superblock: Superblock, name: str) -> None:
     if not MIN_THIN_VERSION <= superblock.version <= MAX_THIN_VERSION:
         what = f"has version {superblock.version}; versions 1 and 2 are known"
@@ -117,3 +149,23 @@ def _space_map_root(fields: Any) -> SpaceMapRoot:
         MetadataBlock(fields.bitmap_root),
         MetadataBlock(fields.ref_count_root),
     )
+
+
+_LAYOUT = dtype_of(SuperblockSchema)
+_NO_SPACE_MAP = SpaceMapRoot(0, 0, MetadataBlock(0), MetadataBlock(0))
+_NOTHING = Superblock(
+    blocknr=MetadataBlock(0),
+    flags=0,
+    version=MAX_THIN_VERSION,
+    time=0,
+    transaction_id=0,
+    held_root=MetadataBlock(0),
+    data_space_map=_NO_SPACE_MAP,
+    metadata_space_map=_NO_SPACE_MAP,
+    data_mapping_root=MetadataBlock(0),
+    device_details_root=MetadataBlock(0),
+    data_block_sectors=0,
+    compat_flags=0,
+    compat_ro_flags=0,
+    incompat_flags=0,
+)

@@ -110,7 +110,8 @@ class DeviceTable:
         ]
         found += [
             Damage(
-                "only the mapping tree has this device: it is not printed, its details are lost",
+                "only the mapping tree has this device: its details are lost; it is left out, "
+                "but not with --salvage",
                 block=root,
                 device_id=device_id,
                 kind=DamageKind.DEVICE_IDS,
@@ -156,8 +157,7 @@ def read_device_table(source: Metadata, superblock: Superblock, on_damage: OnDam
             to the two trees is returned instead.
     """
     lost: list[Damage] = []
-    roots = read_tree(source, superblock.data_mapping_root, DEVICE_ROOTS, on_damage=lost.append)
-    root_of = dict(zip(roots[0].tolist(), roots[1].tolist(), strict=True))
+    root_of = read_roots(source, superblock, lost.append)
     ids, details = read_tree(source, superblock.device_details_root, DETAILS, on_damage=lost.append)
     devices = tuple(
         ThinDevice(
@@ -174,5 +174,15 @@ def read_device_table(source: Metadata, superblock: Superblock, on_damage: OnDam
             ids.tolist(), details.tolist(), strict=True
         )
     )
-    unlisted = {DeviceId(key): MetadataBlock(root) for key, root in root_of.items()}
-    return DeviceTable(devices, unlisted, tuple(sorted(lost, key=lambda each: each.first_key or 0)))
+    return DeviceTable(devices, root_of, tuple(sorted(lost, key=lambda each: each.first_key or 0)))
+
+
+def read_roots(
+    source: Metadata, superblock: Superblock, on_damage: OnDamage
+) -> dict[DeviceId, MetadataBlock]:
+    """Return the mapping tree of each device that the mapping tree has, by ascending id."""
+    ids, roots = read_tree(source, superblock.data_mapping_root, DEVICE_ROOTS, on_damage=on_damage)
+    return {
+        DeviceId(device_id): MetadataBlock(root)
+        for device_id, root in zip(ids.tolist(), roots.tolist(), strict=True)
+    }

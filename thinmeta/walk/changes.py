@@ -26,6 +26,8 @@ class Change(IntEnum):
     """Not mapped in LEFT."""
     REMOVED = 3
     """Not mapped in RIGHT."""
+    UNKNOWN = 4
+    """Mapped in one of them, and what the other mapped there is lost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +76,15 @@ class Blocks:
 
 def compared(window: Window) -> Blocks:
     """Return all blocks that either tree maps in the window, and what became of them."""
+    blocks = _compared(window)
+    for first, last in window.lost:
+        begin = np.searchsorted(blocks.keys, np.uint64(first))
+        end = np.searchsorted(blocks.keys, np.uint64(last), side="right")
+        blocks.change[begin:end] = Change.UNKNOWN
+    return blocks
+
+
+def _compared(window: Window) -> Blocks:
     left, right = window.left_keys, window.right_keys
     if len(left) == len(right) and bool((left == right).all()):
         # The same blocks on both sides, as in most windows of related devices.
@@ -120,7 +131,8 @@ class RangeJoiner:
         )
         if self._by_data:
             for data, without in ((blocks.left, Change.ADDED), (blocks.right, Change.REMOVED)):
-                begins[1:] |= (data[1:] - data[:-1] != 1) & (blocks.change[1:] != without)
+                counts = (blocks.change[1:] != without) & (blocks.change[1:] != Change.UNKNOWN)
+                begins[1:] |= (data[1:] - data[:-1] != 1) & counts
         places = np.flatnonzero(begins)
         ranges = Ranges(
             blocks.change[places],
@@ -155,5 +167,5 @@ class RangeJoiner:
                 (held.left, ranges.left, Change.ADDED),
                 (held.right, ranges.right, Change.REMOVED),
             )
-            if change != without
+            if change not in (without, Change.UNKNOWN)
         )

@@ -19,12 +19,19 @@ Values = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """All mappings of two trees within a range of keys; arrays are empty where there are none."""
+    """All mappings of two trees within a range of keys; arrays are empty where there are none.
+
+    Attributes:
+        left_keys, left_values: mappings of one tree, shape `(n,)`.
+        right_keys, right_values: of the other, shape `(m,)`.
+        lost: ranges of keys, inclusive, that one of the trees has lost.
+    """
 
     left_keys: Keys
     left_values: Values
     right_keys: Keys
     right_values: Values
+    lost: tuple[tuple[int, int], ...] = ()
 
 
 def unshared_leaves(
@@ -85,9 +92,10 @@ def windows(
         behind = min(sides, key=lambda side: side.covered)
         behind.fill()
         limit = min(side.covered for side in sides)
+        lost = (*sides[0].lost, *sides[1].lost)
         taken = [side.take(limit) for side in sides]
         if len(taken[0][0]) or len(taken[1][0]):
-            yield Window(*taken[0], *taken[1])
+            yield Window(*taken[0], *taken[1], lost)
 
 
 class _Side:
@@ -95,6 +103,7 @@ class _Side:
 
     Attributes:
         covered: the highest key up to which all mappings have been read.
+        lost: ranges of keys that were told of as lost, and are not taken yet.
     """
 
     def __init__(self, source: Metadata, leaves: Leaves, on_damage: OnDamage) -> None:
@@ -106,6 +115,7 @@ class _Side:
         self._values = np.empty(0, dtype=np.uint64)
         # -1: nothing yet; a tree without leaves is covered to its end.
         self.covered = -1 if len(leaves) else LAST_KEY
+        self.lost: list[tuple[int, int]] = []
 
     @property
     def is_done(self) -> bool:
@@ -116,6 +126,9 @@ class _Side:
         if self._damage is not None:
             damage, self._damage = self._damage, None
             self._on_damage(damage)
+            assert damage.first_key is not None
+            assert damage.last_key is not None
+            self.lost.append((damage.first_key, damage.last_key))
         piece = self._leaves[:NODES_AT_ONCE]
         if not len(piece):
             self.covered = LAST_KEY
@@ -139,5 +152,6 @@ class _Side:
         # Below 0 nothing has been read yet, and uint64 knows no such key.
         end = 0 if limit < 0 else int(np.searchsorted(self._keys, np.uint64(limit), side="right"))
         taken = self._keys[:end], self._values[:end]
+        self.lost = [each for each in self.lost if each[1] > limit]
         self._keys, self._values = self._keys[end:], self._values[end:]
         return taken

@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.errors import Damage, OnDamage
+from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
 from thinmeta.units import MetadataBlock
 from thinmeta.walk.forest import Wanted, grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.nodes import (
+    MAPPINGS,
     REASONS,
     Codes,
     Entries,
@@ -20,6 +22,7 @@ from thinmeta.walk.nodes import (
     checked_entries,
     read_nodes,
 )
+from thinmeta.walk.ragged import starts_of
 
 OnProgress = Callable[[int, int], None]
 """Told how many leaves more were read, of how many in all."""
@@ -38,7 +41,18 @@ def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, 
     """
     nodes, found = read_nodes(source, leaves.blocks, kind, internal=False)
     codes = np.where(leaves.codes != 0, leaves.codes, found)
-    return checked_entries(nodes, codes, leaves.low, leaves.last, kind.values), codes
+    entries = checked_entries(nodes, codes, leaves.low, leaves.last, kind.values)
+    if kind is MAPPINGS and source.nr_data_blocks is not None:
+        entries = _on_the_data_device(entries, source.nr_data_blocks)
+    return entries, codes
+
+
+def _on_the_data_device(entries: Entries, nr_data_blocks: int) -> Entries:
+    there = entries.values >> np.uint64(DATA_BLOCK_SHIFT) < nr_data_blocks
+    if there.all():
+        return entries
+    kept = starts_of(there.astype(np.int64))
+    return Entries(entries.keys[there], entries.values[there], kept[entries.starts])
 
 
 def damage_of(leaves: Leaves, codes: Codes, place: int, kind: Kind) -> Damage:

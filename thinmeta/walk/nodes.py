@@ -49,10 +49,18 @@ REF_COUNTS = Kind(REF_COUNT, "block")
 
 
 class Metadata(NamedTuple):
-    """A device, and how many of its blocks the metadata space map says are metadata."""
+    """Where a reader reads.
+
+    Attributes:
+        device: the metadata device or image.
+        nr_blocks: how many of its blocks the metadata space map says are metadata.
+        nr_data_blocks: leave out mappings to data blocks from this one on; None: leave
+            none out, which is what everything but salvage does.
+    """
 
     device: BlockDevice
     nr_blocks: int
+    nr_data_blocks: int | None = None
 
 
 class Nodes(NamedTuple):

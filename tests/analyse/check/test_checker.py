@@ -22,7 +22,8 @@ from thinmeta.analyse.check.findings import (
     Severity,
 )
 from thinmeta.errors import ThinmetaError
-from thinmeta.model.pool import Pool, State, open_pool
+from thinmeta.model.pool import Pool, open_pool
+from thinmeta.model.state import State
 from thinmeta.model.superblock import read_superblock
 from thinmeta.schemas.columns import BLOCK_TIME, DEVICE_DETAILS
 from thinmeta.units import MetadataBlock

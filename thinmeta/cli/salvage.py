@@ -1,0 +1,154 @@
+"""`--salvage`: how commands read past damage, and say what is lost."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+from click.decorators import FC
+
+from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.errors import Damage, DamageKind, SalvagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from thinmeta.analyse.usage import DeviceUsage
+    from thinmeta.model.device_spec import ChosenDevice
+    from thinmeta.model.pool import Pool
+    from thinmeta.model.salvage import Losses
+
+
+def salvage_option(function: FC) -> FC:
+    """Add `--salvage`, which arrives as `salvage`."""
+    return click.option(
+        "--salvage",
+        is_flag=True,
+        help="Go on past any damage, and say what is lost; exit code 6 if anything is.",
+    )(function)
+
+
+def report_for(*, salvage: bool, quiet: bool) -> DamageReport:
+    """Return the policy that the command line asks for."""
+    return SalvageReport(quiet=quiet) if salvage else DamageReport(quiet=quiet)
+
+
+class SalvageReport(DamageReport):
+    """The policy of commands that go on past any damage.
+
+    What is lost is found out, and told, before anything is printed.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Know of no damage yet."""
+        super().__init__(quiet=quiet)
+        self._name = ""
+        self._losses: list[Losses] = []
+        self._known: set[int] = set()
+        self._met_later: Damage | None = None
+
+    def __call__(self, damage: Damage) -> None:
+        """Go on; tell of what gave way only now."""
+        if damage.block is None or damage.kind is not DamageKind.BLOCK:
+            return
+        if damage.block not in self._known:
+            self._known.add(damage.block)
+            self._met_later = self._met_later or damage
+            self.warn(str(damage))
+
+    def prepared(
+        self, pool: "Pool", progress: Progress, selected: frozenset[int] | None = None
+    ) -> "Pool":
+        """Tell what is lost of a pool, or of some devices, and return what is left of it."""
+        from thinmeta.model.salvage import losses_of_pool, salvaged_table
+
+        try:
+            losses = losses_of_pool(pool, selected, progress.advance)
+        finally:
+            progress.clear()
+        self._tell(pool, losses)
+        left = pool.for_salvage(self)
+        left.device_table = salvaged_table(left, losses)
+        return left
+
+    def prepared_devices(self, *devices: "ChosenDevice") -> "list[ChosenDevice]":
+        """Tell what is lost of some devices, and return what is left of them."""
+        from thinmeta.model.salvage import Tree, losses_of_trees
+
+        left = []
+        for chosen in devices:
+            device = chosen.device
+            tree = (
+                Tree(device.device_id, chosen.mapping_root, device.mapped_blocks)
+                if device is not None
+                else Tree(None, chosen.mapping_root, None)
+            )
+            self._tell(chosen.pool, losses_of_trees(chosen.pool, [tree]))
+            left.append(replace(chosen, pool=chosen.pool.for_salvage(self)))
+        return left
+
+    def losses(self) -> "Losses":
+        """Return all that was found lost."""
+        from thinmeta.model.salvage import Losses
+
+        return Losses.joined(self._losses)
+
+    def bounded(self, rows: "Sequence[DeviceUsage]") -> "list[DeviceUsage]":
+        """Return what devices take, as bounds where something is lost."""
+        from thinmeta.analyse.usage import bounded
+
+        return bounded(rows, self.losses())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was found lost."""
+        return self.losses().is_complete
+
+    @property
+    def lost_blocks(self) -> frozenset[int]:
+        """Metadata blocks that are known to be bad."""
+        return frozenset(self._known)
+
+    @property
+    def sharing_is_sound(self) -> bool:
+        """Whether what devices share is sound for all of them or for none."""
+        return self.losses().agree
+
+    def json_lines(self) -> Iterable[bytes]:
+        """Return an object for each thing that is lost."""
+        from thinmeta.formats.losses import losses_json
+
+        return losses_json(self.losses())
+
+    def fail_for(self, damage: Damage, name: str) -> NoReturn:
+        """Fail for damage that hides a part of an answer.
+
+        Raises:
+            SalvagedError: always.
+        """
+        raise SalvagedError(f"{name}: {damage}")
+
+    def finish(self) -> None:
+        """Fail if anything is lost.
+
+        Raises:
+            SalvagedError: something is.
+        """
+        from thinmeta.formats.losses import last_word
+
+        losses = self.losses()
+        if not losses.is_complete:
+            raise SalvagedError(f"{self._name}: {last_word(losses)}")
+        if self._met_later is not None:
+            raise SalvagedError(f"{self._name}: {self._met_later}")
+
+    def _tell(self, pool: "Pool", losses: "Losses") -> None:
+        from thinmeta.formats.losses import losses_text
+
+        self._name = pool.source.device.name
+        self._losses.append(losses)
+        for device in losses.devices:
+            self._known.update(block for lost in device.ranges for block in lost.blocks)
+        self._known.update(damage.block for damage in losses.trees if damage.block is not None)
+        for line in losses_text(losses):
+            self.warn(line)

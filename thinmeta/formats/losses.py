@@ -1,0 +1,101 @@
+"""What salvage has lost: as lines for people, and as JSON lines."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from thinmeta.errors import Damage
+from thinmeta.formats.json_lines import json_line
+from thinmeta.model.salvage import DeviceLoss, Losses, LostRange, Tree
+from thinmeta.units import LAST_KEY
+
+
+def losses_text(losses: Losses) -> Iterator[str]:
+    """Return a line for each thing that is lost."""
+    for damage in losses.trees:
+        yield f"{damage}; `thinmeta scan` looks for the mapping trees of devices"
+    for damage in losses.disagreements:
+        yield str(damage)
+    for loss in losses.devices:
+        yield from _device_text(loss)
+
+
+def losses_json(losses: Losses) -> Iterator[bytes]:
+    """Return an object for each thing that is lost, none if nothing is."""
+    for damage in losses.trees:
+        yield json_line(
+            type="lost_devices",
+            first_id=damage.first_key,
+            last_id=_open_end(damage.last_key),
+            **_damage_fields(damage),
+        )
+    for loss in losses.devices:
+        yield from _device_json(loss)
+
+
+def last_word(losses: Losses) -> str:
+    """Return in one line how much is lost."""
+    incomplete = [loss for loss in losses.devices if not loss.is_complete]
+    missing = sum(loss.missing or 0 for loss in incomplete)
+    what = [f"{len(incomplete)} of {len(losses.devices)} devices are not complete"]
+    if missing:
+        what.append(f"{missing} mappings are missing")
+    if losses.trees:
+        what.append("some devices cannot be listed")
+    return f"the metadata is damaged: {', '.join(what)}; all that is sound was read"
+
+
+def _device_text(loss: DeviceLoss) -> Iterator[str]:
+    name = _called(loss.tree)
+    for lost in loss.ranges:
+        end = "the end" if lost.last_key == LAST_KEY else lost.last_key
+        more = f", and {len(lost.blocks) - 1} more nodes" if len(lost.blocks) > 1 else ""
+        yield (
+            f"{name}: origin blocks {lost.first_key} to {end} are lost: metadata block "
+            f"{lost.damage.block}: {lost.damage.what.partition(';')[0]}{more}"
+        )
+    if loss.beyond:
+        yield (
+            f"{name}: {loss.beyond} mappings to data blocks past the end of the data device "
+            "are left out"
+        )
+    if loss.missing:
+        stored = loss.tree.stored
+        yield f"{name}: {loss.missing} of the {stored} mappings in its details are missing"
+
+
+def _device_json(loss: DeviceLoss) -> Iterator[bytes]:
+    if loss.is_complete and not loss.missing:
+        return
+    yield json_line(
+        type="loss",
+        device_id=loss.tree.device_id,
+        mapping_root=loss.tree.root,
+        mapped_blocks_stored=loss.tree.stored,
+        mapped_blocks_found=loss.found,
+        mapped_blocks_missing=loss.missing,
+        beyond_data_device=loss.beyond,
+        complete=loss.is_complete,
+    )
+    for lost in loss.ranges:
+        yield json_line(type="lost_range", device_id=loss.tree.device_id, **_range_fields(lost))
+
+
+def _range_fields(lost: LostRange) -> dict[str, Any]:
+    return {
+        "first_block": lost.first_key,
+        "last_block": _open_end(lost.last_key),
+        "nr_nodes": len(lost.blocks),
+        **_damage_fields(lost.damage),
+    }
+
+
+def _damage_fields(damage: Damage) -> dict[str, Any]:
+    return {"metadata_block": damage.block, "what": damage.what}
+
+
+def _open_end(last: int | None) -> int | None:
+    return None if last == LAST_KEY else last
+
+
+def _called(tree: Tree) -> str:
+    return f"root:{tree.root}" if tree.device_id is None else f"device {tree.device_id}"

@@ -1,0 +1,243 @@
+"""What is lost of a damaged pool: per device, by key range; and what is left.
+
+Reading past damage never says by itself what is missing. This reads all leaves once,
+before anything is returned, so that what is said of a device is true from its first line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from thinmeta.errors import Damage
+from thinmeta.model.pool import Pool
+from thinmeta.model.thin_device import DeviceTable, ThinDevice
+from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
+from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.leaf_list import Leaves, pieces
+from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
+from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes, Metadata
+from thinmeta.walk.ragged import Places, distinct_places, starts_of
+
+
+class Tree(NamedTuple):
+    """A mapping tree to look at.
+
+    Attributes:
+        device_id: the device it belongs to; None for a bare `root:N`.
+        root: None where the mapping tree does not have the device.
+        stored: mappings that the details say it has; None if they are lost.
+    """
+
+    device_id: DeviceId | None
+    root: MetadataBlock | None
+    stored: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LostRange:
+    """Origin blocks that no sound node covers, with the bounds that the parents give.
+
+    Attributes:
+        first_key: the first of them.
+        last_key: the last, inclusive; `LAST_KEY` where nothing bounds them.
+        damage: of the first bad node that should have covered them.
+        blocks: where all of these are.
+    """
+
+    first_key: int
+    last_key: int
+    damage: Damage
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLoss:
+    """What is lost of a device, and what is left.
+
+    Attributes:
+        tree: the device.
+        ranges: what no sound node covers, ascending.
+        found: mappings in sound nodes, to blocks of the data device.
+        beyond: mappings in sound nodes to blocks past its end, which are left out.
+    """
+
+    tree: Tree
+    ranges: tuple[LostRange, ...]
+    found: int
+    beyond: int
+
+    @property
+    def missing(self) -> int | None:
+        """How many mappings the details say there should be more; None if they are lost."""
+        return None if self.tree.stored is None else max(0, self.tree.stored - self.found)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of the device is lost."""
+        return self.tree.root is not None and not self.ranges and not self.beyond
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What is lost of a pool, or of those devices of it that were looked at.
+
+    Attributes:
+        devices: all that were looked at, complete or not.
+        trees: ranges of device ids that cannot be read.
+        disagreements: ids that only one of the two device trees has.
+        agree: whether a leaf that several devices share is sound for all of them or for
+            none. Else what they share cannot be listed once for all.
+    """
+
+    devices: tuple[DeviceLoss, ...]
+    trees: tuple[Damage, ...] = ()
+    disagreements: tuple[Damage, ...] = ()
+    agree: bool = True
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is lost."""
+        found = self.trees or self.disagreements
+        return not found and all(device.is_complete for device in self.devices)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Losses"]) -> Self:
+        """Return what is lost of all parts."""
+        return cls(
+            tuple(device for part in parts for device in part.devices),
+            tuple(damage for part in parts for damage in part.trees),
+            tuple(damage for part in parts for damage in part.disagreements),
+            all(part.agree for part in parts),
+        )
+
+    def of(self, device_id: int) -> DeviceLoss | None:
+        """Return what is lost of a device; None if it was not looked at."""
+        return next((each for each in self.devices if each.tree.device_id == device_id), None)
+
+
+def losses_of_pool(
+    pool: Pool,
+    selected: frozenset[int] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Losses:
+    """Look at all devices of a pool, or some; no damage raises.
+
+    Args:
+        pool: in the state to look at.
+        selected: their ids; None is all.
+        on_progress: told of each piece of the mapping trees that was read.
+    """
+    table = pool.device_table
+    trees = [Tree(each.device_id, each.mapping_root, each.mapped_blocks) for each in table.devices]
+    trees += [Tree(device_id, root, None) for device_id, root in table.unlisted.items()]
+    wanted = [tree for tree in sorted(trees) if selected is None or tree.device_id in selected]
+    return replace(
+        losses_of_trees(pool, wanted, on_progress),
+        trees=tuple(table.lost_among(selected)),
+        disagreements=tuple(table.disagreements(selected)),
+    )
+
+
+def losses_of_trees(
+    pool: Pool, trees: Sequence[Tree], on_progress: OnProgress | None = None
+) -> Losses:
+    """Look at some mapping trees, each of their nodes once; no damage raises."""
+    source = pool.source._replace(nr_data_blocks=None)
+    rooted = [tree for tree in trees if tree.root is not None]
+    forest = grow(source, np.array([tree.root for tree in rooted], dtype=np.uint64), MAPPINGS)
+    nr_data_blocks = pool.live_superblock.data_space_map.nr_blocks or LAST_KEY
+    counted = _count(source, forest, nr_data_blocks, on_progress)
+    found = {tree: _loss_of(tree, forest, place, counted) for place, tree in enumerate(rooted)}
+    devices = tuple(found.get(tree) or DeviceLoss(tree, (), 0, 0) for tree in trees)
+    return Losses(devices, agree=_agree(forest.levels[0].nodes, counted.codes, devices))
+
+
+def salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
+    """Return the devices as far as they are left: with the mappings that were found.
+
+    A device whose details are lost is among them. Its times are later than all, so that
+    a pool that is made of this copies each of its blocks before it writes to it.
+    """
+    table = pool.device_table
+    there = {device.device_id: device for device in table.devices}
+    superblock = pool.superblock
+    devices = []
+    for loss in losses.devices:
+        tree = loss.tree
+        if tree.device_id is None:
+            continue
+        known = there.get(tree.device_id) or ThinDevice(
+            device_id=tree.device_id,
+            mapped_blocks=0,
+            transaction_id=max(0, superblock.transaction_id - 1),
+            creation_time=superblock.time + 1,
+            snap_time=superblock.time + 1,
+            mapping_root=tree.root,
+            source=pool.source,
+            on_damage=pool.on_damage,
+        )
+        devices.append(replace(known, mapped_blocks=loss.found))
+    return DeviceTable(tuple(devices), {}, table.lost)
+
+
+class _Counted(NamedTuple):
+    """By place among the leaves: what is wrong, and mappings within and past the device."""
+
+    codes: Codes
+    within: Places
+    beyond: Places
+
+
+def _count(
+    source: Metadata, forest: Forest, nr_data_blocks: int, on_progress: OnProgress | None
+) -> _Counted:
+    leaves = forest.levels[0].nodes
+    counted = _Counted(
+        np.zeros(len(leaves), dtype=np.uint8), *np.zeros((2, len(leaves)), dtype=np.int64)
+    )
+    done = 0
+    for piece in pieces(leaves):
+        entries, codes = read_leaves(source, piece, MAPPINGS)
+        part = slice(done, done + len(piece))
+        past = entries.values >> np.uint64(DATA_BLOCK_SHIFT) >= nr_data_blocks
+        counted.codes[part] = codes
+        counted.beyond[part] = np.diff(starts_of(past.astype(np.int64))[entries.starts])
+        counted.within[part] = np.diff(entries.starts) - counted.beyond[part]
+        done += len(piece)
+        if on_progress is not None:
+            on_progress(len(piece), len(leaves))
+    return counted
+
+
+def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:
+    blocks, identity = distinct_places(leaves.blocks)
+    bad = np.bincount(identity, codes != 0, minlength=len(blocks))
+    some_are_bad = (bad > 0) & (bad < np.bincount(identity, minlength=len(blocks)))
+    ranges = [lost for device in devices for lost in device.ranges]
+    twice = any(REASONS[REACHED_TWICE] in lost.damage.what for lost in ranges)
+    return not twice and not some_are_bad.any()
+
+
+def _loss_of(tree: Tree, forest: Forest, place: int, counted: _Counted) -> DeviceLoss:
+    places = forest.leaf_places(place)
+    leaves = forest.leaves_at(places)
+    codes = np.where(leaves.codes != 0, leaves.codes, counted.codes[places])
+    bad = np.flatnonzero(codes)
+    cuts = [0, *(np.flatnonzero(np.diff(bad) != 1) + 1).tolist(), len(bad)]
+    ranges = []
+    for begin, end in pairwise(cuts) if len(bad) else ():
+        first, last = int(bad[begin]), int(bad[end - 1])
+        damage = replace(damage_of(leaves, codes, first, MAPPINGS), device_id=tree.device_id)
+        blocks = tuple(leaves.blocks[first : last + 1].tolist())
+        ranges.append(LostRange(int(leaves.low[first]), int(leaves.last[last]), damage, blocks))
+    sound = places[codes == 0]
+    return DeviceLoss(
+        tree,
+        tuple(ranges),
+        found=int(counted.within[sound].sum()),
+        beyond=int(counted.beyond[sound].sum()),
+    )
