@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from thinmeta.device.extents import Extents
 from thinmeta.units import METADATA_BLOCK_BYTES
 
 Blocks = npt.NDArray[np.uint64]
@@ -54,6 +55,11 @@ class BlockDevice:
         self.nr_blocks = os.lseek(fd, 0, os.SEEK_END) // METADATA_BLOCK_BYTES
         self._fd = fd
 
+    @classmethod
+    def over(cls, extents: Extents) -> "BlockDevice":
+        """Return a device that lies in pieces of files, which its `close()` will close."""
+        return _BlocksInPieces(extents)
+
     def close(self) -> None:
         """Close the file; further reads fail."""
         if self._fd >= 0:
@@ -88,7 +94,7 @@ class BlockDevice:
         buffers = [span.data for span in spans]
         wanted = len(places) * METADATA_BLOCK_BYTES
         try:
-            if os.preadv(self._fd, buffers, first * METADATA_BLOCK_BYTES) == wanted:
+            if self._preadv(buffers, first * METADATA_BLOCK_BYTES) == wanted:
                 return
         except OSError:
             if len(places) == 1:
@@ -100,10 +106,27 @@ class BlockDevice:
 
     def _read_one(self, number: int, row: Rows) -> Fault:
         try:
-            got = os.preadv(self._fd, [row.data], number * METADATA_BLOCK_BYTES)
+            got = self._preadv([row.data], number * METADATA_BLOCK_BYTES)
         except OSError:
             return Fault.READ_ERROR
         return Fault.NONE if got == METADATA_BLOCK_BYTES else Fault.PAST_END
+
+    def _preadv(self, buffers: list[memoryview], offset: int) -> int:
+        return os.preadv(self._fd, buffers, offset)
+
+
+class _BlocksInPieces(BlockDevice):
+    def __init__(self, extents: Extents) -> None:
+        self.name = extents.name
+        self.notes = ()
+        self.nr_blocks = extents.size // METADATA_BLOCK_BYTES
+        self._extents = extents
+
+    def close(self) -> None:
+        self._extents.close()
+
+    def _preadv(self, buffers: list[memoryview], offset: int) -> int:
+        return self._extents.preadv(buffers, offset)
 
 
 def page_aligned(nr_blocks: int) -> Rows:

@@ -1,0 +1,116 @@
+"""Bytes that lie somewhere: in a file, or in pieces of several files one after another."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+
+class Extent(NamedTuple):
+    """A piece of a file; all in bytes."""
+
+    fd: int
+    offset: int
+    length: int
+
+    def part(self, skip: int, length: int) -> "Extent":
+        """Return where what follows `skip` lies: `length` of it, or as much as is in one place."""
+        return Extent(self.fd, self.offset + skip, min(length, self.length - skip))
+
+
+class Stripes(NamedTuple):
+    """Pieces of files of one length, a stripe of each in turn; all in bytes."""
+
+    areas: tuple[Extent, ...]
+    stripe: int
+
+    @property
+    def length(self) -> int:
+        """How much lies on all areas together."""
+        return len(self.areas) * self.areas[0].length
+
+    def part(self, skip: int, length: int) -> Extent:
+        """Return where what follows `skip` lies: `length` of it, or the rest of the stripe."""
+        number, inside = divmod(skip, self.stripe)
+        row, area = divmod(number, len(self.areas))
+        left = min(length, self.stripe - inside)
+        return self.areas[area].part(row * self.stripe + inside, left)
+
+
+class Extents:
+    """Pieces of files, read as if they were one file; open for reading only.
+
+    Attributes:
+        name: what the user called it, for messages.
+        size: in bytes.
+    """
+
+    def __init__(self, name: str, pieces: Sequence[Extent | Stripes]) -> None:
+        """Take over the files of `pieces`, which `close()` will close."""
+        self.name = name
+        self._pieces = tuple(piece for piece in pieces if piece.length)
+        self._ends = list(accumulate(piece.length for piece in self._pieces))
+        areas = (piece.areas if isinstance(piece, Stripes) else (piece,) for piece in pieces)
+        self._fds = sorted({extent.fd for extents in areas for extent in extents})
+        self.size = self._ends[-1] if self._ends else 0
+
+    @classmethod
+    def of_file(cls, fd: int, name: str) -> "Extents":
+        """Take over a whole file or block device."""
+        return cls(name, [Extent(fd, 0, os.lseek(fd, 0, os.SEEK_END))])
+
+    def close(self) -> None:
+        """Close the files; further reads fail."""
+        while self._fds:
+            os.close(self._fds.pop())
+        self._pieces = ()
+        self._ends = []
+
+    def locate(self, offset: int, length: int) -> Iterator[Extent]:
+        """Return where `length` bytes from `offset` lie, in order; less at the end."""
+        place = bisect_right(self._ends, offset)
+        while length > 0 and place < len(self._pieces):
+            piece = self._pieces[place]
+            skip = offset - (self._ends[place] - piece.length)
+            part = piece.part(skip, length)
+            yield part
+            offset += part.length
+            length -= part.length
+            if skip + part.length == piece.length:
+                place += 1
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Fill `buffer` from `offset`; return how much there was, less only at the end.
+
+        Raises:
+            OSError: a part of it cannot be read.
+        """
+        done = 0
+        for fd, start, length in self.locate(offset, len(buffer)):
+            got = 0
+            while got < length:
+                part = os.preadv(fd, [buffer[done + got : done + length]], start + got)
+                if not part:
+                    return done + got  # the file shrank
+                got += part
+            done += length
+        return done
+
+    def preadv(self, buffers: Sequence[memoryview], offset: int) -> int:
+        """Fill `buffers` one after another from `offset`, as `os.preadv()` does.
+
+        Raises:
+            OSError: a part of it cannot be read.
+        """
+        wanted = sum(buffer.nbytes for buffer in buffers)
+        first = next(self.locate(offset, wanted), None)
+        if first and first.length == wanted:
+            return os.preadv(first.fd, buffers, first.offset)
+        done = 0
+        for buffer in buffers:
+            got = self.read_into(buffer.cast("B"), offset + done)
+            done += got
+            if got < buffer.nbytes:
+                break
+        return done

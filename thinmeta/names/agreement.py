@@ -1,0 +1,119 @@
+"""Where a pool and those who name its devices disagree: what a crash leaves behind."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from thinmeta.model.thin_device import ThinDevice
+from thinmeta.names.catalogue import Catalogue
+from thinmeta.units import DeviceId
+
+
+class DisagreementKind(Enum):
+    """What does not fit."""
+
+    POOL_TRANSACTION = "pool_transaction"
+    """The pool's transaction id is not the one that the source knows."""
+
+    UNNAMED = "unnamed"
+    """The pool has a device that no name knows."""
+
+    GONE = "gone"
+    """A name's device is not in the pool."""
+
+    DELETED = "deleted"
+    """The source deleted the device, but it is still in the pool."""
+
+    REUSED = "reused"
+    """The device was created in another transaction than the one the source knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One thing that does not fit.
+
+    Attributes:
+        kind: what it is.
+        device_id: the device; None if it is not about one.
+        name: of the device; None if it has none, or it is not about one.
+        what: a line for people.
+    """
+
+    kind: DisagreementKind
+    device_id: DeviceId | None
+    name: str | None
+    what: str
+
+
+def disagreements(
+    devices: Mapping[int, ThinDevice], transaction_id: int, catalogues: Sequence[Catalogue]
+) -> list[Disagreement]:
+    """Return where the pool and the sources of names disagree, the pool as a whole first.
+
+    Args:
+        devices: the pool's, by id.
+        transaction_id: the pool's.
+        catalogues: the sources; without any there is nothing to disagree with. One
+            that names no device is of no account: Docker's pool is one of LVM's, too,
+            and LVM does not know its devices.
+    """
+    telling = [catalogue for catalogue in catalogues if catalogue.devices]
+    if not telling:
+        return []
+    named = {device.device_id for catalogue in telling for device in catalogue.devices}
+    changing = {catalogue.changing for catalogue in telling}
+    return [
+        *(found for each in telling for found in _of_transaction(transaction_id, each)),
+        *(
+            Disagreement(
+                DisagreementKind.UNNAMED,
+                device.device_id,
+                None,
+                f"device {device.device_id} has no name"
+                + (": it was just being created or deleted" if device_id in changing else ""),
+            )
+            for device_id, device in devices.items()
+            if device_id not in named
+        ),
+        *(found for each in telling for found in _of_names(devices, each)),
+    ]
+
+
+def _of_transaction(transaction_id: int, catalogue: Catalogue) -> list[Disagreement]:
+    known = catalogue.transaction_id
+    if known is None or known == transaction_id:
+        return []
+    what = f"the pool is at transaction {transaction_id}, {catalogue.source} at {known}"
+    if known < transaction_id:
+        what += ": what the pool did since is not recorded there"
+    elif known == transaction_id + 1 and catalogue.changing is not None:
+        what += f": device {catalogue.changing} was just being created or deleted"
+    else:
+        what += ": the pool's metadata is older"
+    return [Disagreement(DisagreementKind.POOL_TRANSACTION, None, None, what)]
+
+
+def _of_names(devices: Mapping[int, ThinDevice], catalogue: Catalogue) -> list[Disagreement]:
+    found = []
+    told = set()
+    living = {named.device_id for named in catalogue.devices if not named.is_deleted}
+    for named in catalogue.devices:
+        device = devices.get(named.device_id)
+        if device is None and not named.is_deleted:
+            kind, what = DisagreementKind.GONE, "is not in the pool"
+        elif device is None or (named.is_deleted and named.device_id in living):
+            continue
+        elif named.is_deleted:
+            kind, what = DisagreementKind.DELETED, "was deleted, but is still in the pool"
+        elif named.transaction_id not in (None, device.transaction_id):
+            kind = DisagreementKind.REUSED
+            what = (
+                f"was created in transaction {named.transaction_id}, the pool's device in "
+                f"{device.transaction_id}: it may be another"
+            )
+        else:
+            continue
+        if (named.device_id, kind) not in told:  # once, by its best name
+            told.add((named.device_id, kind))
+            found.append(Disagreement(kind, named.device_id, named.name, f"{named} {what}"))
+    return found

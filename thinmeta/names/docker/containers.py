@@ -1,0 +1,74 @@
+"""Docker's containers: `containers/ID/config.v2.json`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from thinmeta.names.docker.files import DockerFiles, JsonObject, digest
+
+_NEVER = "0001-01-01T00:00:00Z"
+_FILES = ("config.v2.json", "config.json")  # the second is that of Docker before 1.10
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container, as Docker last wrote it down.
+
+    Attributes:
+        container_id: its id.
+        name: without the slash that Docker keeps before it.
+        state: in the words of `docker ps`: `running`, `exited`, `created`, ...; None if
+            it is not there.
+        exit_code: None where it is not there.
+        image_id: None where it is not there.
+        image_name: its image, as it was called when the container was made; None where
+            it is not there.
+    """
+
+    container_id: str
+    name: str
+    state: str | None
+    exit_code: int | None
+    image_id: str | None
+    image_name: str | None
+
+
+def read_containers(files: DockerFiles, folder: Path) -> dict[str, Container]:
+    """Return the containers by id."""
+    containers = {}
+    for container_id in files.entries(folder):
+        if digest(container_id) != container_id:
+            continue
+        configs = (files.object(folder / container_id / name) for name in _FILES)
+        config = next((each for each in configs if each is not None), None)
+        if config is not None:
+            containers[container_id] = _container(container_id, config)
+    return containers
+
+
+def _container(container_id: str, config: JsonObject) -> Container:
+    state = config.object("State")
+    return Container(
+        container_id,
+        (config.word("Name") or "").removeprefix("/") or container_id[:12],
+        _state(state),
+        state.integer("ExitCode"),
+        digest(config.text("Image")),
+        config.object("Config").word("Image"),
+    )
+
+
+def _state(state: JsonObject) -> str | None:
+    """Return the state's word.
+
+    Source: `StateString()`, container/state.go.
+    """
+    if not state.names():
+        return None
+    if state.is_set("Running"):
+        flags = ("Paused", "Restarting")
+        return next((flag.lower() for flag in flags if state.is_set(flag)), "running")
+    if state.is_set("RemovalInProgress"):
+        return "removing"
+    if state.is_set("Dead"):
+        return "dead"
+    return "created" if state.text("StartedAt") in (None, _NEVER) else "exited"

@@ -1,0 +1,128 @@
+"""Docker's list of thin devices: `devicemapper/metadata`, a JSON file a device."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from thinmeta.names.docker.files import DockerFiles, JsonObject, graph_id
+from thinmeta.units import DeviceId
+
+BASE = "base"
+"""The hash of the base device, which Docker itself keeps as an empty string."""
+
+INIT = "-init"
+
+_DEVICE_IDS = 1 << 24
+_DEVICE_SET = "deviceset-metadata"
+_TRANSACTION = "transaction-metadata"
+_NO_DEVICES = (_DEVICE_SET, _TRANSACTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What Docker wrote down of one thin device.
+
+    Attributes:
+        device_id: the id by which the pool knows it.
+        size: in bytes; None if it is not there.
+        transaction_id: of Docker's transaction that created it, which is one more than
+            what the pool has; None if it is not there.
+        is_deleted: it was busy when it was removed, so Docker put it off.
+    """
+
+    device_id: DeviceId
+    size: int | None
+    transaction_id: int | None
+    is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What Docker noted before it last created or deleted a device.
+
+    Attributes:
+        transaction_id: what the pool's becomes when it is done.
+        device_hash: whose device it is; None if it is not there.
+        device_id: the device; None if it is not there.
+    """
+
+    transaction_id: int
+    device_hash: str | None
+    device_id: DeviceId | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSet:
+    """All that `devicemapper` holds.
+
+    Attributes:
+        records: by hash.
+        transaction: the last one; None if it is not there.
+        file_system: of the base device: `xfs` or `ext4`; None if it is not there.
+    """
+
+    records: dict[str, Record]
+    transaction: Transaction | None
+    file_system: str | None
+
+
+def read_device_set(files: DockerFiles, driver: Path, metadata: Path) -> DeviceSet:
+    """Read the folders `devicemapper` and `devicemapper/metadata`."""
+    records = {}
+    for name in files.entries(metadata):
+        fields = files.object(metadata / name) if _is_device(name) else None
+        record = _record(fields) if fields else None
+        if record is not None:
+            records[name] = record
+        elif fields is not None:
+            files.note(f"{files.named(metadata / name)}: has no device id")
+    if not records:
+        records = dict(_old_records(files, driver / "devicemapper" / "json"))
+    device_set = files.object(metadata / _DEVICE_SET)
+    return DeviceSet(
+        records,
+        _transaction(files.object(metadata / _TRANSACTION)),
+        device_set.word("BaseDeviceFilesystem") if device_set else None,
+    )
+
+
+def _is_device(name: str) -> bool:
+    is_other = name.endswith(".migrated") or name in _NO_DEVICES
+    return not is_other and graph_id(name) is not None
+
+
+def _old_records(files: DockerFiles, path: Path) -> Iterator[tuple[str, Record]]:
+    """Return the devices of the one file that Docker 0.7 kept."""
+    fields = files.object(path)
+    devices = fields.object("Devices") if fields else JsonObject(None)
+    for name in devices.names():
+        record = _record(devices.object(name))
+        hash_ = graph_id(name or BASE)
+        if record is None or hash_ is None:
+            files.note(f"{files.named(path)}: {name or BASE} has no device id")
+        else:
+            yield hash_, record
+
+
+def _record(fields: JsonObject) -> Record | None:
+    device_id = fields.integer("device_id", _DEVICE_IDS)
+    if device_id is None:
+        return None
+    return Record(
+        DeviceId(device_id),
+        fields.integer("size"),
+        fields.integer("transaction_id"),
+        fields.is_set("deleted"),
+    )
+
+
+def _transaction(fields: JsonObject | None) -> Transaction | None:
+    number = fields.integer("open_transaction_id") if fields else None
+    if fields is None or number is None:
+        return None
+    device_id = fields.integer("device_id", _DEVICE_IDS)
+    return Transaction(
+        number,
+        graph_id(fields.text("device_hash")),
+        DeviceId(device_id) if device_id is not None else None,
+    )

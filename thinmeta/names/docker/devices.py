@@ -1,0 +1,231 @@
+"""Docker's devices: what its files say together of each, and which stands on which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from thinmeta.names.catalogue import NamedDevice, NameKind
+from thinmeta.names.docker.containers import Container
+from thinmeta.names.docker.devicemapper import BASE, INIT, Record
+from thinmeta.names.docker.files import DockerFiles
+from thinmeta.names.docker.imagedb import Image, Instruction
+from thinmeta.names.docker.layerdb import Layer, Mount
+
+_SHOWN = 12  # digits of an id, as Docker shows it
+
+
+@dataclass(frozen=True, slots=True)
+class DockerDevice:
+    """One of Docker's devices, or what should be one.
+
+    Attributes:
+        hash: by which Docker knows it: a cache id, a mount id, one with `-init`, or `base`.
+        kind: what it is; a layer if nothing says more.
+        name: how it is shown: a tag, a container's name, else the beginning of an id.
+        parent: the hash of the device that it was created from; None if that is not known.
+        record: what `devicemapper/metadata` says of it; None if that is missing.
+        layer: the layer that it holds, if it holds one.
+        images: those whose top layer it is, the best name first.
+        container: whose it is, if it is a container's.
+        container_id: the same, also where the container's own file is missing.
+        instruction: what made the layer; None if that is not known.
+    """
+
+    hash: str
+    kind: NameKind
+    name: str
+    parent: str | None = None
+    record: Record | None = None
+    layer: Layer | None = None
+    images: tuple[Image, ...] = ()
+    container: Container | None = None
+    container_id: str | None = None
+    instruction: Instruction | None = None
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether Docker deleted it, or was about to."""
+        of_record = self.record is not None and self.record.is_deleted
+        return of_record or (self.layer is not None and self.layer.is_removing)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What Docker's files say, each by its own key."""
+
+    records: Mapping[str, Record]
+    layers: Mapping[str, Layer]
+    images: Mapping[str, Image]
+    mounts: Mapping[str, Mount]
+    containers: Mapping[str, Container]
+
+
+def joined(parts: Parts, files: DockerFiles) -> dict[str, DockerDevice]:
+    """Return the devices by hash; each is there once, whatever the files say of it.
+
+    Args:
+        parts: what was read.
+        files: told of what does not fit together.
+    """
+    devices: dict[str, DockerDevice] = {}
+    for device in [*_of_layers(parts), *_of_containers(parts), *_of_records(parts)]:
+        devices.setdefault(device.hash, replace(device, record=parts.records.get(device.hash)))
+    _tell_what_is_missing(parts, devices, files)
+    return _without_circles(devices, files)
+
+
+def named(device: DockerDevice, origin: Record | None) -> list[NamedDevice]:
+    """Return the names of a device, the best first; none without a record.
+
+    Args:
+        device: the device.
+        origin: the record of its parent.
+    """
+    record = device.record
+    if record is None:
+        return []
+    first = NamedDevice(
+        record.device_id,
+        device.kind,
+        device.name,
+        size=record.size,
+        # Docker's is that of the transaction; the pool keeps the one before it.
+        transaction_id=record.transaction_id - 1 if record.transaction_id else None,
+        is_deleted=device.is_deleted,
+        origin=origin.device_id if origin else None,
+    )
+    if device.kind in (NameKind.BASE, NameKind.INIT):
+        return [replace(first, aliases=(device.hash,))]
+    ids = [device.hash, device.container_id]
+    if device.layer is not None:
+        ids += [device.layer.chain_id, device.layer.diff_id]
+    known = tuple(each for each in ids if each)
+    if device.kind is NameKind.CONTAINER:
+        return [replace(first, aliases=(f"/{device.name}",), ids=known)]
+    return [
+        replace(first, name=image.name, aliases=_aliases(image), ids=(image.image_id, *known))
+        for image in device.images
+    ] or [replace(first, ids=known)]
+
+
+def _aliases(image: Image) -> tuple[str, ...]:
+    latest = (each.removesuffix(":latest") for each in image.tags if each.endswith(":latest"))
+    return (*image.references, *latest)
+
+
+def _of_layers(parts: Parts) -> list[DockerDevice]:
+    on_top: dict[str, list[Image]] = {}
+    instructions: dict[str, Instruction] = {}
+    for image in sorted(parts.images.values(), key=lambda image: len(image.chain_ids)):
+        if image.chain_ids:
+            on_top.setdefault(image.chain_ids[-1], []).append(image)
+        for chain_id, instruction in zip(image.chain_ids, image.instructions, strict=False):
+            instructions.setdefault(chain_id, instruction)
+    found = []
+    for chain_id, layer in parts.layers.items():
+        images = sorted(on_top.get(chain_id, ()), key=_tagged_first)
+        found.append(
+            DockerDevice(
+                layer.cache_id,
+                NameKind.IMAGE if images else NameKind.LAYER,
+                images[0].name if images else layer.cache_id[:_SHOWN],
+                _layer_below(parts, layer.parent) if layer.parent else BASE,
+                layer=layer,
+                images=tuple(images),
+                instruction=instructions.get(chain_id),
+            )
+        )
+    return found
+
+
+def _tagged_first(image: Image) -> tuple[bool, int, str]:
+    return not image.tags, image.nr_steps, image.image_id
+
+
+def _of_containers(parts: Parts) -> list[DockerDevice]:
+    found = []
+    for container_id, mount in parts.mounts.items():
+        container = parts.containers.get(container_id)
+        name = container.name if container else container_id[:_SHOWN]
+        image = _layer_below(parts, mount.parent) if mount.parent else None
+        below = mount.init_id or image
+        device = DockerDevice(mount.mount_id, NameKind.CONTAINER, name, below)
+        devices = [device]
+        if mount.init_id:
+            devices.append(DockerDevice(mount.init_id, NameKind.INIT, f"{name}{INIT}", image))
+        found += [replace(each, container=container, container_id=container_id) for each in devices]
+    return found
+
+
+def _of_records(parts: Parts) -> list[DockerDevice]:
+    """Return what can be said of devices of which nothing but the record is there."""
+    found = []
+    for device_hash in parts.records:
+        name = device_hash[:_SHOWN]
+        init = f"{device_hash}{INIT}"
+        if device_hash == BASE:
+            found.append(DockerDevice(device_hash, NameKind.BASE, BASE))
+        elif device_hash.endswith(INIT):
+            found.append(DockerDevice(device_hash, NameKind.INIT, f"{name}{INIT}"))
+        elif init in parts.records:
+            found.append(DockerDevice(device_hash, NameKind.CONTAINER, name, init))
+        elif (container := parts.containers.get(device_hash)) is not None:  # before Docker 1.10
+            found.append(
+                DockerDevice(
+                    device_hash,
+                    NameKind.CONTAINER,
+                    container.name,
+                    container=container,
+                    container_id=device_hash,
+                )
+            )
+        else:
+            found.append(DockerDevice(device_hash, NameKind.LAYER, name))
+    return found
+
+
+def _layer_below(parts: Parts, chain_id: str) -> str | None:
+    layer = parts.layers.get(chain_id)
+    return layer.cache_id if layer else None
+
+
+def _tell_what_is_missing(
+    parts: Parts, devices: dict[str, DockerDevice], files: DockerFiles
+) -> None:
+    if not parts.records:
+        files.note("devicemapper/metadata: names no device, so nothing has a device id")
+        return
+    for device in devices.values():
+        if device.record is None:
+            files.note(f"{device.kind.value} {device.name}: {device.hash} has no device id")
+    for layer in parts.layers.values():
+        if layer.parent and layer.parent not in parts.layers:
+            files.note(f"layer {layer.chain_id}: the layer below it, {layer.parent}, is missing")
+    for image in parts.images.values():
+        if image.chain_ids and image.chain_ids[-1] not in parts.layers:
+            files.note(f"image {image.name}: its top layer, {image.chain_ids[-1]}, is missing")
+    for container_id in parts.mounts.keys() - parts.containers.keys():
+        files.note(f"container {container_id}: its name is missing")
+    for container in parts.containers.values():
+        if container.container_id not in parts.mounts and container.container_id not in devices:
+            files.note(f"container {container.name}: what it mounts is missing")
+
+
+def _without_circles(
+    devices: dict[str, DockerDevice], files: DockerFiles
+) -> dict[str, DockerDevice]:
+    """Cut what claims to stand on itself; from then on all parents are devices that are there."""
+    ends_well: set[str] = set()
+    for start in devices:
+        path: set[str] = set()
+        at: str | None = start
+        while at is not None and at not in ends_well:
+            path.add(at)
+            below = devices[at].parent
+            if below is not None and (below in path or below not in devices):
+                if below in path:
+                    files.note(f"device {at}: stands on itself")
+                devices[at] = replace(devices[at], parent=None)
+                below = None
+            at = below
+        ends_well |= path
+    return devices

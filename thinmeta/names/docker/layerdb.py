@@ -1,0 +1,89 @@
+"""Docker's layers and what containers mount: `image/devicemapper/layerdb`."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from thinmeta.names.docker.files import DockerFiles, digest, graph_id
+
+_REMOVING = re.compile(r"([0-9a-f]{64})-.*-removing", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of images, read-only.
+
+    Attributes:
+        chain_id: names it and all below it.
+        cache_id: the hash of its device.
+        diff_id: names what it changes; None if it is not there.
+        parent: chain id of the layer below; None if it is the lowest.
+        size: bytes in its files, as `docker history` shows them; None if it is not there.
+        is_removing: Docker was about to delete it.
+    """
+
+    chain_id: str
+    cache_id: str
+    diff_id: str | None
+    parent: str | None
+    size: int | None
+    is_removing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """What a container mounts.
+
+    Attributes:
+        container_id: the container.
+        mount_id: the hash of the device that it writes to.
+        init_id: the hash of the device below; None if it is not there.
+        parent: chain id of its image's top layer; None if it is not there.
+    """
+
+    container_id: str
+    mount_id: str
+    init_id: str | None
+    parent: str | None
+
+
+def read_layers(files: DockerFiles, folder: Path) -> dict[str, Layer]:
+    """Return the layers by chain id; of a half-deleted one only what no other has."""
+    layers: dict[str, Layer] = {}
+    names = files.entries(folder)
+    for name in sorted(names, key=len):  # whole ones first
+        removing = _REMOVING.fullmatch(name)
+        chain_id = removing[1] if removing else digest(name)
+        if chain_id is None or chain_id in layers:
+            continue
+        place = folder / name
+        cache_id = graph_id(files.text(place / "cache-id"))
+        if cache_id is None:
+            files.note(f"layer {name}: its cache-id is missing, so its device is not known")
+            continue
+        size = files.text(place / "size") or ""
+        layers[chain_id] = Layer(
+            chain_id,
+            cache_id,
+            digest(files.text(place / "diff")),
+            digest(files.text(place / "parent")),
+            int(size) if len(size) < 20 and size.isascii() and size.isdigit() else None,
+            removing is not None,
+        )
+    return layers
+
+
+def read_mounts(files: DockerFiles, folder: Path) -> dict[str, Mount]:
+    """Return what containers mount, by container id."""
+    mounts = {}
+    for name in files.entries(folder):
+        if digest(name) != name:
+            continue
+        mount_id = graph_id(files.text(folder / name / "mount-id"))
+        if mount_id is None:
+            files.note(f"container {name}: its mount-id is missing, so its device is not known")
+            continue
+        init_id = graph_id(files.text(folder / name / "init-id"))
+        parent = digest(files.text(folder / name / "parent"))
+        mounts[name] = Mount(name, mount_id, init_id, parent)
+    return mounts

@@ -1,0 +1,148 @@
+"""Docker's root: where it is, and all that it says of devices."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from thinmeta.errors import InputError
+from thinmeta.names.catalogue import Catalogue
+from thinmeta.names.docker.containers import read_containers
+from thinmeta.names.docker.devicemapper import Transaction, read_device_set
+from thinmeta.names.docker.devices import DockerDevice, Parts, joined, named
+from thinmeta.names.docker.files import DockerFiles
+from thinmeta.names.docker.imagedb import read_images
+from thinmeta.names.docker.layerdb import read_layers, read_mounts
+
+_DRIVER = "devicemapper"
+_ABOVE = {"devicemapper", "metadata", "image", "containers"}
+"""Folders of a root; where one of them was given, the root is above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DockerRoot:
+    """What Docker's files say of its devices.
+
+    Attributes:
+        path: as it was given.
+        root: where the files are.
+        devices: by hash; a parent is always one of them.
+        transaction: the last one; None if it is not there.
+        file_system: of the base device, so of all; None if it is not there.
+        notes: what could not be read or is odd, a line each.
+    """
+
+    path: Path
+    root: Path
+    devices: dict[str, DockerDevice]
+    transaction: Transaction | None
+    file_system: str | None
+    notes: tuple[str, ...]
+
+    def listed(self) -> list[DockerDevice]:
+        """Return the devices by ascending id; first those whose id is not known."""
+        return sorted(self.devices.values(), key=_by_device)
+
+    def device(self, device_id: int) -> DockerDevice | None:
+        """Return the device that has this id now; None if none has."""
+        for device in self.listed():
+            if device.record is not None and device.record.device_id == device_id:
+                return device
+        return None
+
+    def catalogue(self) -> Catalogue:
+        """Return the names of the devices."""
+        listed = self.listed()
+        records = {device.hash: device.record for device in listed}
+        transaction = self.transaction
+        return Catalogue(
+            source=str(self.path),
+            devices=tuple(
+                name
+                for device in listed
+                for name in named(device, records[device.parent] if device.parent else None)
+            ),
+            transaction_id=transaction.transaction_id if transaction else None,
+            changing=transaction.device_id if transaction else None,
+            notes=self.notes,
+        )
+
+    def loop_files(self) -> tuple[Path, Path] | None:
+        """Return the files of the pool's metadata and data, where Docker keeps them itself."""
+        return _loop_files(self.root)
+
+
+def read_docker_root(path: Path) -> DockerRoot:
+    """Read Docker's root, or what is left of it: what cannot be read becomes a note.
+
+    Args:
+        path: /var/lib/docker or a copy of it, a folder that holds it, or one of the
+            folders in it.
+
+    Raises:
+        InputError: there is nothing of Docker's.
+    """
+    root, driver, metadata = _found(path)
+    files = DockerFiles(root)
+    image = root / "image" / _DRIVER
+    device_set = read_device_set(files, driver, metadata)
+    parts = Parts(
+        records=device_set.records,
+        layers=read_layers(files, image / "layerdb/sha256"),
+        images=read_images(files, image),
+        mounts=read_mounts(files, image / "layerdb/mounts"),
+        containers=read_containers(files, root / "containers"),
+    )
+    devices = joined(parts, files)
+    return DockerRoot(
+        path, root, devices, device_set.transaction, device_set.file_system, files.notes
+    )
+
+
+def loop_files(path: Path) -> tuple[Path, Path] | None:
+    """Return the files of metadata and data of a root's own pool, without reading the root.
+
+    Raises:
+        InputError: there is nothing of Docker's.
+    """
+    return _loop_files(_found(path)[0])
+
+
+def _loop_files(root: Path) -> tuple[Path, Path] | None:
+    folder = root / _DRIVER / _DRIVER
+    metadata, data = folder / "metadata", folder / "data"
+    return (metadata, data) if metadata.is_file() and data.is_file() else None
+
+
+def _found(path: Path) -> tuple[Path, Path, Path]:
+    """Return the root, its `devicemapper` and its `devicemapper/metadata`, there or not."""
+    try:
+        for root in _candidates(path):
+            if any((root / each).is_dir() for each in (_DRIVER, f"image/{_DRIVER}")):
+                return root, root / _DRIVER, root / _DRIVER / "metadata"
+        if (path / "metadata").is_dir():  # a copy of `devicemapper` alone, by another name
+            return path, path, path / "metadata"
+        if any((path / each).is_file() for each in ("deviceset-metadata", "base")):
+            return path, path, path
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    raise InputError(
+        f"{path}: is not Docker's root: there is no devicemapper/metadata and no image/devicemapper"
+    )
+
+
+def _candidates(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        raise InputError(f"{path}: is no directory that can be read")
+    whole = Path(os.path.abspath(path))  # noqa: PTH100  # a link's parent is where it is named
+    if whole.name not in _ABOVE or (whole / _DRIVER / "metadata").is_dir():
+        yield path
+    yield from (path / "docker", path / "var/lib/docker")
+    if whole.name in _ABOVE:
+        yield from (whole.parent, whole.parent.parent)
+        yield path
+
+
+def _by_device(device: DockerDevice) -> tuple[int, bool, str]:
+    record = device.record
+    return (record.device_id, record.is_deleted, device.hash) if record else (-1, False, "")
