@@ -27,7 +27,7 @@ FOREIGN = {
     "era": (with_magic(2126579579), "is dm-era metadata, not dm-thin"),
     "packed": (
         0xA537A0AA6309EF77.to_bytes(8, "little").ljust(4096, b"\0"),
-        "is packed metadata; unpack it with thin_metadata_unpack first",
+        "is packed twice, or on a device: where metadata should begin stands pack file data",
     ),
 } | {
     f"lvm label in sector {sector}": (

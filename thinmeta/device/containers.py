@@ -1,4 +1,4 @@
-"""Compressed images, unpacked into an unnamed sparse file.
+"""Compressed images and pack files, unpacked into an unnamed sparse file.
 
 A compressed image is recognised by its content. Blocks of zeros become holes, so a
 nearly empty 16 GiB image needs neither 16 GiB of memory nor of disk. A stream that
@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol
 
+from thinmeta.device.pack_file import PACK_MAGIC, PackFile
 from thinmeta.errors import InputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
@@ -62,26 +63,28 @@ _PACKINGS: dict[bytes, tuple[str, Callable[[], _Decompressor]]] = {
     b"\x28\xb5\x2f\xfd": ("zstd", _zstd),
 }
 
-MAGIC_BYTES = max(map(len, _PACKINGS))
+_PACK_FILE = "pack file"
+_NAMES = {PACK_MAGIC: _PACK_FILE} | {magic: name for magic, (name, _) in _PACKINGS.items()}
+
+MAGIC_BYTES = max(map(len, _NAMES))
 """How many bytes of a file tell whether it is compressed."""
 
 
 def packing_of(beginning: bytes) -> str | None:
-    """Return the name of the compression that `beginning` shows, None where it shows none."""
-    names = (name for magic, (name, _) in _PACKINGS.items() if beginning.startswith(magic))
-    return next(names, None)
+    """Return what `beginning` shows an image to be packed with, None where it shows nothing."""
+    return next((name for magic, name in _NAMES.items() if beginning.startswith(magic)), None)
 
 
 def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
-    """Unpack the compressed file behind `fd` into an unnamed sparse file.
+    """Unpack the compressed image or pack file behind `fd` into an unnamed sparse file.
 
     Args:
-        fd: the compressed file; it is read from its beginning and left open.
-        inspect: given the first block before the rest is unpacked; it raises
-            when the image is not worth it.
+        fd: the file; it is read from its beginning and left open.
+        inspect: given the first block, of a compressed image before the rest is
+            unpacked; it raises when the image is not worth it.
 
     Returns:
-        A descriptor of the unpacked file, and what was wrong with the stream.
+        A descriptor of the unpacked file, and what was wrong with the packed one.
 
     Raises:
         InputError: a library is missing, nothing at all could be unpacked, or there
@@ -90,23 +93,48 @@ def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
     import tempfile
 
     beginning = os.pread(fd, MAGIC_BYTES, 0)
-    name, begin = next(each for magic, each in _PACKINGS.items() if beginning.startswith(magic))
+    is_pack_file = packing_of(beginning) == _PACK_FILE
+    what = _PACK_FILE if is_pack_file else f"{packing_of(beginning)} stream"
     try:
         with os.fdopen(os.dup(fd), "rb") as packed, tempfile.TemporaryFile() as unpacked:
             packed.seek(0)
-            size, wrong = _copy_sparse(_Stream(packed, begin), unpacked, inspect)
+            if is_pack_file:
+                size, wrong = _place_blocks(PackFile(packed), unpacked, inspect)
+            else:
+                _, begin = next(
+                    each for magic, each in _PACKINGS.items() if beginning.startswith(magic)
+                )
+                size, wrong = _copy_sparse(_Stream(packed, begin), unpacked, inspect)
             result = os.dup(unpacked.fileno())
     except OSError as error:
         raise InputError(
-            f"the {name} stream cannot be unpacked into {tempfile.gettempdir()}: "
+            f"the {what} cannot be unpacked into {tempfile.gettempdir()}: "
             f"{error.strerror}; TMPDIR names another place"
         ) from error
     if wrong is None:
         return result, None
     if not size:
         os.close(result)
-        raise InputError(f"the {name} stream cannot be unpacked: {wrong}")
-    return result, f"the {name} stream is damaged after {size} bytes unpacked: {wrong}"
+        raise InputError(f"the {what} cannot be unpacked: {wrong}")
+    return result, f"the {what} is damaged after {size} bytes unpacked: {wrong}"
+
+
+def _place_blocks(
+    pack: PackFile, target: IO[bytes], inspect: Callable[[bytes], None]
+) -> tuple[int, str | None]:
+    """Write the blocks of a pack file where they belong.
+
+    Returns:
+        How many bytes they have, and what was wrong with the pack file.
+    """
+    size = 0
+    target.truncate(pack.nr_blocks * METADATA_BLOCK_BYTES)
+    for number, content in pack.stretches():
+        os.pwrite(target.fileno(), content, number * METADATA_BLOCK_BYTES)
+        size += len(content)
+    if size or not pack.wrong:
+        inspect(os.pread(target.fileno(), METADATA_BLOCK_BYTES, 0))
+    return size, pack.wrong
 
 
 class _Stream:

@@ -1,4 +1,4 @@
-"""From a path to a `BlockDevice`: files, block devices and compressed images."""
+"""From a path to a `BlockDevice`: files, block devices, compressed images and pack files."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ def open_blocks(
     live metadata below it.
 
     Args:
-        path: a regular file, which may be compressed, or a block device.
+        path: a regular file, which may be compressed or a pack file, or a block device.
         inspect: refuses what is no metadata.
         exclusive: refuse what a pool or anything else holds open; False is for
             reading a metadata snapshot, which stands still.

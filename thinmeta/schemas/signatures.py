@@ -1,5 +1,6 @@
 """What a file that is no thin-pool metadata is instead, by its first block."""
 
+from thinmeta.device.containers import MAGIC_BYTES, packing_of
 from thinmeta.errors import InputError
 from thinmeta.schemas.superblock import THIN_SUPERBLOCK_MAGIC
 from thinmeta.units import METADATA_BLOCK_BYTES
@@ -9,9 +10,6 @@ CACHE_SUPERBLOCK_MAGIC = 0o6142003
 
 ERA_SUPERBLOCK_MAGIC = 2126579579
 """Source: drivers/md/dm-era-target.c."""
-
-METADATA_PACK_MAGIC = 0xA537A0AA6309EF77
-"""What thin_metadata_pack writes first."""
 
 _MAGIC = slice(32, 40)  # the superblocks of thin, cache and era all keep it here
 _LVM_LABEL = b"LABELONE"
@@ -27,11 +25,28 @@ def refuse_foreign(beginning: bytes) -> None:
     Raises:
         InputError: it is something else, which the message names.
     """
-    if what := _foreign(beginning):
+    refuse_other_formats(beginning)
+    if not _has_magic(beginning, THIN_SUPERBLOCK_MAGIC):
+        raise InputError(
+            "has no thin-pool superblock in its first block; "
+            "a pool's data device (_tdata) has none, its metadata device (_tmeta) has"
+        )
+
+
+def refuse_other_formats(beginning: bytes) -> None:
+    """Raise if `beginning` shows what an image is, and it is no thin-pool metadata.
+
+    Unlike `refuse_foreign` this lets pass what shows nothing, as a superblock that
+    was written over.
+
+    Raises:
+        InputError: it is something else, which the message names.
+    """
+    if what := _other_format(beginning):
         raise InputError(what)
 
 
-def _foreign(beginning: bytes) -> str | None:  # noqa: PLR0911  # one return a kind of file
+def _other_format(beginning: bytes) -> str | None:  # noqa: PLR0911  # one return a kind of file
     if not beginning:
         return "is empty"
     # A checksum may begin with the same byte, but no XML has a NUL.
@@ -41,16 +56,16 @@ def _foreign(beginning: bytes) -> str | None:  # noqa: PLR0911  # one return a k
         return f"has only {len(beginning)} bytes, less than the superblock"
     if any(beginning[at : at + len(_LVM_LABEL)] == _LVM_LABEL for at in _LVM_LABEL_SECTORS):
         return "is an LVM physical volume; the pool's metadata is a volume inside it (_tmeta)"
-    if beginning[:8] == METADATA_PACK_MAGIC.to_bytes(8, "little"):
-        return "is packed metadata; unpack it with thin_metadata_unpack first"
-    match int.from_bytes(beginning[_MAGIC], "little"):
-        case magic if magic == THIN_SUPERBLOCK_MAGIC:
-            return None
-        case magic if magic == CACHE_SUPERBLOCK_MAGIC:
-            return "is dm-cache metadata, not dm-thin"
-        case magic if magic == ERA_SUPERBLOCK_MAGIC:
-            return "is dm-era metadata, not dm-thin"
-    return (
-        "has no thin-pool superblock in its first block; "
-        "a pool's data device (_tdata) has none, its metadata device (_tmeta) has"
-    )
+    if _has_magic(beginning, THIN_SUPERBLOCK_MAGIC):
+        return None
+    if packing := packing_of(beginning[:MAGIC_BYTES]):
+        return f"is packed twice, or on a device: where metadata should begin stands {packing} data"
+    if _has_magic(beginning, CACHE_SUPERBLOCK_MAGIC):
+        return "is dm-cache metadata, not dm-thin"
+    if _has_magic(beginning, ERA_SUPERBLOCK_MAGIC):
+        return "is dm-era metadata, not dm-thin"
+    return None
+
+
+def _has_magic(beginning: bytes, magic: int) -> bool:
+    return int.from_bytes(beginning[_MAGIC], "little") == magic
