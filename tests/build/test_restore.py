@@ -1,0 +1,188 @@
+"""What restore builds holds what it was built from, by the kernel's rules."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.build.documents import Document, Run, documents
+from tests.properties import examples
+from thinmeta.analyse.check.checker import check_pool
+from thinmeta.analyse.check.findings import CheckOptions
+from thinmeta.build.restore import Restored, restore
+from thinmeta.errors import OutputError
+from thinmeta.model.listing import Listing, SharedBegin, SharedEnd
+from thinmeta.model.pool import Pool, open_pool
+from thinmeta.walk.forest import grow
+from thinmeta.walk.nodes import MAPPINGS
+
+
+def restored(document: Document, folder: Path, **options: int) -> Path:
+    source, output = folder / "pool.xml", folder / "pool.bin"
+    output.unlink(missing_ok=True)
+    source.write_text(document.xml())
+    restore(source, output, size_bytes=options.get("size_bytes"))
+    return output
+
+
+def assert_sound(pool: Pool) -> None:
+    report = check_pool(pool, CheckOptions())
+    assert list(report.findings) == []
+
+
+def mapped(pool: Pool, device_id: int) -> dict[int, tuple[int, int]]:
+    return {
+        origin_block + each: (data_block + each, time)
+        for origin_block, data_block, length, time in pool.devices[device_id].runs()
+        for each in range(length)
+    }
+
+
+def shared_sizes(pool: Pool) -> list[int]:
+    """Return how many mappings each shared run has."""
+    sizes, begin = [], 0
+    for rows in Listing(pool, sharing=True).rows():
+        for mark, mappings in zip(rows.marks, rows.mappings, strict=True):
+            if isinstance(mark, SharedBegin):
+                begin = mappings
+            elif isinstance(mark, SharedEnd):
+                sizes.append(mappings - begin)
+    return sorted(sizes)
+
+
+def singles(begin: int, length: int) -> list[Run]:
+    """Return mappings of which no two make a run."""
+    return [(begin + each, 2 * (begin + each), 1, 0) for each in range(length)]
+
+
+@examples(50)
+@given(documents())
+@example(Document())
+@example(Document(devices={7: []}))
+@example(Document(shared={"empty": []}, devices={1: ["empty"], 2: ["empty"]}))
+@example(Document(shared={"unused": singles(0, 300)}, devices={1: singles(5, 3)}))
+@example(Document(shared={"one": singles(0, 252)}, devices={1: ["one", (252, 0, 3, 0)], 2: []}))
+@example(Document(shared={"one": singles(9, 252)}, devices={1: [*singles(0, 3), "one"]}))
+@example(
+    Document(shared={"two": singles(9, 500)}, devices={1: [*singles(0, 3), "two"], 2: ["two"]})
+)
+def test_a_pool_holds_what_it_was_built_from(
+    tmp_path_factory: pytest.TempPathFactory, document: Document
+) -> None:
+    with open_pool(restored(document, tmp_path_factory.mktemp("restored"))) as pool:
+        assert_sound(pool)
+        assert {each: mapped(pool, each) for each in pool.devices} == {
+            each: document.mapped(each) for each in document.devices
+        }
+        superblock = pool.superblock
+        assert (superblock.time, superblock.transaction_id, superblock.version) == (9, 7, 2)
+        assert superblock.data_space_map.nr_blocks == document.nr_data_blocks
+        assert not superblock.needs_check
+        for device in pool.devices.values():
+            assert (device.transaction_id, device.creation_time, device.snap_time) == (3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("size", "shared"), [(0, []), (125, []), (126, [126]), (252, [252]), (253, [253]), (600, [600])]
+)
+def test_what_is_half_a_leaf_stays_shared(size: int, shared: list[int], tmp_path: Path) -> None:
+    parts: list[Run | str] = [*singles(0, 100), "d", *singles(2000, 84)]
+    document = Document({"d": singles(1000, size)}, dict.fromkeys(range(3), parts))
+
+    with open_pool(restored(document, tmp_path)) as pool:
+        assert_sound(pool)
+        assert shared_sizes(pool) == shared
+
+
+@pytest.mark.parametrize("nr_devices", [2, 3, 255, 256, 257, 600])
+def test_blocks_of_many_devices_are_counted(nr_devices: int, tmp_path: Path) -> None:
+    document = Document(devices={each: [(each, 77, 1, 0)] for each in range(nr_devices)})
+
+    with open_pool(restored(document, tmp_path)) as pool:
+        assert_sound(pool)
+        assert pool.data_ref_counts.read(76, 79).tolist() == [0, nr_devices, 0]
+
+
+def test_shared_leaves_are_counted_once_for_each_device(tmp_path: Path) -> None:
+    document = Document({"d": singles(0, 200)}, {each: ["d"] for each in range(300)})
+
+    with open_pool(restored(document, tmp_path)) as pool:
+        assert_sound(pool)
+        assert pool.data_ref_counts.read(0, 4).tolist() == [1, 0, 1, 0]
+        roots = {device.mapping_root for device in pool.devices.values()}
+        assert len(roots) == 1
+
+
+def test_blocks_counted_by_several_bitmaps_and_chunks(tmp_path: Path) -> None:
+    far = [0, 16319, 16320, 4_177_919, 4_177_920, 9_000_000, 16320]
+    document = Document(
+        devices={1: [(place, block, 1, 0) for place, block in enumerate(far)]},
+        nr_data_blocks=9_000_001,
+    )
+
+    with open_pool(restored(document, tmp_path)) as pool:
+        assert_sound(pool)
+        counts = pool.data_ref_counts
+        assert [counts.read(block, block + 1).item() for block in far] == [1, 1, 2, 1, 1, 1, 2]
+
+
+def test_trees_of_three_levels(tmp_path: Path) -> None:
+    nr_mappings = 253 * 252 + 1
+    document = Document(devices={1: singles(0, nr_mappings)}, nr_data_blocks=200_000)
+
+    with open_pool(restored(document, tmp_path)) as pool:
+        assert_sound(pool)
+        root = np.array([pool.devices[1].mapping_root], dtype=np.uint64)
+        assert len(grow(pool.source, root, MAPPINGS).levels) == 3
+        assert len(mapped(pool, 1)) == nr_mappings
+
+
+@given(st.integers(0, 3000))
+@examples(20)
+def test_a_file_has_what_is_needed_or_one_is_told(
+    tmp_path_factory: pytest.TempPathFactory, nr_mappings: int
+) -> None:
+    folder = tmp_path_factory.mktemp("sizes")
+    document = Document(devices={1: singles(0, nr_mappings)})
+
+    with pytest.raises(OutputError, match="are needed: ") as told:
+        restored(document, folder, size_bytes=4096)
+    assert sorted(each.name for each in folder.iterdir()) == ["pool.xml"]
+    needed = int(str(told.value).split("needed: ")[1].split()[0])
+    with pytest.raises(OutputError, match=f"are needed: {needed} bytes"):
+        restored(document, folder, size_bytes=needed - 4096)
+
+    output = restored(document, folder, size_bytes=needed)
+
+    assert output.stat().st_size == needed
+    with open_pool(output) as pool:
+        assert_sound(pool)
+        space_map = pool.superblock.metadata_space_map
+        assert space_map.nr_allocated == space_map.nr_blocks == needed // 4096
+
+
+def test_a_new_file_has_room_for_the_whole_data_device(tmp_path: Path) -> None:
+    output = restored(Document(nr_data_blocks=2**24), tmp_path)
+
+    assert output.stat().st_size // 4096 > 2**24 // 126
+    assert output.stat().st_blocks * 512 < 8 << 20
+
+
+def test_the_summary_tells_what_was_written(tmp_path: Path) -> None:
+    document = Document(devices={1: singles(0, 3), 4: [(0, 9, 5, 0)]}, nr_data_blocks=0)
+    source = tmp_path / "pool.xml"
+    source.write_text(document.xml().replace('mapped_blocks="5"', 'mapped_blocks="6"'))
+
+    summary = restore(source, tmp_path / "pool.bin")
+
+    assert summary == Restored(
+        nr_blocks=513,
+        nr_allocated=summary.nr_allocated,
+        nr_devices=2,
+        nr_mappings=8,
+        nr_data_blocks=14,
+        counted_data_blocks=True,
+        miscounted=((4, 6, 5),),  # type: ignore[arg-type]
+    )

@@ -1,0 +1,75 @@
+"""Metadata into a pack file, and what can be told of metadata without any superblock."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks, Fault
+from thinmeta.device.pack_file import chunk, header
+from thinmeta.errors import Damage, InputError, OnDamage
+from thinmeta.schemas.packed import packed_blocks, salts_of
+from thinmeta.schemas.signatures import refuse_foreign
+from thinmeta.units import MAX_METADATA_BLOCKS, MetadataBlock
+
+_BLOCKS_AT_ONCE = 1024
+
+Advance = Callable[[int, int], None]
+"""Told how many blocks of how many were read just now."""
+
+
+def _forget(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def nr_blocks_of(device: BlockDevice) -> int:
+    """Return how many blocks a copy of `device` has: not more than metadata can reach."""
+    return min(device.nr_blocks, MAX_METADATA_BLOCKS + 1)
+
+
+def all_blocks(
+    device: BlockDevice, advance: Advance = _forget
+) -> Iterator[tuple[Blocks, BlockBatch]]:
+    """Return every block of a copy in order, some at a time: their numbers, and what was read."""
+    nr_blocks = nr_blocks_of(device)
+    for begin in range(0, nr_blocks, _BLOCKS_AT_ONCE):
+        end = min(begin + _BLOCKS_AT_ONCE, nr_blocks)
+        blocks = np.arange(begin, end, dtype=np.uint64)
+        yield blocks, device.read(blocks)
+        advance(end - begin, nr_blocks)
+
+
+def pack(device: BlockDevice, on_damage: OnDamage, advance: Advance) -> Iterator[bytes]:
+    """Return a pack file, in parts: all blocks whose checksum is right.
+
+    Args:
+        device: any metadata, sound or damaged; no superblock is needed.
+        on_damage: told of each block that cannot be read.
+        advance: told of progress.
+    """
+    yield header(nr_blocks_of(device))
+    for blocks, batch in all_blocks(device, advance):
+        for place in np.flatnonzero(batch.faults).tolist():
+            on_damage(unreadable(blocks, batch, place))
+        stored = np.flatnonzero(salts_of(batch.rows))
+        if len(stored):
+            yield chunk(packed_blocks(blocks[stored], batch.rows[stored]))
+
+
+def unreadable(blocks: Blocks, batch: BlockBatch, place: int) -> Damage:
+    """Return the damage that a block in a batch, which has a fault, is."""
+    past_end = batch.faults[place] == Fault.PAST_END
+    what = "is past the end of the file, which shrank" if past_end else "cannot be read"
+    return Damage(what, MetadataBlock(int(blocks[place])))
+
+
+def refuse_without_metadata(device: BlockDevice) -> None:
+    """Raise unless a block of `device` has a right checksum.
+
+    Raises:
+        InputError: none has; the message says what the device may be instead.
+    """
+    for _, batch in all_blocks(device):
+        if salts_of(batch.rows).any():
+            return
+    refuse_foreign(device.read(np.zeros(1, dtype=np.uint64)).rows.tobytes())
+    raise InputError("has no block whose checksum is right")

@@ -1,0 +1,216 @@
+"""All of a pool's metadata, from a stream of parts: trees, space maps, superblock."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.build.data_counts import DataCounts
+from thinmeta.build.parts import (
+    DeviceBegin,
+    DeviceEnd,
+    Header,
+    Mark,
+    Part,
+    SharedBegin,
+    SharedEnd,
+    SharedRef,
+    mappings_of,
+)
+from thinmeta.build.space_maps import SpaceMapRoot, write_data_space_map
+from thinmeta.build.store import Store, room_of
+from thinmeta.build.tree import Tree
+from thinmeta.schemas.columns import BLOCK_TIME, CHILD, DATA_BLOCK_SHIFT, DEVICE_DETAILS, dtype_of
+from thinmeta.schemas.superblock import (
+    MAX_THIN_VERSION,
+    SUPERBLOCK_CSUM_XOR,
+    SUPERBLOCK_LOCATION,
+    THIN_SUPERBLOCK_MAGIC,
+    Superblock,
+)
+from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, SECTOR_BYTES
+from thinmeta.walk.leaf_list import NODES_AT_ONCE
+from thinmeta.walk.nodes import Keys
+from thinmeta.walk.runs import Runs
+
+SUPERBLOCK = dtype_of(Superblock)
+
+
+class Miscounted(NamedTuple):
+    """A device that has not as many mappings as somebody said; what was counted is written."""
+
+    device_id: int
+    said: int
+    counted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What has to be known of the trees once they are built.
+
+    Attributes:
+        mapping_root: of the tree from device id to mapping tree.
+        details_root: of the device details.
+        data_space_map: with the number of data blocks.
+        nr_devices: how many devices there are.
+        nr_mappings: how many mappings all of them have together.
+        miscounted: by device id.
+    """
+
+    mapping_root: int
+    details_root: int
+    data_space_map: SpaceMapRoot
+    nr_devices: int
+    nr_mappings: int
+    miscounted: tuple[Miscounted, ...]
+
+
+class _Shared(NamedTuple):
+    """What several devices share: entries that are too few for a shared leaf, or leaves."""
+
+    keys: Keys
+    values: Keys
+    blocks: Keys
+    nr_entries: int
+
+
+def build_trees(header: Header, parts: Iterable[Part], store: Store) -> Built:
+    """Write all but the metadata's own space map and the superblock.
+
+    Args:
+        header: for the number of data blocks.
+        parts: what to build; see `parts`.
+        store: where to, with nothing in it yet.
+
+    Raises:
+        OutputError: no metadata can have so many blocks.
+    """
+    builder = _Builder(store)
+    for part in parts:
+        builder.add(part)
+    return builder.finish(header.nr_data_blocks)
+
+
+def write_superblock(
+    store: Store, header: Header, built: Built, metadata_space_map: SpaceMapRoot
+) -> None:
+    """Write block 0, which makes metadata of all the others."""
+    row = np.zeros((1, METADATA_BLOCK_BYTES), dtype=np.uint8)
+    superblock = row[:, : SUPERBLOCK.itemsize].view(SUPERBLOCK)[0, 0]
+    superblock["blocknr"] = SUPERBLOCK_LOCATION
+    superblock["magic"] = THIN_SUPERBLOCK_MAGIC
+    superblock["version"] = MAX_THIN_VERSION
+    superblock["time"] = header.time
+    superblock["trans_id"] = header.transaction_id
+    superblock["data_mapping_root"] = built.mapping_root
+    superblock["device_details_root"] = built.details_root
+    superblock["data_block_size"] = header.data_block_sectors
+    superblock["metadata_block_size"] = METADATA_BLOCK_BYTES // SECTOR_BYTES
+    superblock["metadata_nr_blocks"] = metadata_space_map.nr_blocks
+    for name, root in (("data", built.data_space_map), ("metadata", metadata_space_map)):
+        for field, value in root._asdict().items():
+            superblock[f"{name}_space_map_root"][field] = value
+    store.write(SUPERBLOCK_LOCATION, row, SUPERBLOCK_CSUM_XOR)
+
+
+class _Builder:
+    """The state that goes from part to part."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._counts = DataCounts()
+        self._tree = Tree(store, BLOCK_TIME)
+        self._name: str | int = 0
+        self._device = DeviceBegin(0, 0, 0, 0, 0)
+        self._shared: dict[str | int, _Shared] = {}
+        self._devices: list[tuple[DeviceBegin, int, int]] = []
+
+    def add(self, part: Part) -> None:
+        done = 0
+        for mark, before in zip(part.marks, part.before, strict=True):
+            self._add_runs(part.runs[done:before])
+            done = before
+            self._mark(mark)
+        self._add_runs(part.runs[done:])
+
+    def _add_runs(self, runs: Runs) -> None:
+        if not len(runs):
+            return
+        if int(runs.length.max()) > MAX_METADATA_BLOCKS * room_of(BLOCK_TIME):
+            self._store.allocate(MAX_METADATA_BLOCKS)  # says so, instead of filling the disk
+        for keys, values in mappings_of(runs):
+            self._tree.add(keys, values)
+
+    def _mark(self, mark: Mark) -> None:
+        match mark:
+            case SharedBegin(name):
+                self._name = name
+                self._tree = Tree(self._store, BLOCK_TIME)
+            case SharedEnd():
+                self._end_shared()
+            case SharedRef(name):
+                shared = self._shared[name]
+                if len(shared.blocks):
+                    self._tree.add_leaves(shared.keys, shared.blocks, shared.nr_entries)
+                else:
+                    self._tree.add(shared.keys, shared.values)
+            case DeviceBegin():
+                self._device = mark
+                self._tree = Tree(self._store, BLOCK_TIME, self._counts)
+            case DeviceEnd():
+                self._devices.append((self._device, self._tree.nr_entries, self._tree.root()))
+
+    def _end_shared(self) -> None:
+        """Share what makes a leaf that is half full; copy what is less."""
+        tree = self._tree
+        none = np.empty(0, dtype=np.uint64)
+        if tree.nr_entries < room_of(BLOCK_TIME) // 2:
+            self._shared[self._name] = _Shared(*tree.open_entries(), none, tree.nr_entries)
+        else:
+            keys, blocks = tree.leaves()
+            self._shared[self._name] = _Shared(keys, none, blocks, tree.nr_entries)
+
+    def finish(self, nr_data_blocks: int | None) -> Built:
+        devices = sorted(self._devices)
+        details = np.zeros(len(devices), dtype=DEVICE_DETAILS)
+        details["mapped_blocks"] = [counted for _, counted, _ in devices]
+        details["transaction_id"] = [device.transaction_id for device, _, _ in devices]
+        details["creation_time"] = [device.creation_time for device, _, _ in devices]
+        details["snapshotted_time"] = [device.snap_time for device, _, _ in devices]
+        ids = np.array([device.device_id for device, _, _ in devices], dtype=np.uint64)
+        roots = np.array([root for _, _, root in devices], dtype=np.uint64)
+        self._store.refer_to(roots)
+        mapping_root, details_root = self._root(ids, roots.astype(CHILD)), self._root(ids, details)
+        self._store.refer_to(np.array([0, mapping_root, details_root], dtype=np.uint64))
+        self._count_shared()
+        nr_blocks = self._counts.highest + 1 if nr_data_blocks is None else nr_data_blocks
+        return Built(
+            mapping_root,
+            details_root,
+            write_data_space_map(self._store, self._counts, nr_blocks),
+            nr_devices=len(devices),
+            nr_mappings=sum(counted for _, counted, _ in devices),
+            miscounted=tuple(
+                Miscounted(device.device_id, device.mapped_blocks, counted)
+                for device, counted, _ in devices
+                if device.mapped_blocks != counted
+            ),
+        )
+
+    def _root(self, keys: Keys, values: npt.NDArray[Any]) -> int:
+        tree = Tree(self._store, values.dtype)
+        tree.add(keys, values)
+        return tree.root()
+
+    def _count_shared(self) -> None:
+        """Count what shared leaves map: once a leaf, and not if nobody refers to it."""
+        references = self._store.references(self._store.nr_blocks)
+        for shared in self._shared.values():
+            used = shared.blocks[references[shared.blocks.astype(np.int64)] > 0]
+            for begin in range(0, len(used), NODES_AT_ONCE):
+                entries = self._store.read_leaves(used[begin : begin + NODES_AT_ONCE])
+                values = entries.values >> np.uint64(DATA_BLOCK_SHIFT)
+                if len(values):
+                    self._counts.add(values.astype(np.int64))

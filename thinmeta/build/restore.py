@@ -1,0 +1,124 @@
+"""Metadata from XML, or from any other stream of parts, into a file or onto a device."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from thinmeta.build.parts import Header, Part
+from thinmeta.build.pool import Miscounted, build_trees, write_superblock
+from thinmeta.build.space_maps import (
+    nr_bitmaps,
+    write_metadata_ref_counts,
+    write_metadata_space_map,
+)
+from thinmeta.build.store import Store
+from thinmeta.build.target import Target, open_target
+from thinmeta.build.xml import Overrides, XmlInput
+from thinmeta.errors import OutputError
+from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+
+_SMALLEST_BLOCKS = 512
+"""A new file has at least 2 MiB, the least that LVM gives a pool's metadata."""
+
+_MAPPINGS_PER_BLOCK = 126
+"""Leaves that are half full: what thin_metadata_size reckons with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was written.
+
+    Attributes:
+        nr_blocks: metadata blocks that there are.
+        nr_allocated: metadata blocks in use.
+        nr_devices: thin devices.
+        nr_mappings: mappings of all devices together.
+        nr_data_blocks: blocks of the data device.
+        counted_data_blocks: that number is one more than the highest mapped block.
+        miscounted: devices whose number of mappings was said wrongly.
+    """
+
+    nr_blocks: int
+    nr_allocated: int
+    nr_devices: int
+    nr_mappings: int
+    nr_data_blocks: int
+    counted_data_blocks: bool
+    miscounted: tuple[Miscounted, ...]
+
+
+def restore(  # noqa: PLR0913  # one parameter an option
+    source: Path | None,
+    output: Path,
+    *,
+    overrides: Overrides | None = None,
+    force: bool = False,
+    size_bytes: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Restored:
+    """Write the metadata that the XML in `source` describes.
+
+    Args:
+        source: XML as thin_dump 0.9, thin_dump 1.x or `thinmeta dump` print it; None is
+            standard input.
+        output: a file, which appears whole or not at all, or a block device.
+        overrides: values instead of those in the XML.
+        force: write over existing metadata.
+        size_bytes: of the metadata; None takes the size of what is at `output`, and for
+            a new file enough for the whole data device.
+        on_progress: told of bytes read, and of how many there are (0: nobody knows).
+
+    Raises:
+        InputError: `source` cannot be read, or is not such XML; it names the line.
+        OutputError: `output` cannot be written, is too small, or has something that is
+            not to be lost.
+    """
+    with (
+        XmlInput.opened(source, overrides or Overrides(), on_progress) as xml,
+        open_target(output, source, force=force, size_bytes=size_bytes) as target,
+    ):
+        return build(xml.header(), xml.parts(), target)
+
+
+def build(header: Header, parts: Iterable[Part], target: Target) -> Restored:
+    """Write metadata from a stream of parts into the file of `target`.
+
+    Raises:
+        OutputError: the target is too small, or the metadata larger than any can be.
+    """
+    store = Store(target.fd, target.nr_blocks)
+    built = build_trees(header, parts, store)
+    ref_count_root = write_metadata_ref_counts(store)
+    nr_blocks = _nr_blocks(target, store.nr_blocks + 1, built.data_space_map.nr_blocks)
+    root = write_metadata_space_map(store, nr_blocks, ref_count_root)
+    write_superblock(store, header, built, root)
+    if not target.is_device:
+        store.fill_up(target.nr_blocks or nr_blocks)
+    return Restored(
+        nr_blocks=nr_blocks,
+        nr_allocated=root.nr_allocated,
+        nr_devices=built.nr_devices,
+        nr_mappings=built.nr_mappings,
+        nr_data_blocks=built.data_space_map.nr_blocks,
+        counted_data_blocks=header.nr_data_blocks is None,
+        miscounted=built.miscounted,
+    )
+
+
+def _nr_blocks(target: Target, nr_used: int, nr_data_blocks: int) -> int:
+    """Return how many blocks the metadata counts, where `nr_used` and bitmaps are in use."""
+    if target.nr_blocks is None:
+        wanted = max(_SMALLEST_BLOCKS, nr_data_blocks // _MAPPINGS_PER_BLOCK, nr_used * 5 // 4)
+        nr_blocks = wanted + nr_bitmaps(wanted)
+    else:
+        nr_blocks = target.nr_blocks
+    nr_blocks = min(nr_blocks, MAX_METADATA_BLOCKS)
+    needed = nr_used + 1
+    while needed < nr_used + nr_bitmaps(needed):
+        needed = nr_used + nr_bitmaps(needed)
+    if nr_blocks < nr_used + nr_bitmaps(nr_blocks):
+        raise OutputError(
+            f"{target.path}: has room for {nr_blocks} metadata blocks, but {needed} are needed: "
+            f"{needed * METADATA_BLOCK_BYTES} bytes"
+        )
+    return nr_blocks

@@ -1,0 +1,131 @@
+"""Metadata blocks under construction: a sparse file, and how often each block is referred to."""
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.device.blocks import BlockDevice, Rows
+from thinmeta.device.checksum import checksums
+from thinmeta.errors import OutputError
+from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
+from thinmeta.schemas.columns import BLOCK_TIME, KEY, NODE_HEADER
+from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata, checked_entries, read_nodes
+
+Places = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.uint32]
+
+
+def room_of(values: np.dtype[Any]) -> int:
+    """Return how many entries a node has room for; a node of a third of it may stand alone.
+
+    Source: `calc_max_entries()`, drivers/md/persistent-data/dm-btree.c (Linux v6.6).
+    """
+    entry_bytes = KEY.itemsize + values.itemsize
+    return (METADATA_BLOCK_BYTES - NODE_HEADER.itemsize) // entry_bytes // 3 * 3
+
+
+class Store:
+    """Blocks that are handed out from 1 on, and written to a file.
+
+    Attributes:
+        nr_blocks: how many are handed out, with the superblock.
+        limit: how many the metadata may have; what is beyond is counted, not written.
+    """
+
+    def __init__(self, fd: int, limit: int | None) -> None:
+        """Write to `fd`, an empty file that stays the caller's."""
+        self.nr_blocks = 1
+        self.limit = MAX_METADATA_BLOCKS if limit is None else limit
+        self._fd = fd
+        self._references = np.zeros(1024, dtype=np.uint32)
+
+    def allocate(self, count: int) -> int:
+        """Hand out `count` blocks; return the first.
+
+        Raises:
+            OutputError: no metadata can have so many.
+        """
+        first = self.nr_blocks
+        if first + count > MAX_METADATA_BLOCKS:
+            raise OutputError(
+                f"the metadata needs more than {MAX_METADATA_BLOCKS} blocks of "
+                f"{METADATA_BLOCK_BYTES} bytes, which is the most that metadata can have"
+            )
+        self.nr_blocks += count
+        return first
+
+    def write(self, first: int, rows: Rows, salt: int) -> None:
+        """Put checksums into `rows` and write them to the blocks from `first` on."""
+        rows.view("<u4")[:, 0] = checksums(rows) ^ np.uint32(salt)
+        kept = rows[: max(0, self.limit - first)].reshape(-1)
+        written = 0
+        while written < len(kept):
+            at = first * METADATA_BLOCK_BYTES + written
+            written += os.pwrite(self._fd, kept[written:].data, at)
+
+    def fill_up(self, nr_blocks: int) -> None:
+        """Make the file as large as `nr_blocks` blocks; what was not written is a hole."""
+        os.ftruncate(self._fd, nr_blocks * METADATA_BLOCK_BYTES)
+
+    def write_nodes(
+        self, keys: Keys, values: npt.NDArray[Any], counts: Places, *, internal: bool = False
+    ) -> npt.NDArray[np.uint64]:
+        """Write nodes of one kind; return their blocks.
+
+        Args:
+            keys: of all nodes, one node after the other.
+            values: likewise; their dtype tells how many entries a node has room for.
+            counts: how many entries each node has.
+            internal: they are no leaves.
+        """
+        room = room_of(values.dtype)
+        first = self.allocate(len(counts))
+        blocks = np.arange(first, first + len(counts), dtype=np.uint64)
+        rows = np.zeros((len(counts), METADATA_BLOCK_BYTES), dtype=np.uint8)
+        header = rows.view(NODE_HEADER)[:, 0]
+        header["flags"] = INTERNAL_NODE if internal else LEAF_NODE
+        header["blocknr"] = blocks
+        header["nr_entries"] = counts
+        header["max_entries"] = room
+        header["value_size"] = values.dtype.itemsize
+        middle = NODE_HEADER.itemsize + room * KEY.itemsize
+        stored_keys = rows[:, NODE_HEADER.itemsize : middle].view(KEY)
+        stored = rows[:, middle : middle + room * values.dtype.itemsize].view(values.dtype)
+        if (counts == room).all():
+            stored_keys[...] = keys.reshape(-1, room)
+            stored[...] = values.reshape(-1, room)
+        else:
+            in_use = np.arange(room) < counts[:, np.newaxis]
+            stored_keys[in_use] = keys
+            stored[in_use] = values
+        self.write(first, rows, BTREE_CSUM_XOR)
+        return blocks
+
+    def read_leaves(self, blocks: npt.NDArray[np.uint64]) -> Entries:
+        """Return the mappings of leaves that were written; none of those beyond the limit."""
+        device = BlockDevice(os.dup(self._fd), "the metadata under construction")
+        try:
+            nodes, codes = read_nodes(
+                Metadata(device, self.nr_blocks), blocks, MAPPINGS, internal=False
+            )
+            low = np.zeros(len(blocks), dtype=np.uint64)
+            return checked_entries(nodes, codes, low, low + np.uint64(LAST_KEY), BLOCK_TIME)
+        finally:
+            device.close()
+
+    def refer_to(self, blocks: npt.NDArray[np.uint64]) -> None:
+        """Count a reference to each of `blocks`."""
+        if self.nr_blocks > len(self._references):
+            more = max(self.nr_blocks, 2 * len(self._references)) - len(self._references)
+            self._references = np.concatenate((self._references, np.zeros(more, np.uint32)))
+        np.add.at(self._references, blocks.astype(np.int64), 1)
+
+    def references(self, nr_blocks: int) -> Counts:
+        """Return how often each of the first `nr_blocks` blocks is referred to."""
+        counts = np.zeros(nr_blocks, dtype=np.uint32)
+        known = self._references[:nr_blocks]
+        counts[: len(known)] = known
+        return counts

@@ -1,0 +1,218 @@
+"""What a dump's XML means, and that it is in order: nesting, names, block numbers."""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.build.parts import (
+    MAX_DATA_BLOCKS,
+    DeviceBegin,
+    DeviceEnd,
+    Header,
+    Mark,
+    Part,
+    SharedBegin,
+    SharedEnd,
+    SharedRef,
+)
+from thinmeta.build.xml_elements import numbers_of
+from thinmeta.build.xml_piece import Piece, Tag
+from thinmeta.errors import InputError
+from thinmeta.schemas.columns import TIME_MASK
+from thinmeta.units import LAST_KEY
+
+_DATA_BLOCK_SECTORS = range(128, 2097152 + 1, 128)
+"""What the kernel takes. Source: `pool_ctr()`, drivers/md/dm-thin.c (Linux v6.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Values for those in the XML, as thin_restore has them.
+
+    Attributes:
+        transaction_id: instead, where it is higher.
+        data_block_sectors: instead.
+        nr_data_blocks: instead, where it is higher.
+    """
+
+    transaction_id: int = 0
+    data_block_sectors: int | None = None
+    nr_data_blocks: int = 0
+
+
+class Document:
+    """Turns pieces into parts; knows what is open and what has been defined.
+
+    Attributes:
+        header: None until the first tag has come.
+        open: names of the elements that are open, the outermost first.
+        is_ended: the outermost one was closed.
+    """
+
+    def __init__(self, name: str, overrides: Overrides) -> None:
+        """Begin before the first tag; `name` is that of the input, for messages."""
+        self.header: Header | None = None
+        self.open: list[str] = []
+        self.is_ended = False
+        self._name = name
+        self._overrides = overrides
+        self._device_ids: set[int] = set()
+        # What each definition covers, half-open; None where it is empty.
+        self._shared: dict[str, tuple[int, int] | None] = {}
+        self._shared_name = ""
+        self._first: int | None = None  # block that the open definition begins with
+        self._floor = 0  # the lowest block that may come next
+
+    def part(self, piece: Piece) -> Part:
+        """Return what a piece of the document means.
+
+        Raises:
+            InputError: it is not what a dump may have there.
+        """
+        rows = piece.rows
+        ends = rows.origin_begin + rows.length
+        floors = np.zeros_like(ends)
+        floors[1:] = ends[:-1]
+        floors[:1] = self._floor
+        marks: list[Mark] = []
+        before: list[int] = []
+        done = 0
+        try:
+            for tag in piece.tags:
+                self._pass(piece, ends, done, tag.before)
+                done = tag.before
+                mark = self._tag(tag)
+                floors[done : done + 1] = self._floor
+                if mark is not None:
+                    marks.append(mark)
+                    before.append(done)
+            self._pass(piece, ends, done, len(rows))
+        except InputError:
+            self._check(piece, floors, done)  # what is wrong before it comes first
+            raise
+        self._check(piece, floors, len(rows))
+        return Part(rows, marks, before)
+
+    def fail(self, line: int, what: str) -> NoReturn:
+        """Raise for what is wrong with a line.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{self._name}: line {line}: {what}")
+
+    def _pass(self, piece: Piece, ends: npt.NDArray[np.uint64], begin: int, end: int) -> None:
+        """Go over rows that belong to what is open."""
+        if begin == end:
+            return
+        if not self.open or self.open[-1] not in ("device", "def"):
+            self.fail(int(piece.lines[begin]), "a mapping stands in no device")
+        if self._first is None:
+            self._first = int(piece.rows.origin_begin[begin])
+        self._floor = int(ends[end - 1])
+
+    def _check(self, piece: Piece, floors: npt.NDArray[np.uint64], end: int) -> None:
+        """Raise for the first of `end` rows that cannot be."""
+        nr_data_blocks = self.header.nr_data_blocks if self.header else None
+        most = MAX_DATA_BLOCKS if nr_data_blocks is None else nr_data_blocks
+        rows = piece.rows[:end]
+        # A sum that wraps is below what was added to.
+        data_ends = rows.data_begin + rows.length
+        wrong = {
+            "has a length of 0": rows.length == 0,
+            f"has a time above {TIME_MASK}": rows.time > TIME_MASK,
+            f"goes past the highest origin block there can be, {LAST_KEY - 1}": (
+                rows.origin_begin + rows.length < rows.origin_begin
+            ),
+            f"goes past the last of the {most} data blocks": (
+                (data_ends > most) | (data_ends < rows.data_begin)
+            ),
+            "does not come after what is mapped before it": rows.origin_begin < floors[:end],
+        }
+        if not any(mask.any() for mask in wrong.values()):
+            return
+        place = min(int(mask.argmax()) for mask in wrong.values() if mask.any())
+        what = next(what for what, mask in wrong.items() if mask[place])
+        run = next(iter(rows[place : place + 1]))
+        to = f"..{run.origin_begin + run.length - 1}" if run.length > 1 else ""
+        self.fail(
+            int(piece.lines[place]),
+            f"the mapping of {run.origin_begin}{to} {what}",
+        )
+
+    def _tag(self, tag: Tag) -> Mark | None:
+        if tag.attributes is None:
+            return self._end(tag)
+        parent = self.open[-1] if self.open else None
+        if self.is_ended:
+            self.fail(tag.line, f"<{tag.name}> stands after the end")
+        try:
+            numbers = numbers_of(tag, parent)
+            mark = self._begin(tag.name, numbers, tag.attributes.get("name", ""))
+        except InputError as error:
+            raise InputError(f"{self._name}: line {tag.line}: {error}") from error
+        self.open.append(tag.name)
+        return mark
+
+    def _begin(self, element: str, numbers: dict[str, int], name: str) -> Mark | None:
+        match element:
+            case "superblock":
+                self.header = self._header(numbers)
+                return None
+            case "device":
+                device = DeviceBegin(*numbers.values())
+                if device.device_id in self._device_ids:
+                    raise InputError(f"device {device.device_id} is there twice")
+                self._device_ids.add(device.device_id)
+                self._floor = 0
+                return device
+            case "def":
+                if name in self._shared:
+                    raise InputError(f"{name!r} is defined twice")
+                self._shared_name, self._first, self._floor = name, None, 0
+                return SharedBegin(name)
+        if name not in self._shared:
+            raise InputError(f"{name!r} is not defined before it is referred to")
+        covered = self._shared[name]
+        if covered is not None:
+            first, end = covered
+            if first < self._floor:
+                raise InputError(
+                    f"{name!r} begins with block {first}, "
+                    "which does not come after what is mapped before it"
+                )
+            self._floor = end
+        return SharedRef(name)
+
+    def _end(self, tag: Tag) -> Mark | None:
+        if not self.open or self.open[-1] != tag.name:
+            self.fail(tag.line, f"</{tag.name}> closes what is not open")
+        match self.open.pop():
+            case "superblock":
+                self.is_ended = True
+            case "device":
+                return DeviceEnd()
+            case "def":
+                first = self._first
+                self._shared[self._shared_name] = None if first is None else (first, self._floor)
+                return SharedEnd()
+        return None
+
+    def _header(self, numbers: dict[str, int]) -> Header:
+        overrides = self._overrides
+        sectors = numbers["data_block_size"]
+        if overrides.data_block_sectors is not None:
+            sectors = overrides.data_block_sectors
+        if sectors not in _DATA_BLOCK_SECTORS:
+            raise InputError(
+                f"a data block of {sectors} sectors cannot be: it is a multiple of 128 up to "
+                f"2097152; --data-block-size gives another"
+            )
+        return Header(
+            time=numbers["time"],
+            transaction_id=max(numbers["transaction"], overrides.transaction_id),
+            data_block_sectors=sectors,
+            nr_data_blocks=max(numbers["nr_data_blocks"], overrides.nr_data_blocks) or None,
+        )
