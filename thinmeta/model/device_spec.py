@@ -1,8 +1,9 @@
 """How a device is named on every command line: `DEVICE[@STATE]`.
 
-DEVICE is an id (all digits), or `root:N` for the mapping tree whose root is metadata
-block N. STATE is `live`, `snap` or `MAPROOT[:DETAILSROOT]` for one that is past; without
-it the state that was opened is meant.
+DEVICE is an id (all digits), `root:N` for the mapping tree whose root is metadata block
+N, or a name that Docker or LVM gave it; `name:186` is the name 186. STATE is `live`,
+`snap` or `MAPROOT[:DETAILSROOT]` for one that is past; without it the state that was
+opened is meant.
 """
 
 from dataclasses import dataclass
@@ -10,50 +11,65 @@ from typing import Self
 
 from thinmeta.errors import NotThereError
 from thinmeta.model.pool import Pool
-from thinmeta.model.state import AnyState, Roots, parse_state
+from thinmeta.model.state import AnyState, parse_state
 from thinmeta.model.thin_device import ThinDevice, read_roots
 from thinmeta.units import DeviceId, MetadataBlock
 
 _ROOT = "root:"
+_NAME = "name:"
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpec:
-    """A device as it was named; exactly one of `device_id` and `root` is there.
+    """A device as it was named: one of `device_id`, `root` and `name` is there.
 
     Attributes:
         text: as it was typed.
-        device_id: the device's id.
+        device_id: the device's id; with a name, whom it was found to name.
         root: the mapping tree's root.
         state: which state of the pool; None is the one that was opened.
+        name: what somebody calls it.
     """
 
     text: str
     device_id: DeviceId | None
     root: MetadataBlock | None
     state: AnyState | None
+    name: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a name.
+        """Read a device.
 
         Raises:
             ValueError: it is none.
         """
-        device, at, state = text.partition("@")
+        device, state = _split(text)
         number = device.removeprefix(_ROOT)
-        if not (number.isascii() and number.isdigit()):
+        if number.isascii() and number.isdigit():
+            if number == device:
+                return cls(text, DeviceId(int(number)), None, state)
+            return cls(text, None, MetadataBlock(int(number)), state)
+        name = device.removeprefix(_NAME)
+        if not name or number != device or name.startswith("-"):
             raise ValueError(
-                f"{text!r} names no device: give an id such as 186, or root:N for the mapping "
-                "tree at metadata block N; append @live, @snap or @MAPROOT for a state"
+                f"{text!r} names no device: give an id such as 186, root:N for the mapping tree "
+                "at metadata block N, or a name; append @live, @snap or @MAPROOT for a state"
             )
-        is_root = number != device
-        return cls(
-            text,
-            None if is_root else DeviceId(int(number)),
-            MetadataBlock(int(number)) if is_root else None,
-            parse_state(state) if at else None,
-        )
+        return cls(text, None, None, state, name)
+
+
+def _split(text: str) -> tuple[str, AnyState | None]:
+    """Cut off the state; an `@` in a name, as of an image by its digest, is none."""
+    device, at, state = text.rpartition("@")
+    if not at:
+        return text, None
+    try:
+        return device, parse_state(state)
+    except ValueError:
+        if device.isdigit() or device.startswith(_ROOT) or not state:
+            raise
+        return text, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +80,18 @@ class ChosenDevice:
         name: as it was typed.
         pool: in the state that was named.
         mapping_root: its mapping tree; None if it has none, so maps nothing.
-        device: what the pool's trees say of it; None for a `root:N`, and in a past state
-            whose details are not known.
+        device: what the pool's trees say of it; None for a `root:N`, in a past state
+            whose details are not known, and where its details are lost.
+        known_as: what Docker or LVM call it; None if nobody says.
+        size: in bytes, as they know it; the metadata does not.
     """
 
     name: str
     pool: Pool
     mapping_root: MetadataBlock | None
     device: ThinDevice | None
+    known_as: str | None = None
+    size: int | None = None
 
 
 def choose_device(pool: Pool, spec: DeviceSpec) -> ChosenDevice:
@@ -88,11 +108,17 @@ def choose_device(pool: Pool, spec: DeviceSpec) -> ChosenDevice:
                 f"{spec.text}: the metadata has only {there.source.nr_blocks} blocks"
             )
         return ChosenDevice(spec.text, there, spec.root, None)
-    device_id = spec.device_id or DeviceId(0)
-    if isinstance(there.state, Roots) and there.state.details_root is None:
+    if spec.device_id is None:
+        raise NotThereError(
+            f"{spec.text}: nobody says which device this is; names come from --docker-root or --lvm"
+        )
+    device_id = spec.device_id
+    if not there.knows_details:
         root = read_roots(there.source, there.superblock, there.on_damage).get(device_id)
         if root is not None:
             return ChosenDevice(spec.text, there, root, None)
     elif device := there.devices.get(device_id):
         return ChosenDevice(spec.text, there, device.mapping_root, device)
+    elif (root := there.device_table.unlisted.get(device_id)) is not None:
+        return ChosenDevice(spec.text, there, root, None)
     raise NotThereError(f"{pool.source.device.name}: there is no device {spec.text}")

@@ -59,7 +59,7 @@ Mark = DeviceBegin | DeviceEnd | SharedBegin | SharedEnd | SharedRef
 class Listing:
     """What a dump of some or all devices of a pool has to print, part by part."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that a dump can be asked for
         self,
         pool: Pool,
         *,
@@ -77,7 +77,7 @@ class Listing:
             sharing: list what several of them share once, before the devices.
             mappings: list what the devices map, too.
             on_damage: instead of the pool's own policy.
-            lost_blocks: leaves that are known to be bad. What is shared and holds nothing
+            lost_blocks: leaves of which nothing is left. What is shared and holds nothing
                 else is left out: thin_restore 1.1 refuses a device that refers to it and
                 has mappings besides.
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from thinmeta.device.blocks import BlockDevice
-from thinmeta.device.containers import MAGIC_BYTES, packing_of
+from thinmeta.device.extents import Extents
 from thinmeta.device.kernel import holders_of
 from thinmeta.device.opening import live_message, open_blocks
 from thinmeta.errors import (
@@ -17,7 +17,6 @@ from thinmeta.errors import (
     InputError,
     LiveDeviceError,
     NoSnapshotError,
-    NotThereError,
     OnDamage,
     raise_damage,
 )
@@ -27,12 +26,16 @@ from thinmeta.model.superblock import (
     Superblock,
     copied_superblock,
     read_superblock,
+    with_roots,
 )
 from thinmeta.model.thin_device import DeviceTable, ThinDevice, read_device_table, read_roots
-from thinmeta.schemas.signatures import refuse_foreign
+from thinmeta.schemas.signatures import refuse_foreign, refuse_other_formats
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import SECTOR_BYTES, MetadataBlock
 from thinmeta.walk.nodes import Metadata
+
+if TYPE_CHECKING:
+    from thinmeta.volume.reader import Volume
 
 _LIVE = MetadataBlock(SUPERBLOCK_LOCATION)
 
@@ -103,7 +106,7 @@ class Pool:
             held_root = _held_root(self.live_superblock, device.name)
             superblock = read_superblock(device, held_root, ignore_unsupported=True)
         elif isinstance(state, Roots):
-            superblock = _with_roots(self.live_superblock, state, device.name)
+            superblock = with_roots(self.live_superblock, state, device.name)
         else:
             superblock = self.live_superblock
         pool = Pool(device, self.live_superblock, superblock, self.on_damage, state)
@@ -140,13 +143,18 @@ class Pool:
             )
         return sectors * SECTOR_BYTES
 
+    @property
+    def knows_details(self) -> bool:
+        """Whether the details root is known, as it is but for a past state without one."""
+        return not isinstance(self.state, Roots) or self.state.details_root is not None
+
     @cached_property
     def device_table(self) -> DeviceTable:
         """All that the two device trees hold, damaged or not.
 
         In a past state whose details root is not known, all devices are without details.
         """
-        if isinstance(self.state, Roots) and self.state.details_root is None:
+        if not self.knows_details:
             lost: list[Damage] = []
             roots = read_roots(self.source, self.superblock, lost.append)
             return DeviceTable((), roots, tuple(lost))
@@ -164,6 +172,14 @@ class Pool:
         for damage in self.device_table.disagreements():
             self.on_damage(damage)
         return MappingProxyType({device.device_id: device for device in self.device_table.devices})
+
+    def open_volume(
+        self, device_id: int, data: str | Path | Extents, *, size: int | None = None
+    ) -> "Volume":
+        """Open a device's contents, which are in `data`; see `model.volumes.open_volume`."""
+        from thinmeta.model.volumes import open_volume
+
+        return open_volume(self, device_id, data, size=size)
 
     @property
     def data_ref_counts(self) -> RefCounts:
@@ -204,12 +220,6 @@ def _held_root(live: Superblock, name: str) -> MetadataBlock:
     return live.held_root
 
 
-def _refuse_packed(beginning: bytes) -> None:
-    """Pass whatever may be metadata without a superblock: anything that is not packed."""
-    if packing_of(beginning[:MAGIC_BYTES]):
-        raise InputError("is compressed twice")
-
-
 def _refuse_active(path: Path) -> None:
     try:
         holders = holders_of(path)
@@ -219,22 +229,8 @@ def _refuse_active(path: Path) -> None:
         raise LiveDeviceError(live_message(path, holders))
 
 
-def _with_roots(live: Superblock, roots: Roots, name: str) -> Superblock:
-    last = max(roots.mapping_root, roots.details_root or 0)
-    if last >= live.metadata_space_map.nr_blocks:
-        raise NotThereError(
-            f"{name}: there is no block {last}: the metadata has only "
-            f"{live.metadata_space_map.nr_blocks} blocks"
-        )
-    return replace(
-        live,
-        data_mapping_root=roots.mapping_root,
-        device_details_root=roots.details_root or MetadataBlock(0),
-    )
-
-
 def open_pool(
-    path: str | Path,
+    path: str | Path | BlockDevice,
     *,
     state: AnyState = State.LIVE,
     ignore_unsupported: bool = False,
@@ -244,7 +240,8 @@ def open_pool(
     """Open a pool's metadata: a device, an image of one, or a compressed image.
 
     Args:
-        path: where it is; it is only read, never written.
+        path: where it is; it is only read, never written. A device that is open already,
+            as one that lies in pieces of a disk, is taken over.
         state: what to read: the live state, that of the metadata snapshot (the only one
             that can be read while the pool is active), or a past one by its roots. Only
             the last can be read where the superblock is damaged: what a superblock says
@@ -260,9 +257,11 @@ def open_pool(
         NotThereError: a root is past the end of the metadata.
         DamagedMetadataError: the superblock is damaged.
     """
-    exclusive = state is not State.SNAP
-    inspect = _refuse_packed if isinstance(state, Roots) else refuse_foreign
-    device = open_blocks(Path(path), inspect=inspect, exclusive=exclusive)
+    if isinstance(path, BlockDevice):
+        device = path
+    else:
+        inspect = refuse_other_formats if isinstance(state, Roots) else refuse_foreign
+        device = open_blocks(Path(path), inspect=inspect, exclusive=state is not State.SNAP)
     damage = None
     try:
         try:
@@ -281,7 +280,7 @@ def open_pool(
             if data_block_sectors is not None:
                 superblock = replace(superblock, data_block_sectors=data_block_sectors)
         elif isinstance(state, Roots):
-            superblock = _with_roots(live, state, device.name)
+            superblock = with_roots(live, state, device.name)
     except BaseException:
         device.close()
         raise

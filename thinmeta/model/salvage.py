@@ -14,11 +14,11 @@ import numpy as np
 from thinmeta.errors import Damage
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import DeviceTable, ThinDevice
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
 from thinmeta.walk.forest import Forest, grow
 from thinmeta.walk.leaf_list import Leaves, pieces
-from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
+from thinmeta.walk.leaves import OnProgress, combined, damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes, Metadata
 from thinmeta.walk.ragged import Places, distinct_places, starts_of
 
@@ -76,6 +76,17 @@ class DeviceLoss:
         return None if self.tree.stored is None else max(0, self.tree.stored - self.found)
 
     @property
+    def blocks(self) -> frozenset[int]:
+        """Where what is lost was."""
+        return frozenset(block for lost in self.ranges for block in lost.blocks)
+
+    @property
+    def at_most_missing(self) -> int:
+        """How many mappings there can be more, whether the details say it or not."""
+        lengths = (lost.last_key - lost.first_key + 1 for lost in self.ranges)
+        return self.beyond + sum(lengths) if self.missing is None else self.missing
+
+    @property
     def is_complete(self) -> bool:
         """Whether nothing of the device is lost."""
         return self.tree.root is not None and not self.ranges and not self.beyond
@@ -91,12 +102,16 @@ class Losses:
         disagreements: ids that only one of the two device trees has.
         agree: whether a leaf that several devices share is sound for all of them or for
             none. Else what they share cannot be listed once for all.
+        emptied: sound leaves without a mapping to the data device, but for trees without any.
+        newest: the newest time of a mapping that is left.
     """
 
     devices: tuple[DeviceLoss, ...]
     trees: tuple[Damage, ...] = ()
     disagreements: tuple[Damage, ...] = ()
     agree: bool = True
+    emptied: frozenset[int] = frozenset()
+    newest: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -112,6 +127,8 @@ class Losses:
             tuple(damage for part in parts for damage in part.trees),
             tuple(damage for part in parts for damage in part.disagreements),
             all(part.agree for part in parts),
+            frozenset(block for part in parts for block in part.emptied),
+            max((part.newest for part in parts), default=0),
         )
 
     def of(self, device_id: int) -> DeviceLoss | None:
@@ -153,18 +170,28 @@ def losses_of_trees(
     counted = _count(source, forest, nr_data_blocks, on_progress)
     found = {tree: _loss_of(tree, forest, place, counted) for place, tree in enumerate(rooted)}
     devices = tuple(found.get(tree) or DeviceLoss(tree, (), 0, 0) for tree in trees)
-    return Losses(devices, agree=_agree(forest.levels[0].nodes, counted.codes, devices))
+    leaves = forest.levels[0].nodes
+    is_empty = counted.within + counted.beyond == 0
+    is_empty[forest.roots[forest.heights == 0]] = False
+    is_empty |= (counted.within == 0) & (counted.beyond > 0)
+    return Losses(
+        devices,
+        agree=_agree(leaves, counted.codes, devices),
+        emptied=frozenset(leaves.blocks[is_empty].tolist()),
+        newest=int(counted.newest.max(initial=0)),
+    )
 
 
 def salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
     """Return the devices as far as they are left: with the mappings that were found.
 
-    A device whose details are lost is among them. Its times are later than all, so that
-    a pool that is made of this copies each of its blocks before it writes to it.
+    A device whose details are lost is among them. Its times are later than those of all
+    mappings, so that a pool that is made of this copies each block before it writes to it.
     """
     table = pool.device_table
     there = {device.device_id: device for device in table.devices}
     superblock = pool.superblock
+    later = losses.newest + 1
     devices = []
     for loss in losses.devices:
         tree = loss.tree
@@ -174,8 +201,8 @@ def salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
             device_id=tree.device_id,
             mapped_blocks=0,
             transaction_id=max(0, superblock.transaction_id - 1),
-            creation_time=superblock.time + 1,
-            snap_time=superblock.time + 1,
+            creation_time=later,
+            snap_time=later,
             mapping_root=tree.root,
             source=pool.source,
             on_damage=pool.on_damage,
@@ -185,11 +212,15 @@ def salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
 
 
 class _Counted(NamedTuple):
-    """By place among the leaves: what is wrong, and mappings within and past the device."""
+    """By place among the leaves: what is wrong, mappings within and past the data device.
+
+    `newest` is the newest time of a mapping, at the place where a piece of leaves begins.
+    """
 
     codes: Codes
     within: Places
     beyond: Places
+    newest: Places
 
 
 def _count(
@@ -197,7 +228,7 @@ def _count(
 ) -> _Counted:
     leaves = forest.levels[0].nodes
     counted = _Counted(
-        np.zeros(len(leaves), dtype=np.uint8), *np.zeros((2, len(leaves)), dtype=np.int64)
+        np.zeros(len(leaves), dtype=np.uint8), *np.zeros((3, len(leaves)), dtype=np.int64)
     )
     done = 0
     for piece in pieces(leaves):
@@ -207,6 +238,8 @@ def _count(
         counted.codes[part] = codes
         counted.beyond[part] = np.diff(starts_of(past.astype(np.int64))[entries.starts])
         counted.within[part] = np.diff(entries.starts) - counted.beyond[part]
+        if len(entries.values):
+            counted.newest[done] = int((entries.values & np.uint64(TIME_MASK)).max())
         done += len(piece)
         if on_progress is not None:
             on_progress(len(piece), len(leaves))
@@ -225,7 +258,7 @@ def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:
 def _loss_of(tree: Tree, forest: Forest, place: int, counted: _Counted) -> DeviceLoss:
     places = forest.leaf_places(place)
     leaves = forest.leaves_at(places)
-    codes = np.where(leaves.codes != 0, leaves.codes, counted.codes[places])
+    codes = combined(leaves.codes, counted.codes[places])
     bad = np.flatnonzero(codes)
     cuts = [0, *(np.flatnonzero(np.diff(bad) != 1) + 1).tolist(), len(bad)]
     ranges = []

@@ -48,7 +48,8 @@ class Roots:
 
     def __str__(self) -> str:
         """Write it as it is typed."""
-        return ":".join(str(root) for root in (self.mapping_root, self.details_root) if root)
+        roots = (self.mapping_root, self.details_root)
+        return ":".join(str(root) for root in roots if root is not None)
 
 
 AnyState = State | Roots

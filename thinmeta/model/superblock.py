@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from thinmeta.device.blocks import BlockDevice, Fault, Rows
-from thinmeta.errors import Damage, DamagedMetadataError, UnsupportedFormatError
+from thinmeta.errors import (
+    Damage,
+    DamagedMetadataError,
+    NotThereError,
+    UnsupportedFormatError,
+)
+from thinmeta.model.state import Roots
 from thinmeta.schemas.columns import dtype_of
 from thinmeta.schemas.decode import parse_superblock, superblock_fault
 from thinmeta.schemas.superblock import (
@@ -108,6 +114,25 @@ def _copies(device: BlockDevice) -> Iterator[Rows]:
         for place in np.flatnonzero(magics == THIN_SUPERBLOCK_MAGIC).tolist():
             if superblock_fault(rows[place], int(blocks[place])) is None:
                 yield rows[place]
+
+
+def with_roots(live: Superblock, roots: Roots, name: str) -> Superblock:
+    """Return the superblock as it would lead to a past state.
+
+    Raises:
+        NotThereError: a root is past the end of the metadata.
+    """
+    last = max(roots.mapping_root, roots.details_root or 0)
+    if last >= live.metadata_space_map.nr_blocks:
+        raise NotThereError(
+            f"{name}: there is no block {last}: the metadata has only "
+            f"{live.metadata_space_map.nr_blocks} blocks"
+        )
+    return replace(
+        live,
+        data_mapping_root=roots.mapping_root,
+        device_details_root=roots.details_root or MetadataBlock(0),
+    )
 
 
 def _refuse_unsupported(superblock: Superblock, name: str) -> None:

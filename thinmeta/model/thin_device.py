@@ -110,8 +110,8 @@ class DeviceTable:
         ]
         found += [
             Damage(
-                "only the mapping tree has this device: its details are lost; it is left out, "
-                "but not with --salvage",
+                "only the mapping tree has this device: its details are lost; "
+                "--salvage shows it all the same",
                 block=root,
                 device_id=device_id,
                 kind=DamageKind.DEVICE_IDS,

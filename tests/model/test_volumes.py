@@ -1,0 +1,37 @@
+"""A device's contents through the library are what the kernel read."""
+
+import hashlib
+import lzma
+from pathlib import Path
+
+import pytest
+
+from tests.cases import FIXTURES, packed_image
+from thinmeta import NotThereError, open_pool
+
+CASE = "a08-snapshots-of-snapshots"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "data.bin"
+    path.write_bytes(lzma.decompress((FIXTURES / CASE / "data.bin.xz").read_bytes()))
+    return path
+
+
+def test_a_volume_is_what_the_kernel_read(data: Path) -> None:
+    truth = (FIXTURES / CASE / "truth/thin-devices.sha256").read_text().split()
+    sha256, device_id, size = truth[:3]
+
+    with (
+        open_pool(packed_image(CASE)) as pool,
+        pool.open_volume(int(device_id), data, size=int(size)) as volume,
+    ):
+        assert hashlib.sha256(volume.read()).hexdigest() == sha256
+        assert volume.seek(512) == 512
+        assert len(volume.read(100)) == 100
+
+
+def test_there_must_be_such_a_device(data: Path) -> None:
+    with open_pool(packed_image(CASE)) as pool, pytest.raises(NotThereError, match="no device 99"):
+        pool.open_volume(99, data)

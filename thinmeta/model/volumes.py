@@ -1,0 +1,50 @@
+"""A device's contents as a file that is only read."""
+
+from pathlib import Path
+
+from thinmeta.device.extents import Extents
+from thinmeta.errors import NotThereError
+from thinmeta.model.pool import Pool
+from thinmeta.volume.layout import Layout
+from thinmeta.volume.reader import Volume
+from thinmeta.volume.sources import Sources, open_source
+
+
+def open_volume(
+    pool: Pool,
+    device_id: int,
+    data: str | Path | Extents,
+    *,
+    size: int | None = None,
+    origin: str | Path | None = None,
+) -> Volume:
+    """Open the contents of a device, so that a library that knows file systems can read them.
+
+    Args:
+        pool: the pool, in the state to read; it must stay open.
+        device_id: the device.
+        data: the pool's data device, or an image of it; taken over if it is open.
+        size: of the device, in bytes; None is up to its last mapped block.
+        origin: its external origin, or an image of it.
+
+    Raises:
+        NotThereError: there is no such device.
+        InputError: `data` or `origin` cannot be read, or the block size is not known.
+    """
+    device = pool.devices.get(device_id)
+    if device is None:
+        raise NotThereError(f"{pool.source.device.name}: there is no device {device_id}")
+    block_bytes = pool.data_block_bytes()
+    opened = data if isinstance(data, Extents) else open_source(Path(data))
+    sources = Sources(opened, block_bytes, open_source(Path(origin)) if origin else None)
+
+    def load() -> Layout:
+        return Layout.read(
+            device.runs().chunks(),
+            block_bytes,
+            size=size,
+            data_bytes=opened.size,
+            origin_bytes=sources.origin_bytes,
+        )
+
+    return Volume(f"device {device_id}", load, sources)

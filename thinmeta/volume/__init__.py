@@ -1,0 +1,1 @@
+"""A thin device as readable bytes: reading, extracting, device-mapper tables."""

@@ -1,0 +1,126 @@
+"""A volume as a table of linear and zero targets, which needs no thin-pool to be read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.errors import InputError
+from thinmeta.units import SECTOR_BYTES
+from thinmeta.volume.layout import Bytes, Layout, Pieces, Source
+from thinmeta.walk.columnar import Columnar
+from thinmeta.walk.ragged import ragged
+
+
+class Segment(NamedTuple):
+    """A piece of the data device, or all of it.
+
+    Attributes:
+        device: what it lies on, as a table names it.
+        offset: where it begins there, in bytes.
+        length: in bytes.
+    """
+
+    device: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets(Columnar):
+    """Targets as columns, each of shape `(n,)`; together they cover the volume, in order.
+
+    Attributes:
+        begin: in the volume, in sectors, dtype uint64.
+        length: in sectors, dtype uint64.
+        offset: on the device, in sectors, dtype uint64; 0 for a zero target.
+        device: the place of the device in a list, dtype uint8; `ZERO` for a zero target.
+    """
+
+    begin: Bytes
+    length: Bytes
+    offset: Bytes
+    device: npt.NDArray[np.uint8]
+
+
+ZERO = 255
+
+
+def linear_targets(
+    layout: Layout, data: Sequence[Segment], origin: str | None
+) -> tuple[Targets, list[str]]:
+    """Return the targets that map a volume straight onto what it lies on.
+
+    Args:
+        layout: where the volume's bytes are, without lost ranges; its size is one of
+            whole sectors.
+        data: the segments of the data device, in its order.
+        origin: the external origin, as a table names it.
+
+    Returns:
+        The targets, and the devices that they name.
+
+    Raises:
+        InputError: a mapped block is past the end of the data device, a segment does not
+            begin and end at a sector, or the segments are on too many devices.
+    """
+    names = list(dict.fromkeys(segment.device for segment in data))
+    if origin is not None:
+        names = list(dict.fromkeys([*names, origin]))
+    if len(names) >= ZERO:
+        raise InputError(f"the data is on {len(names)} devices; a table can name {ZERO - 1}")
+    if any(segment.offset % SECTOR_BYTES or segment.length % SECTOR_BYTES for segment in data):
+        raise InputError("a segment of the data device does not begin and end at a sector")
+    pieces = layout.pieces
+    parts = [_on_segments(pieces[pieces.source == Source.DATA], data, names, layout.block_bytes)]
+    past = pieces[pieces.source == Source.PAST_END]
+    if len(past):
+        raise _past_end(int(past.place[0]), int(past.begin[0]), layout.block_bytes)
+    if origin is not None:
+        there = pieces[pieces.source == Source.ORIGIN]
+        parts.append(_targets(there.begin, there.end, there.place, names.index(origin)))
+    begin, end = layout.holes()
+    parts.append(_targets(begin, end, np.zeros(len(begin), dtype=np.uint64), ZERO))
+    targets = Targets.joined(parts)
+    return targets[np.argsort(targets.begin, kind="stable")], names
+
+
+def _on_segments(
+    pieces: Pieces, data: Sequence[Segment], names: list[str], block_bytes: int
+) -> Targets:
+    """Return targets for pieces of the data device, cut where a segment ends."""
+    lengths = np.array([segment.length for segment in data], dtype=np.uint64)
+    ends = np.cumsum(lengths)
+    begins = ends - lengths
+    first = np.searchsorted(ends, pieces.place, side="right")
+    last = np.searchsorted(ends, pieces.place + pieces.length - np.uint64(1), side="right")
+    past = np.flatnonzero(last >= len(data))
+    if len(past):
+        place, begin = (int(column[past[0]]) for column in (pieces.place, pieces.begin))
+        raise _past_end(place, begin, block_bytes)
+    counts = last - first + 1
+    rows, segment = np.repeat(np.arange(len(pieces)), counts), ragged(first, counts)
+    low = np.maximum(pieces.place[rows], begins[segment])
+    high = np.minimum((pieces.place + pieces.length)[rows], ends[segment])
+    begin = pieces.begin[rows] + low - pieces.place[rows]
+    offsets = np.array([each.offset for each in data], dtype=np.uint64)
+    devices = np.array([names.index(each.device) for each in data], dtype=np.uint8)
+    offset = low - begins[segment] + offsets[segment]
+    return _targets(begin, begin + high - low, offset, devices[segment])
+
+
+def _targets(
+    begin: Bytes, end: Bytes, offset: Bytes, device: int | npt.NDArray[np.uint8]
+) -> Targets:
+    unit = np.uint64(SECTOR_BYTES)
+    devices = np.broadcast_to(np.asarray(device, dtype=np.uint8), begin.shape)
+    return Targets(begin // unit, (end - begin) // unit, offset // unit, devices)
+
+
+def _past_end(place: int, begin: int, block_bytes: int) -> InputError:
+    return InputError(
+        f"block {begin // block_bytes} of the volume is in data block {place // block_bytes}, "
+        "which is past the end of the data device"
+    )

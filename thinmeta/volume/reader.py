@@ -1,0 +1,137 @@
+"""A thin volume as a file object, for whoever reads file systems."""
+
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from thinmeta.volume.layout import Layout, Source
+from thinmeta.volume.sources import Sources, Unreadable, read_around
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class Volume(io.RawIOBase):
+    """The bytes of a thin volume; read-only, seekable.
+
+    What is not mapped is zeros, or the external origin's bytes. The runs are read when
+    the first byte is, and stay in memory (see `thinmeta.volume.layout`).
+
+    Wrap it in `io.BufferedReader` for many small reads.
+
+    Attributes:
+        name: of the volume, for messages.
+    """
+
+    def __init__(self, name: str, load: Callable[[], Layout], sources: Sources) -> None:
+        """Take over `sources`, which `close()` will close.
+
+        Args:
+            name: of the volume, for messages.
+            load: reads where its bytes are; called once, when that is needed.
+            sources: the files that they are in.
+        """
+        super().__init__()
+        self.name = name
+        self._load = load
+        self._sources = sources
+        self._position = 0
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where its bytes are."""
+        return self._load()
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there is a data device to read."""
+        return self._sources.data.size > 0
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.layout.size
+
+    def close(self) -> None:
+        """Close the files that it reads."""
+        if not self.closed:
+            self._sources.close()
+        super().close()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        self._checked()
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to another position, which may be past the end; return it.
+
+        Raises:
+            ValueError: it is before the beginning, or `whence` is none.
+        """
+        self._checked()
+        if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
+            raise ValueError(f"whence {whence} is neither SEEK_SET, SEEK_CUR nor SEEK_END")
+        if whence == os.SEEK_END:
+            offset += self.size
+        elif whence == os.SEEK_CUR:
+            offset += self._position
+        if offset < 0:
+            raise ValueError(f"{self.name}: position {offset} is before the beginning")
+        self._position = offset
+        return offset
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill `buffer` from the position on; return how much there was, less only at the end.
+
+        Raises:
+            OSError: a part of it cannot be had.
+            DamagedMetadataError: the runs cannot be read (when the first byte is read).
+        """
+        self._checked()
+        view = memoryview(buffer).cast("B")
+        view = view[: max(0, min(len(view), self.size - self._position))]
+        if not view:
+            return 0
+        for unreadable in fill(self.layout, self._sources, view, self._position):
+            raise OSError(errno.EIO, f"{self.name}: {unreadable}")
+        self._position += len(view)
+        return len(view)
+
+    def _checked(self) -> None:
+        if self.closed:
+            raise ValueError(f"{self.name}: is closed")
+
+
+def fill(layout: Layout, sources: Sources, view: memoryview, begin: int) -> Iterator[Unreadable]:
+    """Fill `view` with the volume's bytes from `begin` on; zeros for what cannot be had.
+
+    Returns:
+        What cannot be had, in order. It must be asked for: it is read meanwhile.
+    """
+    done = begin
+    pieces = layout.between(begin, begin + len(view))
+    columns = (pieces.begin, pieces.length, pieces.place, pieces.source)
+    for start, length, place, kind in zip(*(column.tolist() for column in columns), strict=True):
+        view[done - begin : start - begin] = bytes(start - done)
+        done = start + length
+        part = view[start - begin : done - begin]
+        extents = sources.extents(Source(kind))
+        if extents is None:
+            part[:] = bytes(length)
+            yield sources.missing(Source(kind), start, place, length)
+            continue
+        for at, size, why in read_around(extents, part, place):
+            yield sources.unreadable(Source(kind), start + at, place + at, size, why)
+    view[done - begin :] = bytes(begin + len(view) - done)
