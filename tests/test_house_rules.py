@@ -24,6 +24,7 @@ COMPANIONS = {
     "commands.sh": "what was run to make it",
     "truth/ids.txt": "device ids, sizes and names, as the kernel had them",
     "truth/thin-devices.sha256": "sha256, id, bytes of whole devices, as the kernel read them",
+    "truth-before/*": "the same, as it was before an event",
     "data.bin.xz": "the data device",
     "origin.bin.xz": "an external origin",
     "pv.bin.xz": "a disk with an LVM physical volume",

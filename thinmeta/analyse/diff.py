@@ -74,6 +74,8 @@ class Diff:
         self._with_same = with_same
         # A mapping root without details does not say how many mappings it has.
         are_known = left.device is not None and right.device is not None
+        # No sound device is without a mapping tree: a device without blocks has an empty one.
+        is_complete = is_complete and None not in (left.mapping_root, right.mapping_root)
         self._counts_by_details = are_known and is_complete
         self._is_complete = is_complete
         self._tally: _Tally | None = None
@@ -92,6 +94,7 @@ class Diff:
         tally = _Tally()
         for window in self._windows(prune=self._counts_by_details and not self._with_same):
             blocks = compared(window)
+            self._mark_unknown(blocks)
             tally.add(window, blocks)
             if not self._with_same:
                 blocks = blocks[blocks.change != Change.SAME]
@@ -121,10 +124,18 @@ class Diff:
         )
 
     def _windows(self, *, prune: bool) -> Iterator[Window]:
-        source = self.left.pool.source
+        source = self.left.pool.source._replace(nr_data_blocks=None)
         roots = self.left.mapping_root, self.right.mapping_root
         leaves = unshared_leaves(source, roots, prune=prune)
         return windows(source, *leaves, (_for_device(self.left), _for_device(self.right)))
+
+    def _mark_unknown(self, blocks: Blocks) -> None:
+        """Mark what is past the end of the data device, and all if a mapping tree is lost."""
+        end = self.left.pool.source.nr_data_blocks
+        if end is not None:
+            blocks.change[(blocks.left >= end) | (blocks.right >= end)] = Change.UNKNOWN
+        if None in (self.left.mapping_root, self.right.mapping_root):
+            blocks.change[:] = Change.UNKNOWN
 
     def _same(self, tally: "_Tally") -> int:
         left, right = self.left.device, self.right.device

@@ -114,11 +114,13 @@ def position_of(quantity: Quantity, superblock: Superblock) -> Position:
     return Position(OriginBlock(block), offset)
 
 
-def choose_despite_damage(pool: Pool, spec: DeviceSpec) -> ChosenDevice:
+def choose_despite_damage(
+    pool: Pool, spec: DeviceSpec, *, without_details: bool = False
+) -> ChosenDevice:
     """Find the device that `spec` names, as `choose_device` does, in a damaged pool.
 
     For a pool whose `on_damage` lets go on: what the trees that list devices have lost
-    matters only where it could have told of the device.
+    matters only where it could have told of the device, or, `without_details`, of its root.
 
     Raises:
         NotThereError: there is none, or no metadata snapshot is held.
@@ -129,7 +131,7 @@ def choose_despite_damage(pool: Pool, spec: DeviceSpec) -> ChosenDevice:
     except NotThereError:
         _raise_if_lost(pool.in_state(spec.state) if spec.state else pool, spec)
         raise
-    if chosen.mapping_root is None:
+    if chosen.mapping_root is None or (chosen.device is None and not without_details):
         _raise_if_lost(chosen.pool, spec)
     return chosen
 

@@ -8,11 +8,11 @@ import numpy as np
 from thinmeta.analyse.leaf_counts import Ask, LeafCounts, count_leaves
 from thinmeta.errors import Damage, DamageKind, OnDamage
 from thinmeta.model.pool import Pool
-from thinmeta.model.salvage import Losses
+from thinmeta.model.salvage import DeviceLoss, Losses
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.walk.forest import Forest, grow
-from thinmeta.walk.leaves import OnProgress, damage_of, read_tree
+from thinmeta.walk.leaves import OnProgress, combined, damage_of, read_tree
 from thinmeta.walk.nodes import DETAILS, MAPPINGS
 from thinmeta.walk.ragged import Places
 
@@ -108,17 +108,21 @@ def bounded(rows: Sequence[DeviceUsage], losses: Losses) -> list[DeviceUsage]:
     """Return what `usage` said of what is left, as bounds for what there was."""
     if losses.is_complete:
         return list(rows)
-    missing = {loss.tree.device_id: loss.missing or 0 for loss in losses.devices}
-    complete = {loss.tree.device_id for loss in losses.devices if loss.is_complete}
-    return [
-        replace(
-            row,
-            exclusive=row.exclusive + missing.get(row.device.device_id, 0),
-            is_complete=row.device.device_id in complete,
-            is_exact=False,
-        )
-        for row in rows
-    ]
+    loss_of = {loss.tree.device_id: loss for loss in losses.devices}
+    return [_bounded(row, loss_of.get(row.device.device_id)) for row in rows]
+
+
+def _bounded(row: DeviceUsage, loss: DeviceLoss | None) -> DeviceUsage:
+    if loss is None:
+        return replace(row, is_complete=False, is_exact=False)
+    most = row.exclusive + loss.at_most_missing
+    there_are = row.device.source.nr_data_blocks
+    return replace(
+        row,
+        exclusive=most if there_are is None else min(most, there_are),
+        is_complete=loss.is_complete,
+        is_exact=False,
+    )
 
 
 def unread(device: ThinDevice) -> DeviceUsage:
@@ -142,7 +146,7 @@ def _sound_leaves(
     """Return the leaves of a tree as places, and tell of those that cannot be believed."""
     places = forest.leaf_places(tree)
     leaves = forest.leaves(tree)
-    codes = np.where(leaves.codes != 0, leaves.codes, counts.codes[places])
+    codes = combined(leaves.codes, counts.codes[places])
     for bad in np.flatnonzero(codes).tolist():
         damage = damage_of(leaves, codes, bad, MAPPINGS)
         on_damage(replace(damage, device_id=device_id))

@@ -13,6 +13,7 @@ from thinmeta.walk.forest import Wanted, grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.nodes import (
     MAPPINGS,
+    REACHED_TWICE,
     REASONS,
     Codes,
     Entries,
@@ -40,11 +41,23 @@ def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, 
         Their entries, and each leaf's code; a leaf with a code has no entries.
     """
     nodes, found = read_nodes(source, leaves.blocks, kind, internal=False)
-    codes = np.where(leaves.codes != 0, leaves.codes, found)
+    codes = combined(leaves.codes, found)
     entries = checked_entries(nodes, codes, leaves.low, leaves.last, kind.values)
+    codes = combined(leaves.codes, codes)
     if kind is MAPPINGS and source.nr_data_blocks is not None:
         entries = _on_the_data_device(entries, source.nr_data_blocks)
     return entries, codes
+
+
+def combined(above: Codes, found: Codes) -> Codes:
+    """Return what is wrong with leaves, given what the nodes above show and what they do.
+
+    Of the places of a leaf that a tree has twice, the one that its keys fit into is
+    right; which that is, only the leaf shows.
+    """
+    believed = (above == 0) | ((above == REACHED_TWICE) & (found == 0))
+    codes: Codes = np.where(believed, found, above)
+    return codes
 
 
 def _on_the_data_device(entries: Entries, nr_data_blocks: int) -> Entries:

@@ -25,7 +25,7 @@ for name in "$@"; do
     else
         cp -a --sparse=always "$from/." "$OUT/$name/"
     fi
-    find "$OUT/$name" -type d -path '*/truth/devs' | while read -r devices; do
+    find "$OUT/$name" -type d -path '*/truth*/devs' | while read -r devices; do
         find "$devices" -name '*.img' -printf '%f %s\n' | sort -n | while read -r file size; do
             sha256=$(sha256sum <"$devices/$file" | cut -d' ' -f1)
             echo "$sha256 ${file%.img} $size"

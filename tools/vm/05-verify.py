@@ -135,18 +135,20 @@ def differences(old: Dump, new: Dump) -> list[str]:
     return found
 
 
-def mismatches(pool: Path, dumped: Dump) -> tuple[list[int], int]:
+def mismatches(pool: Path, state: str, dumped: Dump) -> tuple[list[int], int]:
     """Rebuild the thin devices of a pool.
 
     Args:
-        pool: the folder with `data.img` and `truth/`.
-        dumped: the dump of its `meta.img`.
+        pool: the folder with the data image and the truth.
+        state: "" for `data.img` and `truth/`, `-before` for `data-before.img` and
+            `truth-before/`.
+        dumped: the dump of the metadata image of that state.
 
     Returns:
         The ids whose hash is another than the kernel's, and the number of devices.
     """
     block = int(dumped.superblock["data_block_size"]) * SECTOR
-    lines = (pool / "truth/thin-devices.sha256").read_text().splitlines()
+    lines = (pool / f"truth{state}/thin-devices.sha256").read_text().splitlines()
     # Where only some devices have the external origin, a file names them.
     only = pool / "origin-for.txt"
     with_origin = set(only.read_text().split()) if only.exists() else None
@@ -157,12 +159,30 @@ def mismatches(pool: Path, dumped: Dump) -> tuple[list[int], int]:
         _, runs = dumped.devices.get(int(id_), ({}, []))
         has_origin = origin_image.exists() and (with_origin is None or id_ in with_origin)
         origin = origin_image.open("rb") if has_origin else None
-        with (pool / "data.img").open("rb") as data:
+        with (pool / f"data{state}.img").open("rb") as data:
             if rebuilt(runs, block, int(size), data, origin) != sha256:
                 wrong.append(int(id_))
         if origin:
             origin.close()
     return wrong, len(lines)
+
+
+def without_pool(truth: Path) -> tuple[list[str], int]:
+    """Hold what was read without a thin-pool, by thinmeta's doing, against the truth.
+
+    Args:
+        truth: the folder with the hashes; not every case has those without a pool.
+
+    Returns:
+        The lines that only one of the two has, and the number of devices read.
+    """
+    file = truth / "without-pool.sha256"
+    if not file.exists():
+        return [], 0
+    read = file.read_text().splitlines()
+    devices = (truth / "thin-devices.sha256").read_text().splitlines()
+    expected = {f"{device} {how}" for device in devices for how in ("linear", "extract")}
+    return sorted(expected ^ set(read)), len(read)
 
 
 def main() -> int:
@@ -180,19 +200,23 @@ def main() -> int:
             for version in ("0.9.0", "1.1.0")
         )
         name = image.relative_to(options.images)
-        truth = image.parent / "truth/thin-devices.sha256"
-        has_truth = image.name == "meta.img" and truth.exists()
+        state = image.stem.removeprefix("meta")
+        truth = image.parent / f"truth{state}"
+        has_truth = (truth / "thin-devices.sha256").exists()
         if not (old and new):
             sys.stdout.write(f"{name}: not dumped by {'1.1.0' if old else '0.9.0'}\n")
             failures += has_truth
             continue
         found = differences(old, new)
         told = f"{name}: {len(old.devices)} devices"
-        if has_truth and (image.parent / "data.img").exists():
-            wrong, count = mismatches(image.parent, old)
+        if has_truth and (image.parent / f"data{state}.img").exists():
+            wrong, count = mismatches(image.parent, state, old)
             devices += count
             found += [f"device {id_} is not what the kernel read" for id_ in wrong]
             told += f", {count - len(wrong)} of {count} rebuilt"
+        differing, count = without_pool(truth)
+        found += [f"without the pool: {line}" for line in differing]
+        told += f", {count} read without the pool" if count else ""
         failures += len(found)
         sys.stdout.write(f"{told}{''.join(f'; DIFFERENT: {line}' for line in found)}\n")
     sys.stdout.write(f"{devices} devices rebuilt, {failures} differences\n")

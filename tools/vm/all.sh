@@ -30,6 +30,7 @@ assemble() { # FOLDER JOB [WANTED]
     rm -rf "$1"
     mkdir -p "$1"
     cp "$here/jobs/$2.sh" "$1/run.sh"
+    [ "$2" != plain ] || cp -r "$W/python" "$1/"
     cp "$here/jobs/recording.sh" "$W/blkw" "$1/"
     # The 1.1.0 tools, all in one program; 0.9.0 is a package of the root tree.
     cp "$REFERENCE/apt/trixie/tree/usr/sbin/pdata_tools" "$1/"
@@ -58,15 +59,27 @@ power_cut() {
     "$here/crash.sh" "$W/job-crash"
 }
 
+# The checkout's thinmeta, and what it imports for the Python of Debian 12.
+python_packages() {
+    local needs
+    mapfile -t needs < <(python3 -c 'import sys, tomllib
+print(*tomllib.load(sys.stdin.buffer)["project"]["dependencies"], sep="\n")' \
+        <"$(dirname "$tools")/pyproject.toml")
+    rm -rf "$W/python"
+    python3 -m pip install --target "$W/python" --python-version 3.11 --only-binary=:all: \
+        "${needs[@]}" && cp -r "$(dirname "$tools")/thinmeta" "$W/python/"
+}
+
 mkdir -p "$W" "$OUT"
 step reference-tools "$tools/reference-tools" "$REFERENCE"
+step python python_packages
 step blkw gcc -O2 -static -o "$W/blkw" "$here/blkw.c"
 step rootfs "$here/01-rootfs.sh"
 step images "$here/02-images.sh"
 
 # Two machines side by side.
 if [ "$mode" = quick ]; then
-    job plain "a01 a02 a03 a04 a08 a09 a10 a11 a13 a15 a16 a18 a19 a20 a22 a23 a24" &
+    job plain "a01 a02 a03 a04 a08 a09 a10 a11 a13 a15 a16 a18 a19 a20 a22 a23 a24 a26" &
     first=$!
     job docker ext4 3072M &
     second=$!

@@ -155,6 +155,39 @@ c02() {
     done
 }
 
-# c02 takes the disk of c01, so the order matters.
-for wanted in $(cat /job/only 2>/dev/null || echo c01 c02); do "$wanted"; done
+c03() {
+    VG=vgundo
+    case_of c03-lvm-removed-volume "LVM thin pool with ext4 in thin LVs keep, gone and gone_snap,\
+ in the folder before; then lvremove of gone, and copies right after"
+    run "vgremove -f -y vg-two"
+    run "wipefs -aq /dev/vdd /dev/vde"
+    run "blkdiscard -f /dev/vdd"
+    run pvcreate -y /dev/vdd
+    run vgcreate $VG /dev/vdd
+    run "lvcreate -y -L 64M -T $VG/pool -c 64k --poolmetadatasize 4M"
+    local volume
+    for volume in keep gone; do
+        run "lvcreate -y -V 32M -T $VG/pool -n $volume"
+        run "mkfs.ext4 -q /dev/$VG/$volume"
+        fill $volume $volume
+    done
+    run "lvcreate -y -s -n gone_snap $VG/gone"
+    fill gone later
+    describe lv_uuid
+    run "vgcfgbackup -f $S/vgcfgbackup-before.txt $VG"
+    run "vgchange -an $VG"
+    copy_components pool "$S/before"
+    truth "$S/before" keep gone gone_snap
+    run "lvremove -y $VG/gone"
+    run "vgcfgbackup -f $S/vgcfgbackup.txt $VG"
+    run "vgchange -an $VG"
+    copy_components pool "$S"
+    truth "$S" keep gone_snap
+    run "vgchange -an $VG"
+    sync
+    dd if=/dev/vdd of="$S/pv.img" bs=1M iflag=direct conv=sparse 2>/dev/null
+}
+
+# Each takes the disk of the one before, so the order matters.
+for wanted in $(cat /job/only 2>/dev/null || echo c01 c02 c03); do "$wanted"; done
 say 'all done'

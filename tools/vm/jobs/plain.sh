@@ -21,6 +21,8 @@ case_of() { # NAME ABOUT
     printf '%s\n' "$2" >"$S/about.txt"
     echo "# $1: $2" >>"$S/commands.sh"
     linear=
+    TRUTH=$S/truth
+    READ=()
 }
 
 # Sparse files for metadata and data, as loop devices $ML and $DL.
@@ -49,6 +51,8 @@ linear_metadata() { # SECTORS
     MDEV=$P/meta
     run "dmsetup create meta --table \"0 $1 linear $ML 0\""
 }
+
+thinmeta() { PYTHONPATH=/job/python python3 -m thinmeta "$@"; }
 
 message() { run "dmsetup message pool 0 \"$*\""; }
 
@@ -83,7 +87,8 @@ blocks() {
     return $status
 }
 
-# Read thin devices through the kernel; what they hold is the truth to test against.
+# Read thin devices through the kernel; what they hold is the truth to test against. It
+# goes to $TRUTH.
 truth() { # SECTORS ID...
     local sectors=$1 id
     shift
@@ -95,10 +100,11 @@ truth_over() { # ORIGIN SECTORS ID
         say "  truth $3 failed"
         return
     fi
-    dd if=$P/gt of="$S/truth/devs/$3.img" bs=1M conv=sparse 2>/dev/null
-    truncate -s $(($2 * 512)) "$S/truth/devs/$3.img"
-    echo "$3 $(($2 * 512))" >>"$S/truth/ids.txt"
+    dd if=$P/gt of="$TRUTH/devs/$3.img" bs=1M conv=sparse 2>/dev/null
+    truncate -s $(($2 * 512)) "$TRUTH/devs/$3.img"
+    echo "$3 $(($2 * 512))" >>"$TRUTH/ids.txt"
     dmsetup remove gt
+    READ+=("$3 $2 $1")
 }
 
 status() { # WHEN
@@ -112,11 +118,47 @@ copy_metadata() { # FILE
     run "dd if=$MDEV of=$S/$1 bs=1M iflag=direct conv=sparse"
 }
 
+# Metadata, data and thin devices of an active pool, to hold a later state against.
+keep_state() { # NAME SECTORS ID...
+    status "$1" # which makes the kernel commit
+    copy_metadata "meta-$1.img"
+    run "cp --sparse=always $S/data.img $S/data-$1.img"
+    TRUTH=$S/truth-$1
+    mkdir -p "$TRUTH/devs"
+    shift
+    truth "$@"
+    TRUTH=$S/truth
+    READ=()
+}
+
+# Once the pool is gone: read what truth() read, through thinmeta's tables of linear and
+# zero targets, and as thinmeta extracts it.
+without_pool() {
+    local each id sectors origin of image=/tmp/extracted.img
+    for each in "${READ[@]}"; do
+        read -r id sectors origin <<<"$each"
+        of="$id --size ${sectors}s -p $ML ${origin:+--origin $origin}"
+        run "thinmeta table $of --linear $DL | dmsetup create gt --readonly"
+        hash_of "$id" linear $P/gt
+        run "dmsetup remove gt"
+        run "thinmeta extract $of --data $DL --quiet -o $image"
+        hash_of "$id" extract $image
+        rm -f $image
+    done
+}
+
+hash_of() { # ID HOW FILE
+    local size sha256
+    size=$(wc -c <"$3") sha256=$(sha256sum <"$3" | cut -d' ' -f1)
+    echo "$sha256 $1 $size $2" >>"$S/truth/without-pool.sha256"
+}
+
 no_truth() { rmdir "$S/truth/devs" "$S/truth" 2>/dev/null; }
 
-finish() {
+finish() { # [COMMAND, to run once the pool is gone]
     status final
     run "dmsetup remove pool"
+    "$@"
     [ -z "$linear" ] || run "dmsetup remove $linear"
     losetup -d "$ML" "$DL"
     echo "# losetup -d $ML $DL" >>"$S/commands.sh"
@@ -306,7 +348,7 @@ E
     truth_over "$origin" $size 1
     truth_over "$origin" $smaller 2
     truth_over "$origin" $size 3
-    finish
+    finish without_pool
     losetup -d "$origin"
 }
 
@@ -621,7 +663,7 @@ E
     message set_transaction_id 0 2
     truth $first 1
     truth $second 2
-    finish
+    finish without_pool
 }
 
 a23() {
@@ -692,8 +734,61 @@ a25() {
     finish
 }
 
+a26() {
+    case_of a26-deleted-volumes "three of six thins deleted, with copies of the metadata\
+ right before and right after; then new thins, snapshots and overwrites, which use a part\
+ of their blocks again"
+    local id size=$((24 * MIB)) bytes=$((24 << 20))
+    pool 4096 64 128
+    for id in 1 2 3 5; do
+        message create_thin $id
+        activate $id $size
+        blocks <<E
+w $P/t$id $((id << 20)) $((id << 20)) s$id
+r $P/t$id $id 40 $bytes 4096 r$id
+E
+    done
+    blocks <<<"w $P/t5 0 $((20 << 20)) t5"
+    snapshot 4 1 active
+    snapshot 6 3 active
+    activate 4 $size
+    blocks <<E
+r $P/t4 44 30 $bytes 4096 s4
+r $P/t3 33 20 $bytes 4096 s3
+d $P/t3 $((6 << 20)) $((1 << 20))
+E
+    message set_transaction_id 0 6
+    deactivate {1..5}
+    keep_state before $size {1..6}
+    # 3 shares blocks with 6, and 4 with 1; 5 has its own.
+    message delete 3
+    message delete 4
+    message delete 5
+    message set_transaction_id 6 9
+    keep_state deleted $size 1 2 6
+    # A pool that is activated anew looks for free blocks from the first one on.
+    run "dmsetup remove pool"
+    run "dmsetup create pool --table \"$PT\""
+    message create_thin 7
+    message create_thin 3
+    activate 7 $size
+    activate 3 $size
+    activate 1 $size
+    blocks <<E
+w $P/t7 0 $((1 << 20)) n7
+r $P/t3 77 12 $bytes 4096 n3
+r $P/t1 11 10 $bytes 4096 n1
+E
+    deactivate 1 3 7
+    for id in {8..11}; do snapshot "$id" 7; done
+    message delete 11
+    message set_transaction_id 9 16
+    truth $size 1 2 3 6 {7..10}
+    finish without_pool
+}
+
 dmesg -c >/dev/null
-for wanted in $(cat /job/only 2>/dev/null || echo a{01..25}); do "$wanted"; done
+for wanted in $(cat /job/only 2>/dev/null || echo a{01..26}); do "$wanted"; done
 say 'all done'
 dmsetup ls
 losetup -a

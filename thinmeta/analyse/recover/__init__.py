@@ -1,0 +1,1 @@
+"""What is left on a metadata device: its blocks classified, older states, lost subtrees."""

@@ -1,0 +1,119 @@
+"""Which state of a broken pool to go on with, and what its superblock has to say.
+
+thin_dump 1.x takes a state only if all of it is sound. Here the superblock's word
+counts as long as anything is left of the devices that it leads to: a state that is
+older is whole more often, and is not what the pool was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from thinmeta.analyse.recover.candidates import Candidate
+from thinmeta.analyse.recover.scan import scan
+from thinmeta.errors import Damage, DamagedMetadataError
+from thinmeta.model.pool import Pool
+from thinmeta.model.state import Roots
+from thinmeta.model.superblock import Superblock
+from thinmeta.model.thin_device import read_roots
+from thinmeta.schemas.superblock import MAX_THIN_VERSION
+from thinmeta.units import MetadataBlock
+
+_LAST_TRANSACTION = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What somebody knows better than the metadata.
+
+    Attributes:
+        transaction_id: the least that the pool's is.
+        nr_data_blocks: the least that there are.
+    """
+
+    transaction_id: int = 0
+    nr_data_blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The state to go on with.
+
+    Attributes:
+        pool: in that state. If its superblock is not the one on disk, it says what it
+            has to; its time and transaction id are then the least that they can be.
+        roots: of the state; None if it is the superblock's, and both its trees are sound.
+        candidate: what is left of it, as the scan found; None likewise.
+    """
+
+    pool: Pool
+    roots: Roots | None
+    candidate: Candidate | None
+
+
+def choose_state(
+    pool: Pool, overrides: Overrides, on_progress: Callable[[int, int], None] = lambda *_: None
+) -> Choice:
+    """Choose the state to go on with.
+
+    1. The superblock's, if both its trees can be listed.
+    2. Its mapping tree, if anything of that is left, with details of the same devices
+       that a scan finds.
+    3. The best state that a scan finds: the newest, pairs of both trees first.
+
+    Args:
+        pool: in the live state; or in any past one, if its superblock is damaged.
+        overrides: what somebody knows better.
+        on_progress: told of blocks that were scanned.
+
+    Raises:
+        DamagedMetadataError: nothing is left.
+    """
+    if pool.superblock_damage is None and not pool.device_table.lost:
+        return Choice(pool, None, None)
+    candidates = [
+        each
+        for each in scan(pool.source.device, on_progress).candidates
+        if each.mapping_root is not None
+    ]
+    best = next(iter(candidates), None)
+    if pool.superblock_damage is None and _is_anything_left(pool):
+        live = pool.superblock.data_mapping_root
+        best = next((each for each in candidates if each.mapping_root == live), best)
+    if best is None or best.mapping_root is None:
+        raise DamagedMetadataError(
+            pool.superblock_damage or pool.device_table.lost[0], pool.source.device.name
+        )
+    roots = Roots(best.mapping_root, best.details_root)
+    chosen = pool.in_state(roots)
+    chosen.superblock = _rebuilt(chosen.superblock, best, overrides)
+    chosen.live_superblock = replace(
+        chosen.live_superblock, data_space_map=chosen.superblock.data_space_map
+    )
+    return Choice(chosen, roots, best)
+
+
+def _is_anything_left(pool: Pool) -> bool:
+    lost: list[Damage] = []
+    return bool(read_roots(pool.source, pool.superblock, lost.append)) or not lost
+
+
+def _rebuilt(superblock: Superblock, candidate: Candidate, overrides: Overrides) -> Superblock:
+    highest = candidate.highest_data_block or 0
+    newest = -1 if candidate.transaction_id is None else candidate.transaction_id
+    nr_data_blocks = superblock.data_space_map.nr_blocks
+    return replace(
+        superblock,
+        flags=0,
+        version=MAX_THIN_VERSION,
+        time=max(superblock.time, candidate.time),
+        transaction_id=max(
+            superblock.transaction_id,
+            overrides.transaction_id,
+            min(newest + 1, _LAST_TRANSACTION),
+        ),
+        data_space_map=replace(
+            superblock.data_space_map,
+            nr_blocks=max(nr_data_blocks, overrides.nr_data_blocks, highest + 1),
+        ),
+        held_root=MetadataBlock(0),
+    )
