@@ -26,6 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 FIXTURES = CHECKOUT / "fixtures"
 PYTHON = str(CHECKOUT / ".venv/bin/python")
 THINMETA = str(CHECKOUT / ".venv/bin/thinmeta")
+BLOCK_BYTES = 64 << 10  # what the generated pools have
 LINES_AT_ONCE = 1000  # few, since a process begins with the memory of the one that starts it
 
 
@@ -91,6 +92,16 @@ class Bench:
             )
             part.rename(path)
             xml.unlink()
+        return str(path)
+
+    def data(self, name: str, nr_blocks: int, step: int) -> str:
+        """Return a data device of which every `step`th block is random, the rest a hole."""
+        path = self.directory / f"{name}.data"
+        if not path.exists():
+            with path.open("wb") as file:
+                for block in range(nr_blocks):
+                    file.seek(block * step * BLOCK_BYTES)
+                    file.write(os.urandom(BLOCK_BYTES))
         return str(path)
 
     def single_mappings(self, nr_mappings: int) -> str:
@@ -286,12 +297,74 @@ def check_cases(bench: Bench) -> Iterator[Case]:
     yield checks("check, 160 million data blocks", bench.fixture("d02-shared-subtrees"))
 
 
+def extract_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta extract`, against cp of the same bytes."""
+
+    def extracts(name: str, image: str, nr_blocks: int, step: int) -> Case:
+        data = bench.data(name, nr_blocks, step)
+        whole = bench.directory / f"{name}.whole"
+        words = [THINMETA, "extract", "1", "-p", image, "--data", data]
+        words += ["--size", f"{nr_blocks * BLOCK_BYTES}b"]
+        subprocess.run([*words, "-o", str(whole)], check=True)
+        commands = {
+            "cp --sparse=always": ["cp", "--sparse=always", str(whole), bench.output],
+            "thinmeta extract": [*words, "-o", bench.output],
+        }
+        return Case(f"extract, {name}", commands)
+
+    blocks = 32768
+    in_turn = bench.restored("in-turn", 16, lambda: _interleaved(blocks, 4))
+    yield extracts("2 GiB in 64 KiB pieces", in_turn, blocks, 4)
+    in_order = bench.restored("in-order", 16, lambda: _interleaved(blocks, 1))
+    yield extracts("2 GiB in order", in_order, blocks, 1)
+
+
+def scan_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta scan`, against a plain read of the same GiB."""
+    image = bench.restored("single-48000000", 1024, lambda: _interleaved(12_000_000, 4))
+    small = bench.fixture("a02-empty-pool-min-metadata")
+    yield Case(
+        "scan, 1 GiB of metadata",
+        {
+            "cat": ["cat", image],
+            "thinmeta scan": [THINMETA, "scan", image],
+            "start-up of scan": [THINMETA, "scan", small],
+        },
+    )
+
+
+def restore_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta restore`; thin_restore wants its output to be there."""
+
+    def restores(name: str, image: str) -> Case:
+        xml = Path(image).with_suffix(".xml")
+        if not xml.exists():
+            subprocess.run([bench.new("thin_dump"), image, "-o", str(xml)], check=True)
+        prepared = bench.directory / "restored.bin"
+        with prepared.open("wb") as file:
+            file.truncate(Path(image).stat().st_size)
+        commands = {
+            "thin_restore 1.1.0": [
+                *[bench.new("thin_restore"), "-q", "-i", str(xml)],
+                *["-o", str(prepared)],
+            ],
+            "thinmeta restore": [THINMETA, "restore", "-i", str(xml), "-o", bench.output],
+        }
+        return Case(name, commands)
+
+    yield restores("restore, 10 million mappings", bench.single_mappings(10_000_000))
+    yield restores("restore, 1 million mappings", bench.single_mappings(1_000_000))
+    yield restores("restore, shared subtrees", bench.fixture("d02-shared-subtrees"))
+
+
 GROUPS = {
     "dump": dump_cases,
     "diff": diff_cases,
     "ls": ls_cases,
     "rmap": rmap_cases,
     "check": check_cases,
+    "scan": scan_cases,
+    "extract": extract_cases,
 }
 
 

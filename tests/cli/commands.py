@@ -1,26 +1,48 @@
 """Every command with the least that it takes, for tests that hold for all of them."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import IO
 
 import click
 
+from tests.cases import FIXTURES
 from thinmeta.cli import main
+from thinmeta.errors import ExitCode
 
 COMMANDS = main.list_commands(click.Context(main))
+
+# What reads a pool and says something of it; the others make metadata.
+READERS = [command for command in COMMANDS if command not in {"repair", "restore"}]
+
+# A data device of zeros, which anybody may read.
+DATA = tempfile.NamedTemporaryFile()  # noqa: SIM115  # until all tests have ended
+os.truncate(DATA.name, 512 << 20)
+os.chmod(DATA.name, 0o644)  # noqa: PTH101
 
 # What a command takes besides the pool, so that it succeeds on GOOD.
 MINIMAL: dict[str, tuple[str, ...]] = {
     "check": (),
     "diff": ("1", "2"),
     "dump": (),
+    "extract": ("1", "--data", DATA.name, "--size", "64K"),
+    "fate": ("1",),
     "info": (),
+    "layers": ("--docker-root", str(FIXTURES / "docker-loop-lvm-xfs-64k/docker-state")),
     "lookup": ("1", "0"),
     "ls": (),
+    "pack": (),
     "rmap": ("--region", "0..100"),
+    "table": ("1", "--size", "64K"),
+    "scan": (),
+    "unpack": (),
 }
+
+# What is of use without a superblock, and how it ends.
+WITHOUT_SUPERBLOCK = {"scan": ExitCode.DONE}
 
 GOOD = "a08-snapshots-of-snapshots/meta.bin.xz"
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.cases import packed_image
-from tests.cli.commands import COMMANDS, arguments
+from tests.cli.commands import READERS, arguments
 from tests.conftest import Thinmeta
 from tests.device.test_kernel import fake_dmsetup
 from tests.golden import thin_dump
@@ -19,7 +19,7 @@ HELD = ("a13-metadata-snapshot-held", "meta-live-after-changes")
 EMPTY = "a01-empty-pool"
 OTHER = "a02-empty-pool-min-metadata"
 
-each_command = pytest.mark.parametrize("command", COMMANDS)
+each_command = pytest.mark.parametrize("command", READERS)
 
 
 def run(*args: object, pool: str = "") -> Result:

@@ -13,14 +13,14 @@ import pytest
 from pytest_datadir.plugin import LazyDataDir
 
 from tests.cases import image_bytes, packed_image
-from tests.cli.commands import COMMANDS, GOOD, arguments, has_option, process
+from tests.cli.commands import GOOD, READERS, arguments, has_option, process
 from tests.cli.test_contract import as_nobody
 from tests.conftest import Thinmeta
 from tests.made_images import BLOCK, Image, mappings, one_device, written
 from thinmeta.cli.output import Writer
 from thinmeta.errors import ExitCode
 
-WRITING = [command for command in COMMANDS if has_option(command, "--output")]
+WRITING = [command for command in READERS if has_option(command, "--output")]
 each_command = pytest.mark.parametrize("command", WRITING)
 
 LARGE = packed_image("d02-shared-subtrees")
@@ -218,7 +218,7 @@ def test_the_input_is_never_written_over(
     result = thinmeta(*arguments(command, source), "--output", target)
 
     assert result.exit_code == ExitCode.OTHER
-    assert "is the metadata itself, which is never written to" in result.stderr
+    assert "is the input itself, which is never written to" in result.stderr
     assert source.read_bytes() == image
     assert names_in(folder) == before
 
@@ -311,7 +311,10 @@ def test_a_fifo_is_written_in_place(
     fifo = folder / "fifo"
     os.mkfifo(fifo)
 
-    with (folder / "read").open("wb") as read, subprocess.Popen(["cat", fifo], stdout=read) as cat:
+    with (
+        (folder / "read").open("wb") as read,
+        subprocess.Popen(["timeout", "60", "cat", fifo], stdout=read) as cat,
+    ):
         result = thinmeta(*arguments(command, good), "--output", fifo)
         if result.exit_code:
             cat.kill()

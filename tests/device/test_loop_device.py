@@ -145,7 +145,7 @@ def test_the_file_behind_a_loop_device_is_not_written_over(loop: Loop, thinmeta:
     result = thinmeta("dump", loop.path, "-o", loop.file)
 
     assert result.exit_code == 1
-    assert "is the metadata itself, which is never written to" in result.stderr
+    assert "is the input itself, which is never written to" in result.stderr
     assert loop.file.read_bytes() == before
 
 
@@ -155,7 +155,7 @@ def test_the_device_is_not_written_over(loop: Loop, thinmeta: Thinmeta) -> None:
     result = thinmeta("dump", loop.path, "-o", loop.path)
 
     assert result.exit_code == 1
-    assert "is the metadata itself, which is never written to" in result.stderr
+    assert "is the input itself, which is never written to" in result.stderr
     assert loop.file.read_bytes() == before
 
 
@@ -165,7 +165,7 @@ def test_a_loop_device_over_the_file_is_not_written_over(loop: Loop, thinmeta: T
     result = thinmeta("dump", loop.file, "-o", loop.path)
 
     assert result.exit_code == 1
-    assert "is the metadata itself, which is never written to" in result.stderr
+    assert "is the input itself, which is never written to" in result.stderr
     assert loop.file.read_bytes() == before
 
 

@@ -29,6 +29,7 @@ from thinmeta.errors import ExitCode
 from thinmeta.formats.style import Header, dump
 from thinmeta.formats.styles import style_for
 from thinmeta.model.listing import Listing
+from thinmeta.model.state import State
 from thinmeta.schemas.columns import NODE_HEADER
 
 FIRST_SEED = int(os.environ.get("THINMETA_FUZZ_SEED", "0"))

@@ -10,10 +10,19 @@ _COMMANDS = {
     "check": "Find all damage, and what is lost by it.",
     "diff": "Show what changed from one device to another.",
     "dump": "Print the pool as thin_dump prints it.",
+    "extract": "Write the contents of a device as a sparse image.",
+    "fate": "Show what became of the data of a device of a past state.",
     "info": "Show how full a pool is, and what its superblock says.",
+    "layers": "Show what Docker's images and containers are made of.",
     "lookup": "Show where blocks of a device are, and who shares them.",
     "ls": "List the devices, what each takes, and its snapshots.",
+    "pack": "Write metadata as a small file to be sent, as thin_metadata_pack does.",
+    "restore": "Make metadata from XML.",
+    "repair": "Make new metadata out of what is left of a broken pool's.",
     "rmap": "Show which devices map which data blocks.",
+    "scan": "List older states and deleted devices that are left in the metadata.",
+    "table": "Print what to type on a host to read a device.",
+    "unpack": "Write the image that a pack file was made from.",
 }
 """Each is a function of that name in a module of that name, here; `--help` loads none."""
 

@@ -82,7 +82,6 @@ def diff(  # noqa: PLR0913  # one parameter an option
     mapped in one where the other has lost its mappings is unknown.
     """
     from thinmeta.analyse.diff import Diff
-    from thinmeta.model.device_spec import choose_device
 
     if only_summary and format_name in ("xml", "csv"):
         raise click.UsageError(f"--summary goes with text and json, not with {format_name}")
@@ -91,7 +90,7 @@ def diff(  # noqa: PLR0913  # one parameter an option
     with opened(choice.for_devices(left, right), report) as pool:
         report.warn_of(pool)
         difference = Diff(
-            *report.prepared_devices(choose_device(pool, left), choose_device(pool, right)),
+            *report.prepared_devices(choice.choose(pool, left), choice.choose(pool, right)),
             by_data=verbose or format_name in ("json", "csv"),
             with_same="same" in shown and not only_summary,
             is_complete=report.is_complete,

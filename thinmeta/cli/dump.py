@@ -10,7 +10,8 @@ from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import NUMBER, quiet_option
-from thinmeta.cli.salvage import report_for, salvage_option
+from thinmeta.cli.repairing import opened_for_repair
+from thinmeta.cli.salvage import SalvageReport, report_for, salvage_option
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ if TYPE_CHECKING:
     help="Only this device; repeatable.",
 )
 @click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
+@click.option(
+    "-r",
+    "--repair",
+    is_flag=True,
+    help="Print what the pool is best gone on with: --salvage, and where the superblock or "
+    "what it leads to is lost, the best state that a scan finds.",
+)
 @salvage_option
 @output_option
 @quiet_option
@@ -62,6 +70,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     compat: str,
     dev_ids: tuple[int, ...],
     skip_mappings: bool,
+    repair: bool,
     salvage: bool,
     output: Path | None,
     quiet: bool,
@@ -78,6 +87,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     wrong, and the exit code is 5. With --salvage it goes on: all that is sound is
     printed, and what is lost is said on stderr.
     """
+    from thinmeta.analyse.recover.repair import Overrides
     from thinmeta.formats.style import Header
     from thinmeta.formats.style import dump as dumped
     from thinmeta.formats.styles import style_for
@@ -85,9 +95,15 @@ def dump(  # noqa: PLR0913  # one parameter an option
 
     style, sharing = style_for(format_name, compat)
     selected = frozenset(dev_ids) if dev_ids else None
-    report = report_for(salvage=salvage, quiet=quiet)
+    report = report_for(salvage=salvage or repair, quiet=quiet)
     progress = Progress(quiet=quiet)
-    with opened(choice, report) as opened_pool:
+    overrides = Overrides(transaction_id, nr_data_blocks)
+    opening = (
+        opened_for_repair(choice, overrides, report, progress)
+        if repair and isinstance(report, SalvageReport)
+        else opened(choice, report)
+    )
+    with opening as opened_pool:
         report.warn_of(opened_pool)
         pool = report.prepared(opened_pool, progress, selected)
         listing = Listing(

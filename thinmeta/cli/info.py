@@ -43,6 +43,8 @@ def info(  # noqa: PLR0913  # one parameter an option
     report = report_for(salvage=salvage, quiet=quiet)
     with opened(choice, report) as pool:
         report.warn_of(pool)
+        if pool.superblock_damage is not None:
+            report.fail_for(pool.superblock_damage, pool.source.device.name)
         described = describe(pool)
         is_json = format_name == "json"
         lines = list((formats.info_json if is_json else formats.info_text)(described))

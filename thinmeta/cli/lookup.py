@@ -10,6 +10,7 @@ from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, QUANTITY, format_option, quiet_option
 from thinmeta.cli.salvage import report_for, salvage_option
+from thinmeta.errors import DamagedMetadataError
 
 if TYPE_CHECKING:
     from thinmeta.analyse.sharers import Answer
@@ -65,7 +66,14 @@ def lookup(  # noqa: PLR0913  # one parameter an option
     # What is damaged is known from the answers, so it stops nothing before.
     with opened(choice.for_devices(device), lambda _damage: None) as pool:
         report.warn_of(pool)
-        chosen = choose_despite_damage(pool, device)
+        spec = choice.names.resolved(pool, device)
+        try:
+            found = choose_despite_damage(pool, spec, without_details=salvage)
+        except DamagedMetadataError as error:
+            report.fail_for(error.damage, pool.source.device.name)
+        chosen = choice.names.introduced(found)
+        if any(block.is_bytes for block in blocks):
+            chosen.pool.data_block_bytes()  # fails where nobody knows it
         try:
             positions = [position_of(block, chosen.pool.superblock) for block in blocks]
         except ValueError as error:
@@ -88,7 +96,8 @@ def _finish(pool: "Pool", answers: "list[Answer]", report: DamageReport) -> None
     """Tell what is damaged; fail if an answer misses something by it."""
     lost = [answer.lookup.lost for answer in answers if answer.lookup.lost is not None]
     lost += [damage for answer in answers for damage in answer.sharers.lost]
-    for damage in [*dict.fromkeys(lost[1:]), *pool.device_table.disagreements()]:
+    disagreements = pool.device_table.disagreements() if pool.knows_details else []
+    for damage in [*dict.fromkeys(lost[1:]), *disagreements]:
         if lost[:1] != [damage]:
             report.warn(str(damage))
     if lost:

@@ -16,6 +16,9 @@ from thinmeta.cli.salvage import report_for, salvage_option
 if TYPE_CHECKING:
     from thinmeta.formats.thin_ls import Field
     from thinmeta.model.pool import Pool
+    from thinmeta.model.thin_device import ThinDevice
+    from thinmeta.names.agreement import Disagreement
+    from thinmeta.units import DeviceId
 
 
 class _Fields(ParameterType):
@@ -39,8 +42,8 @@ class _Fields(ParameterType):
     "--fields",
     type=_Fields(),
     metavar="FIELD,...",
-    help="The columns: thin_ls's 20 fields, NEW and RUNS.  "
-    "[default: DEV,MAPPED,CREATE_TIME,SNAP_TIME]",
+    help="The columns: thin_ls's 20 fields, NEW, RUNS and NAME.  "
+    "[default: DEV,MAPPED,CREATE_TIME,SNAP_TIME, and NAME where there are names]",
 )
 @click.option("--no-headers", is_flag=True, help="No line with the names of the columns.")
 @click.option("--tree", is_flag=True, help="Show which device is a snapshot of which.")
@@ -71,11 +74,13 @@ def ls(  # noqa: PLR0913  # one parameter an option
 
     EXCLUSIVE is what the pool gains when the device is deleted: mapped once in the
     whole pool. NEW is mapped since the device was last snapshotted; RUNS are runs
-    of neighbouring blocks.
+    of neighbouring blocks. NAME is who it is to Docker (--docker-root) or LVM (--lvm).
 
     Where metadata is damaged nothing is listed, and the exit code is 5, unless the
     fields need no mapping. With --salvage what is left is: then numbers are bounds.
     """
+    from thinmeta.formats.agreement import disagreements_json
+
     if tree and (fields or format_name == "csv"):
         raise click.UsageError("--tree has its own columns, as text or json")
     report = report_for(salvage=salvage, quiet=quiet)
@@ -83,7 +88,8 @@ def ls(  # noqa: PLR0913  # one parameter an option
     with opened(choice, report) as whole_pool:
         report.warn_of(whole_pool)
         pool = report.prepared(whole_pool, progress)
-        listed = _Listed(pool, format_name, compat, report, progress)
+        names, odd = _named(choice, pool, report)
+        listed = _Listed(pool, format_name, compat, report, progress, names)
         try:
             if tree:
                 lines = listed.tree(headers=not no_headers)
@@ -95,9 +101,28 @@ def ls(  # noqa: PLR0913  # one parameter an option
             for line in lines:
                 file.write(line)
             if format_name == "json":
-                for line in report.json_lines():
+                for line in (*disagreements_json(odd), *report.json_lines()):
                     file.write(line)
         report.finish()
+
+
+def _named(
+    choice: MetadataChoice, pool: "Pool", report: DamageReport
+) -> "tuple[dict[DeviceId, str] | None, list[Disagreement]]":
+    """Return the names that there are a source of, and what of them does not fit the pool."""
+    from thinmeta.names.agreement import disagreements
+
+    catalogues = choice.names.catalogues(Path(pool.source.device.name))
+    for note in (note for catalogue in catalogues for note in catalogue.notes):
+        report.warn(note)
+    names: dict[DeviceId, str] = {}
+    for catalogue in reversed(catalogues):
+        names |= catalogue.names()
+    devices: dict[int, ThinDevice] = {each.device_id: each for each in pool.device_table.devices}
+    odd = disagreements(devices, pool.superblock.transaction_id, catalogues)
+    for each in odd:
+        report.warn(each.what)
+    return names if catalogues else None, odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +134,13 @@ class _Listed:
     compat: str
     report: DamageReport
     progress: Progress
+    names: "dict[DeviceId, str] | None"
 
     def table(self, fields: "list[Field] | None", *, headers: bool) -> Iterator[bytes]:
         from thinmeta.analyse.usage import listed, unread, usage
         from thinmeta.formats import thin_ls
 
-        fields = fields or thin_ls.fields_of(thin_ls.DEFAULT_FIELDS)
+        fields = thin_ls.fields_with_names(fields, self.names, always=self.format_name == "json")
         ask = thin_ls.needed(fields, self.compat)
         if ask is None:
             rows = [unread(device) for device in listed(self.pool)]

@@ -85,7 +85,7 @@ class DamageReport:
 
     @property
     def lost_blocks(self) -> frozenset[int]:
-        """Metadata blocks that are known to be bad."""
+        """Leaves of mapping trees of which nothing is left."""
         return frozenset()
 
     @property

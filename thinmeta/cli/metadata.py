@@ -3,17 +3,19 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from thinmeta.cli.naming import NameChoice, names_options
 from thinmeta.cli.parameters import NUMBER, STATE
 from thinmeta.errors import DamagedMetadataError, InputError, NoSnapshotError, OnDamage
 
 if TYPE_CHECKING:
-    from thinmeta.model.device_spec import DeviceSpec
+    from thinmeta.device.blocks import BlockDevice
+    from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.model.state import AnyState
 
@@ -31,12 +33,14 @@ class MetadataChoice:
         state: which state of it to read; None is the live one.
         ignore_unsupported: read superblocks that are not known here.
         data_block_sectors: the data block size, instead of the superblock's.
+        names: who names its devices, and perhaps knows where it is.
     """
 
     path: Path | None
     state: "AnyState | None"
     ignore_unsupported: bool
     data_block_sectors: int | None = None
+    names: NameChoice = field(default_factory=NameChoice)
 
     def for_devices(self, *specs: "DeviceSpec") -> Self:
         """Return the choice that fits `specs`: if all are of one state, read that one.
@@ -49,6 +53,12 @@ class MetadataChoice:
             return replace(self, state=states[0])
         return self
 
+    def choose(self, pool: "Pool", spec: "DeviceSpec") -> "ChosenDevice":
+        """Find the device that `spec` names, also by a name; errors as of `choose_device`."""
+        from thinmeta.model.device_spec import choose_device
+
+        return self.names.introduced(choose_device(pool, self.names.resolved(pool, spec)))
+
 
 def metadata_options(function: _Function) -> _Function:
     """Add `--pool` and its options; they arrive as a `MetadataChoice`, `choice`."""
@@ -60,21 +70,24 @@ def metadata_options(function: _Function) -> _Function:
         state: "AnyState | None",
         ignore_unsupported: bool,
         data_block_sectors: int | None,
+        names: NameChoice,
         metadata: Path | None = None,
         **others: Any,
     ) -> Any:
         if pool and metadata:
             raise click.UsageError("METADATA is given twice: as an argument and with --pool")
-        path = pool or metadata or _from_environment()
         if metadata_snapshot:
             state = _snapshot(state)
-        choice = MetadataChoice(path, state, ignore_unsupported, data_block_sectors)
+        choice = MetadataChoice(
+            pool or metadata, state, ignore_unsupported, data_block_sectors, names
+        )
         return function(*args, choice=choice, **others)
 
     collected.__name__ = function.__name__
     collected.__doc__ = function.__doc__
     collected.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
     for decorate in (
+        names_options,
         click.option(
             "--ignore-unsupported",
             is_flag=True,
@@ -105,7 +118,7 @@ def metadata_options(function: _Function) -> _Function:
             "--pool",
             metavar="METADATA",
             type=click.Path(path_type=Path),
-            help="The pool's metadata: a device, or an image of one, compressed or not.",
+            help="The pool's metadata: a device, or an image of one, compressed, packed or not.",
         ),
     ):
         collected = decorate(collected)
@@ -126,7 +139,8 @@ def _snapshot(state: "AnyState | None") -> "AnyState":
     return State.SNAP
 
 
-def _from_environment() -> Path | None:
+def from_environment() -> Path | None:
+    """Return the metadata that the environment names."""
     value = os.environ.get(ENVIRONMENT)
     return Path(value) if value else None
 
@@ -143,16 +157,24 @@ def opened(choice: MetadataChoice, on_damage: OnDamage) -> Iterator["Pool"]:
     from thinmeta.device.opening import snapshot_commands
     from thinmeta.model.pool import open_pool
     from thinmeta.model.state import State
+    from thinmeta.schemas.signatures import refuse_foreign, refuse_other_formats
 
-    if choice.path is None:
+    active = None
+    state = choice.state or State.LIVE
+    place: Path | BlockDevice | None = choice.path
+    if place is None:
+        inspect = refuse_foreign if isinstance(state, State) else refuse_other_formats
+        exclusive = state is not State.SNAP
+        place = choice.names.open_metadata(exclusive=exclusive, inspect=inspect)
+    if place is None:
+        place = from_environment() or choice.names.metadata_path()
+    if place is None:
         active = _only_active_pool()
-        path, state = active.metadata, choice.state or State.SNAP
-    else:
-        active = None
-        path, state = choice.path, choice.state or State.LIVE
+        place, state = active.metadata, choice.state or State.SNAP
+    path = place if isinstance(place, Path) else Path(place.name)
     try:
         with open_pool(
-            path,
+            place,
             state=state,
             ignore_unsupported=choice.ignore_unsupported,
             data_block_sectors=choice.data_block_sectors,

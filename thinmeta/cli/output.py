@@ -22,6 +22,7 @@ SYSFS_BLOCKS = Path("/sys/dev/block")
 
 _SMALL = 4 << 20  # bytes below which a thread is not worth its start
 _PARTS_AHEAD = 4
+_INPUTS = "thinmeta.inputs"
 
 
 def output_option(function: FC) -> FC:
@@ -40,6 +41,18 @@ def _named_option(*names: str) -> Callable[[FC], FC]:
         type=click.Path(path_type=Path),
         help="Write to this file, whole or not at all; the default is standard output.",
     )
+
+
+def never_write_to(path: str) -> None:
+    """Refuse to write to `path`, an input besides the metadata, as long as the command runs."""
+    click.get_current_context().meta.setdefault(_INPUTS, []).append(path)
+
+
+def further_inputs() -> list[str]:
+    """Return what `never_write_to` was told."""
+    context = click.get_current_context(silent=True)
+    found: list[str] = context.meta.get(_INPUTS, []) if context else []
+    return found
 
 
 @contextmanager
@@ -64,7 +77,8 @@ def open_output(output: Path | None, metadata: str) -> Iterator["Writer"]:
                 yield writer
             return
         if output.exists():
-            _refuse_input(output, Path(metadata))
+            for path in (metadata, *further_inputs()):
+                refuse_input(output, Path(path))
         descriptor = _descriptor(output)
         if descriptor is not None or (output.exists() and not output.is_file()):
             place = output if descriptor is None else os.dup(descriptor)
@@ -72,7 +86,7 @@ def open_output(output: Path | None, metadata: str) -> Iterator["Writer"]:
                 yield writer
             return
         target = Path(os.path.realpath(output))
-        with _replacing(target) as file, _written_ahead(file) as writer:
+        with replacing(target) as file, _written_ahead(file) as writer:
             yield writer
     except OSError as error:
         if error.errno == errno.EPIPE:
@@ -144,10 +158,11 @@ def _written_ahead(file: IO[bytes]) -> Iterator[Writer]:
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[IO[bytes]]:
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """Give a file beside `target` that takes its name if all goes well."""
     part = target.with_name(f".thinmeta-{os.urandom(6).hex()}.part")
     mode = _mode_of(target)
-    with _terminated_by_exception():
+    with terminated_by_exception():
         new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with os.fdopen(os.open(part, new, 0o666 if mode is None else mode), "wb") as file:
             try:
@@ -162,7 +177,7 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _terminated_by_exception() -> Iterator[None]:
+def terminated_by_exception() -> Iterator[None]:
     """Let SIGTERM end the command as an error does, so that no part of a file stays."""
     import signal
     import threading
@@ -202,13 +217,18 @@ def _mode_of(target: Path) -> int | None:
         return None
 
 
-def _refuse_input(target: Path, metadata: Path) -> None:
+def refuse_input(target: Path, metadata: Path) -> None:
+    """Refuse to write to what is read.
+
+    Raises:
+        OutputError: `target` is that file or device, or behind it.
+    """
     with suppress(FileNotFoundError):
         here, source = target.stat(), metadata.stat()
         same_device = stat.S_ISBLK(here.st_mode) and here.st_rdev == source.st_rdev
         behind = _is_behind(target, source) or _is_behind(metadata, here)
         if os.path.samestat(here, source) or same_device or behind:
-            raise OutputError(f"{target}: is the metadata itself, which is never written to")
+            raise OutputError(f"{target}: is the input itself, which is never written to")
 
 
 def _is_behind(file: Path, device: os.stat_result) -> bool:

@@ -45,14 +45,18 @@ class SalvageReport(DamageReport):
         self._name = ""
         self._losses: list[Losses] = []
         self._known: set[int] = set()
+        self._disagreements: set[Damage] = set()
         self._met_later: Damage | None = None
 
     def __call__(self, damage: Damage) -> None:
-        """Go on; tell of what gave way only now."""
-        if damage.block is None or damage.kind is not DamageKind.BLOCK:
-            return
-        if damage.block not in self._known:
+        """Go on; tell of what is not known yet."""
+        if damage.kind is DamageKind.BLOCK and damage.block is not None:
+            is_new = damage.block not in self._known
             self._known.add(damage.block)
+        else:
+            is_new = damage.kind is DamageKind.DEVICE_IDS and damage not in self._disagreements
+            self._disagreements.add(damage)
+        if is_new:
             self._met_later = self._met_later or damage
             self.warn(str(damage))
 
@@ -106,8 +110,10 @@ class SalvageReport(DamageReport):
 
     @property
     def lost_blocks(self) -> frozenset[int]:
-        """Metadata blocks that are known to be bad."""
-        return frozenset(self._known)
+        """Leaves of mapping trees of which nothing is left."""
+        # A block that is bad in another tree may be sound here.
+        losses = self.losses()
+        return losses.emptied.union(*(loss.blocks for loss in losses.devices))
 
     @property
     def sharing_is_sound(self) -> bool:
@@ -148,7 +154,8 @@ class SalvageReport(DamageReport):
         self._name = pool.source.device.name
         self._losses.append(losses)
         for device in losses.devices:
-            self._known.update(block for lost in device.ranges for block in lost.blocks)
+            self._known |= device.blocks
         self._known.update(damage.block for damage in losses.trees if damage.block is not None)
+        self._disagreements.update(losses.disagreements)
         for line in losses_text(losses):
             self.warn(line)

@@ -56,6 +56,9 @@ def _counts(summary: Summary) -> dict[str, int]:
 
 
 def _called(chosen: ChosenDevice) -> str:
+    if chosen.known_as is not None and chosen.device is not None:
+        state = f"@{chosen.pool.state}" if "@" in chosen.name else ""
+        return f"device {chosen.device.device_id}{state} ({chosen.known_as})"
     return f"device {chosen.name}" if chosen.device is not None else chosen.name
 
 
@@ -63,6 +66,7 @@ def _described(chosen: ChosenDevice) -> dict[str, Any]:
     device = chosen.device
     return {
         "name": chosen.name,
+        "known_as": chosen.known_as,
         "device_id": device.device_id if device else None,
         "mapping_root": chosen.mapping_root,
         "mapped_blocks": device.mapped_blocks if device else None,

@@ -40,8 +40,12 @@ class _Place:
     byte: int
 
     @classmethod
-    def of(cls, chosen: ChosenDevice, mapping: Mapping, offset: int) -> "_Place":
-        sector = mapping.data_block * chosen.pool.superblock.data_block_sectors
+    def of(cls, chosen: ChosenDevice, mapping: Mapping, offset: int) -> "_Place | None":
+        """Return the place; None where the superblock is lost, and with it the size of blocks."""
+        sectors = chosen.pool.superblock.data_block_sectors
+        if not sectors:
+            return None
+        sector = mapping.data_block * sectors
         return cls(sector, sector * SECTOR_BYTES, sector * SECTOR_BYTES + offset)
 
 
@@ -113,8 +117,9 @@ def _answer_lines(chosen: ChosenDevice, answer: Answer) -> Iterator[str]:
         return
     place = _Place.of(chosen, mapping, position.offset)
     yield f"{where}: data block {mapping.data_block}"
-    yield f"  on the data device: sector {place.data_sector}, byte {place.data_byte}"
-    if position.offset:
+    if place is not None:
+        yield f"  on the data device: sector {place.data_sector}, byte {place.data_byte}"
+    if place is not None and position.offset:
         yield f"  the byte asked for: {place.byte}"
     if chosen.device is None:
         yield f"  mapped at time {mapping.time}"
@@ -173,9 +178,9 @@ def _mapping_fields(chosen: ChosenDevice, lookup: Lookup) -> dict[str, int | Non
     return {
         "data_block": lookup.mapping.data_block,
         "time": lookup.mapping.time,
-        "data_sector": place.data_sector,
-        "data_byte": place.data_byte,
-        "byte": place.byte,
+        "data_sector": None if place is None else place.data_sector,
+        "data_byte": None if place is None else place.data_byte,
+        "byte": None if place is None else place.byte,
     }
 
 

@@ -13,8 +13,6 @@ def losses_text(losses: Losses) -> Iterator[str]:
     """Return a line for each thing that is lost."""
     for damage in losses.trees:
         yield f"{damage}; `thinmeta scan` looks for the mapping trees of devices"
-    for damage in losses.disagreements:
-        yield str(damage)
     for loss in losses.devices:
         yield from _device_text(loss)
 
@@ -36,16 +34,23 @@ def last_word(losses: Losses) -> str:
     """Return in one line how much is lost."""
     incomplete = [loss for loss in losses.devices if not loss.is_complete]
     missing = sum(loss.missing or 0 for loss in incomplete)
-    what = [f"{len(incomplete)} of {len(losses.devices)} devices are not complete"]
-    if missing:
-        what.append(f"{missing} mappings are missing")
-    if losses.trees:
-        what.append("some devices cannot be listed")
+    without_details = sum(map(_has_no_details, losses.devices))
+    counts = {
+        f"{len(incomplete)} of {len(losses.devices)} devices are not complete": len(incomplete),
+        f"{missing} mappings are missing": missing,
+        f"the details of {without_details} devices are lost": without_details,
+        "there may be more devices": len(losses.trees),
+    }
+    what = [text for text, count in counts.items() if count]
     return f"the metadata is damaged: {', '.join(what)}; all that is sound was read"
 
 
 def _device_text(loss: DeviceLoss) -> Iterator[str]:
     name = _called(loss.tree)
+    if loss.tree.root is None:
+        yield f"{name}: its mapping tree is lost"
+    if _has_no_details(loss):
+        yield f"{name}: its details are lost; its times and its transaction id are made up"
     for lost in loss.ranges:
         end = "the end" if lost.last_key == LAST_KEY else lost.last_key
         more = f", and {len(lost.blocks) - 1} more nodes" if len(lost.blocks) > 1 else ""
@@ -58,13 +63,16 @@ def _device_text(loss: DeviceLoss) -> Iterator[str]:
             f"{name}: {loss.beyond} mappings to data blocks past the end of the data device "
             "are left out"
         )
+    stored = loss.tree.stored
     if loss.missing:
-        stored = loss.tree.stored
         yield f"{name}: {loss.missing} of the {stored} mappings in its details are missing"
+    elif stored is not None and stored < loss.found:
+        yield f"{name}: has {loss.found} mappings, but its details say {stored}"
 
 
 def _device_json(loss: DeviceLoss) -> Iterator[bytes]:
-    if loss.is_complete and not loss.missing:
+    is_as_told = loss.tree.device_id is None or loss.found == loss.tree.stored
+    if loss.is_complete and is_as_told:
         return
     yield json_line(
         type="loss",
@@ -95,6 +103,10 @@ def _damage_fields(damage: Damage) -> dict[str, Any]:
 
 def _open_end(last: int | None) -> int | None:
     return None if last == LAST_KEY else last
+
+
+def _has_no_details(loss: DeviceLoss) -> bool:
+    return loss.tree.device_id is not None and loss.tree.stored is None
 
 
 def _called(tree: Tree) -> str:

@@ -44,10 +44,12 @@ def json_tree(snapshots: Sequence[Snapshot], block_bytes: int) -> Iterator[bytes
 
 def _cells(drawn: str, each: Snapshot, block_bytes: int) -> tuple[str, ...]:
     usage = each.usage
+    mapped = "" if usage.is_complete else "≥"
+    exclusive = "" if usage.is_exact else "≤"
     return (
         drawn,
-        ("" if usage.is_complete else "≥") + size_text(usage.mapped * block_bytes),
-        ("" if usage.is_exact else "≤") + size_text(usage.exclusive * block_bytes),
+        mapped + size_text(usage.mapped * block_bytes, bound=mapped),
+        exclusive + size_text(usage.exclusive * block_bytes, bound=exclusive),
         str(usage.device.creation_time),
         str(usage.device.snap_time),
         _note(each),

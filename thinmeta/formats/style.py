@@ -54,7 +54,8 @@ def dump(
 ) -> Iterator[Buffer]:
     """Return the text of a dump in bounded parts; each is valid until the next is asked for.
 
-    `lost` comes after all rows. A part ends with a whole line, so what was returned before an error makes sense.
+    `lost` comes after all rows. A part ends with a whole line, so what was returned
+    before an error makes sense.
     """
     yield style.begin(header)
     device_id = 0

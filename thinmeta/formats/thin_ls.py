@@ -1,22 +1,24 @@
 """The table of devices that thin_ls prints, byte for byte: version 1.1 and version 0.9.
 
-The same fields make JSON and CSV, with numbers instead of sizes for people.
+The same fields make JSON and CSV, with numbers instead of sizes for people. Names are
+text, which is written from the left.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from thinmeta.analyse.leaf_counts import Ask
 from thinmeta.analyse.usage import DeviceUsage
 from thinmeta.formats.csv_table import csv_lines
 from thinmeta.formats.json_lines import json_line
-from thinmeta.units import SECTOR_BYTES
+from thinmeta.units import SECTOR_BYTES, DeviceId
 
 _UNITS = {
     "1.1": ("b", "KiB", "MiB", "GiB", "Tib", "PiB", "EiB"),
     "0.9": ("b", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"),
 }
 _LARGEST = 8192  # what a unit goes up to before the next is taken
+_ROUNDED_BY = {"≥": 0, "≤": 1023}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Field:
     Attributes:
         name: as thin_ls has it.
         key: in JSON.
-        number: its value, given the usage and the bytes of a block; None if there is none.
+        value: given the usage and the bytes of a block; None if there is none.
         ask: what must be counted for it; None if the device's details are enough.
         is_size: whether people get it with a unit.
         in_blocks: whether it can be told without the size of a block.
@@ -34,7 +36,7 @@ class Field:
 
     name: str
     key: str
-    number: Callable[[DeviceUsage, int], int | None]
+    value: Callable[[DeviceUsage, int], int | str | None]
     ask: Ask | None = Ask.NOTHING
     is_size: bool = False
     in_blocks: bool = True
@@ -87,9 +89,10 @@ FIELDS = {
         Field("SNAP_TIME", "snap_time", lambda row, _: row.device.snap_time, None),
         Field("NEW", "new_blocks", lambda row, _: row.new, Ask.TIMES),
         Field("RUNS", "nr_runs", lambda row, _: row.runs, Ask.RUNS),
+        Field("NAME", "name", lambda _row, _: None, None),
     )
 }
-"""thin_ls's 20 fields, and NEW and RUNS."""
+"""thin_ls's 20 fields, and NEW, RUNS and NAME."""
 
 DEFAULT_FIELDS = "DEV,MAPPED,CREATE_TIME,SNAP_TIME"
 
@@ -104,6 +107,25 @@ def fields_of(text: str) -> list[Field]:
         if name not in FIELDS:
             raise ValueError(f"unknown field {name!r}; the fields are {', '.join(FIELDS)}")
     return [FIELDS[name] for name in text.split(",")]
+
+
+def fields_with_names(
+    fields: Sequence[Field] | None, names: Mapping[DeviceId, str] | None, *, always: bool
+) -> list[Field]:
+    """Return the fields to show, NAME with the names that there are.
+
+    Args:
+        fields: as they were asked for; None is the default.
+        names: None if there is no source of names.
+        always: show names also where they were not asked for.
+    """
+    shown = list(fields or fields_of(DEFAULT_FIELDS))
+    if names is None:
+        return shown
+    name = replace(FIELDS["NAME"], value=lambda row, _: names.get(row.device.device_id))
+    if (fields is None or always) and FIELDS["NAME"] not in shown:
+        shown.append(name)
+    return [name if field.key == name.key else field for field in shown]
 
 
 def needed(fields: Sequence[Field], compat: str) -> Ask | None:
@@ -132,25 +154,33 @@ def text_table(
     headers: bool,
     compat: str,
 ) -> Iterator[bytes]:
-    """Return thin_ls's lines: cells as wide as their column, each followed by a space."""
+    """Return thin_ls's lines: cells as wide as their column, each followed by a space.
+
+    The last column, if it is of names, has no spaces behind.
+    """
     lines = [[field.name for field in fields]] if headers else []
     lines += [[_cell(field, row, block_bytes, compat) for field in fields] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    justified = [str.ljust if field.key == "name" else str.rjust for field in fields]
+    ends_with_names = fields[-1].key == "name"
     for line in lines:
-        cells = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        yield "".join(f"{cell} " for cell in cells).encode() + b"\n"
+        columns = zip(justified, line, widths, strict=True)
+        text = "".join(f"{justify(cell, width)} " for justify, cell, width in columns)
+        yield (text.rstrip() if ends_with_names else text).encode() + b"\n"
 
 
 def _cell(field: Field, row: DeviceUsage, block_bytes: int, compat: str) -> str:
-    number = field.number(row, block_bytes)
+    number = field.value(row, block_bytes)
+    if isinstance(number, str) or (number is None and field.key == "name"):
+        return number or ""
     if number is None:
         # thin_ls shows the first block of a device that maps none.
         number = {"highest_block": 1, "highest_sector": block_bytes // SECTOR_BYTES}.get(
             field.key, block_bytes
         )
         number -= 1
-    text = size_text(number, compat) if field.is_size else str(number)
-    return _bound(field, row) + text
+    bound = _bound(field, row)
+    return bound + (size_text(number, compat, bound) if field.is_size else str(number))
 
 
 # What a number is where something is lost: the first that fits the beginning of the field's key.
@@ -165,18 +195,21 @@ def _bound(field: Field, row: DeviceUsage) -> str:
     return next((sign for key, sign in bounds.items() if field.key.startswith(key)), "")
 
 
-def size_text(size: int, compat: str = "1.1") -> str:
-    """Return a number of bytes as thin_ls writes it for people.
+def size_text(size: int, compat: str = "1.1", bound: str = "") -> str:
+    """Return a number of bytes as thin_ls writes it for people; a bound is rounded its way.
 
     >>> size_text(0), size_text(5 << 18), size_text(12480 << 10), size_text(9 << 40)
     ('0b', '1280KiB', '12MiB', '9Tib')
+    >>> size_text(12900 << 10, bound="≥"), size_text(12300 << 10, bound="≤")
+    ('12MiB', '13MiB')
     """
     if size == 0 and compat == "0.9":
         return "0"
-    unit = max(0, (size.bit_length() - 1) // 10 - 1)
-    number = size >> (10 * unit)
-    if number > _LARGEST:
-        number, unit = (number + 512) // 1024, unit + 1
+    last = len(_UNITS[compat]) - 1
+    unit = min(max(0, (size.bit_length() - 1) // 10 - 1), last)
+    number = -(-size >> 10 * unit) if bound == "≤" else size >> 10 * unit
+    if number > _LARGEST and unit < last:
+        number, unit = (number + _ROUNDED_BY.get(bound, 512)) // 1024, unit + 1
     return f"{number}{_UNITS[compat][unit]}"
 
 
@@ -188,7 +221,7 @@ def json_table(
         bounds = {field.key: sign for field in fields if (sign := _bound(field, row))}
         yield json_line(
             type="device",
-            **{field.key: field.number(row, block_bytes) for field in fields},
+            **{field.key: field.value(row, block_bytes) for field in fields},
             **({} if row.is_exact else {"complete": row.is_complete, "bounds": bounds}),
         )
 
@@ -199,7 +232,7 @@ def csv_table(
     """Return a line a device below one with the names of the fields."""
     lines = csv_lines(
         [field.name for field in fields],
-        ([field.number(row, block_bytes) for field in fields] for row in rows),
+        ([field.value(row, block_bytes) for field in fields] for row in rows),
     )
     if not headers:
         next(lines)

@@ -1,0 +1,373 @@
+"""`thinmeta extract`: what it writes is what the kernel read, whole or not at all."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import process
+from tests.conftest import Thinmeta
+from tests.damage import DamagedImage
+from tests.volume.data_images import ALL, SMALL, Device, devices
+from thinmeta.errors import ExitCode
+from thinmeta.volume.rescue_map import RescueMap, Status
+
+DEVICE = next(each for each in SMALL if each.case == "a19-device-id-reuse")
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def words(device: Device = DEVICE) -> list[object]:
+    return ["extract", device.device_id, *device.options(), "--data", device.data]
+
+
+@pytest.mark.parametrize("device", ALL, ids=str)
+def test_it_is_what_the_kernel_read(device: Device, tmp_path: Path, thinmeta: Thinmeta) -> None:
+    out = tmp_path / "out"
+
+    result = thinmeta(*words(device), "-o", out)
+
+    assert (result.exit_code, result.output) == (ExitCode.DONE, "")
+    assert out.stat().st_size == device.size
+    assert sha256_of(out) == device.sha256
+    out.unlink()
+
+
+@pytest.mark.parametrize("device", devices("a19-device-id-reuse"), ids=str)
+@pytest.mark.parametrize("output", [(), ("-o", "-"), ("-o", "/dev/stdout")])
+def test_a_stream_is_the_same(device: Device, output: tuple[str, ...]) -> None:
+    ran = process(*(str(each) for each in words(device)), *output)
+
+    assert (ran.returncode, ran.stderr) == (ExitCode.DONE, b"")
+    assert hashlib.sha256(ran.stdout).hexdigest() == device.sha256
+
+
+def test_what_is_not_mapped_is_a_hole(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    device = next(each for each in SMALL if each.case == "a18-large-device-ids")
+    thinmeta(
+        "extract",
+        1,
+        "-p",
+        device.metadata,
+        "--data",
+        device.data,
+        "--size",
+        "1T",
+        "-o",
+        tmp_path / "out",
+    )
+
+    assert (tmp_path / "out").stat().st_size == 2**40
+    assert (tmp_path / "out").stat().st_blocks * 512 <= device.data.stat().st_blocks * 512
+
+
+def test_without_a_size_it_ends_with_the_last_mapped_block(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    result = thinmeta(
+        "extract", 1, "-p", DEVICE.metadata, "--data", DEVICE.data, "-o", tmp_path / "out"
+    )
+    mapped = thinmeta("dump", "-f", "json", DEVICE.metadata, "--dev-id", 1).stdout.splitlines()
+    last = [run for run in map(json.loads, mapped) if run["type"] == "run"][-1]
+    size = (last["origin_begin"] + last["length"]) * 65536
+
+    assert result.exit_code == ExitCode.DONE
+    assert f"ends at {size} bytes" in result.stderr
+    assert (tmp_path / "out").stat().st_size == size
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("2M", 2 << 20), ("3s", 1536), ("1000", 1000), (0, 0)]
+)
+def test_the_size_is_in_bytes_or_has_a_unit(
+    size: str | int, expected: int, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    thinmeta(
+        "extract",
+        1,
+        "-p",
+        DEVICE.metadata,
+        "--data",
+        DEVICE.data,
+        "--size",
+        size,
+        "-o",
+        tmp_path / "out",
+    )
+    whole = tmp_path / "whole"
+    thinmeta(*words(), "-o", whole)
+
+    assert (tmp_path / "out").read_bytes() == whole.read_bytes()[:expected]
+
+
+# What it does not write to
+
+
+@pytest.mark.parametrize("way", ["itself", "link", "hard link"])
+@pytest.mark.parametrize("salvage", [(), ("--salvage",)])
+@pytest.mark.parametrize("what", ["data", "origin"])
+def test_the_sources_are_never_written_over(
+    way: str, salvage: tuple[str, ...], what: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(1 << 20))
+    (tmp_path / "link").symlink_to("source")
+    (tmp_path / "hard").hardlink_to(source)
+    target = {"itself": source, "link": tmp_path / "link", "hard link": tmp_path / "hard"}[way]
+    sources = ["--data", source] if what == "data" else ["--data", DEVICE.data, "--origin", source]
+
+    result = thinmeta(
+        "extract", 1, "-p", DEVICE.metadata, *sources, "--size", "1M", "-o", target, *salvage
+    )
+
+    named = {"data": "data device", "origin": "external origin"}[what]
+    assert result.exit_code == ExitCode.OTHER
+    assert result.stderr == f"Error: {target}: is the {named} itself, which is never written to\n"
+    assert source.read_bytes() == bytes(1 << 20)
+
+
+def test_a_packed_image_is_not_taken_for_data(thinmeta: Thinmeta) -> None:
+    packed = DEVICE.metadata.with_name("data.bin.xz")
+
+    result = thinmeta("extract", 1, "-p", DEVICE.metadata, "--data", packed, "--size", "1M")
+
+    assert result.exit_code == ExitCode.INPUT
+    assert result.stderr == f"Error: {packed}: is compressed; unpack it first\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("/nonexistent", "no such file or directory"),
+        ("/", "is neither"),
+        ("/dev/null", "is neither"),
+    ],
+)
+def test_data_that_cannot_be_used_is_named(path: str, what: str, thinmeta: Thinmeta) -> None:
+    result = thinmeta("extract", 1, "-p", DEVICE.metadata, "--data", path, "--size", "1M")
+
+    assert result.exit_code == ExitCode.INPUT
+    assert result.stderr.startswith(f"Error: {path}: {what}")
+
+
+def loop_over(path: Path) -> str:
+    if os.geteuid() != 0:
+        pytest.skip("loop devices are for root")
+    made = subprocess.run(
+        ["losetup", "-f", "--show", path], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"no loop device: {made.stderr}")
+    return made.stdout.strip()
+
+
+def test_a_block_device_gets_zeros_where_nothing_is_mapped(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    backing = tmp_path / "disk"
+    backing.write_bytes(b"\xff" * (DEVICE.size + (1 << 20)))
+    loop = loop_over(backing)
+    try:
+        result = thinmeta(*words(), "-o", loop)
+        small = thinmeta(
+            "extract", 1, "-p", DEVICE.metadata, "--data", DEVICE.data, "--size", "1T", "-o", loop
+        )
+        itself = thinmeta(
+            "extract", 1, "-p", DEVICE.metadata, "--data", backing, "--size", "1M", "-o", loop
+        )
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True)
+
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    content = backing.read_bytes()
+    assert hashlib.sha256(content[: DEVICE.size]).hexdigest() == DEVICE.sha256
+    assert content[DEVICE.size :] == b"\xff" * (1 << 20)
+    assert (small.exit_code, itself.exit_code) == (ExitCode.OTHER, ExitCode.OTHER)
+    assert "more than the device" in small.stderr
+    assert "is the data device itself" in itself.stderr
+
+
+def test_a_data_device_is_read_past_the_page_cache(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    loop = loop_over(DEVICE.data)
+    try:
+        result = thinmeta("extract", 1, *DEVICE.options(), "--data", loop, "-o", tmp_path / "out")
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True)
+
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    assert sha256_of(tmp_path / "out") == DEVICE.sha256
+
+
+# Damage and salvage
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """Return a data device that ends in the middle."""
+    path = tmp_path / "short"
+    path.write_bytes(DEVICE.data.read_bytes()[: (8 << 20) + 4096])
+    return path
+
+
+def short_words(short: Path) -> list[object]:
+    return ["extract", 1, "-p", DEVICE.metadata, "--size", DEVICE.size, "--data", short]
+
+
+def test_data_that_is_too_short_is_an_error(
+    short: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    result = thinmeta(*short_words(short), "-o", tmp_path / "out")
+
+    assert result.exit_code == ExitCode.INPUT
+    assert result.stderr.startswith(f"Error: {short}: data block ")
+    assert "is past the end of the data device; bytes " in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["short"]
+
+
+def test_salvage_leaves_holes_and_maps_them(
+    short: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    out = tmp_path / "out"
+    result = thinmeta(*short_words(short), "-o", out, "--salvage", "-f", "json")
+    thinmeta(*words(), "-o", tmp_path / "whole")
+
+    *lines, last = result.stderr.splitlines()
+    lost = [json.loads(line) for line in lines]
+    expected = bytearray((tmp_path / "whole").read_bytes())
+    for each in lost:
+        assert each["type"] == "unreadable"
+        assert each["byte"] >= short.stat().st_size
+        expected[each["begin"] : each["begin"] + each["length"]] = bytes(each["length"])
+    assert result.exit_code == ExitCode.SALVAGED
+    assert last.startswith(f"Error: {out}: {sum(each['length'] for each in lost)} bytes could not")
+    assert out.read_bytes() == expected
+    rescue_map = RescueMap.parse((tmp_path / "out.map").read_text())
+    assert rescue_map.bytes_of(Status.BAD) == sum(each["length"] for each in lost)
+
+    again = thinmeta(*words(), "-o", out, "--salvage")
+
+    assert (again.exit_code, again.stderr) == (ExitCode.DONE, "")
+    assert sha256_of(out) == DEVICE.sha256
+
+
+def test_damaged_metadata(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    device = next(each for each in SMALL if each.case == "a08-snapshots-of-snapshots")
+    image = DamagedImage.of(device.case)
+    leaf = json.loads(
+        thinmeta("lookup", 1, 0, "--path", "-f", "json", "-p", device.metadata).stdout
+    )["path"][-1]
+    image.zero(leaf["metadata_block"])
+    path = image.write_to(tmp_path / "meta.bin")
+    words = ["extract", 1, "-p", path, "--size", device.size, "--data", device.data]
+    size = next(each.size for each in SMALL if (each.case, each.device_id) == (device.case, 1))
+    words[words.index(device.size)] = size
+
+    plain = thinmeta(*words, "-o", tmp_path / "plain")
+    saved = thinmeta(*words, "-o", tmp_path / "saved", "--salvage")
+    streamed = process(*(str(each) for each in words), "--salvage")
+    thinmeta(
+        "extract",
+        1,
+        "-p",
+        device.metadata,
+        "--size",
+        size,
+        "--data",
+        device.data,
+        "-o",
+        tmp_path / "whole",
+    )
+
+    assert plain.exit_code == ExitCode.DAMAGE
+    assert not (tmp_path / "plain").exists()
+    assert saved.exit_code == streamed.returncode == ExitCode.SALVAGED
+    assert f"metadata block {leaf['metadata_block']}" in saved.stderr
+    end = (leaf["last_key"] + 1) * 65536 if leaf["last_key"] < 2**40 else size
+    whole = (tmp_path / "whole").read_bytes()
+    assert (tmp_path / "saved").read_bytes() == bytes(min(end, size)) + whole[end:]
+    assert streamed.stdout == (tmp_path / "saved").read_bytes()
+    bad = RescueMap.parse((tmp_path / "saved.map").read_text()).unfinished()
+    assert bad == [(0, min(end, size))]
+
+
+SLOW = """
+import os, sys, time
+from thinmeta.volume import extract
+extract._WINDOW = 1 << 18
+plain = extract._Copier._copy_part
+def slow(self, *args):
+    time.sleep(0.02)
+    plain(self, *args)
+extract._Copier._copy_part = slow
+from thinmeta.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("salvage", [(), ("--salvage",)])
+def test_a_run_that_is_cut_short(
+    number: signal.Signals, salvage: tuple[str, ...], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """Without --salvage nothing stays; with it a second run goes on."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    line = [*map(str, words()), "-o", str(folder / "image"), *salvage]
+    with subprocess.Popen([sys.executable, "-c", SLOW, *line], stderr=subprocess.PIPE) as running:
+        while not list(folder.iterdir()):
+            time.sleep(0.01)
+        time.sleep(0.8)
+        running.send_signal(number)
+
+    assert running.returncode not in (None, ExitCode.DONE)
+    if not salvage:
+        assert list(folder.iterdir()) == []
+        return
+    assert sorted(path.name for path in folder.iterdir()) == ["image", "image.map"]
+    before = RescueMap.parse((folder / "image.map").read_text())
+    assert before.bytes_of(Status.FINISHED)
+    assert before.bytes_of(Status.NON_TRIED)
+
+    again = thinmeta(*line)
+
+    assert (again.exit_code, again.stderr) == (ExitCode.DONE, "")
+    assert sha256_of(folder / "image") == DEVICE.sha256
+
+
+def test_a_disk_that_fills_up_keeps_what_was_rescued(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    limit = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from thinmeta.volume import extract\n"
+        "extract._WINDOW = 1 << 16\n"
+        "from thinmeta.volume.target import FileTarget\n"
+        "plain = FileTarget.__init__\n"
+        "def init(self, fd, size):\n"
+        "    plain(self, fd, size)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))\n"
+        "FileTarget.__init__ = init\n"
+        "from thinmeta.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    out = tmp_path / "image"
+    line = [*map(str, words()), "-o", str(out), "--salvage"]
+
+    ran = subprocess.run(
+        [sys.executable, "-c", limit, *line], capture_output=True, text=True, check=False
+    )
+
+    assert ran.returncode == ExitCode.OTHER
+    assert ran.stderr == f"Error: {out}: cannot be written: File too large\n"
+    assert RescueMap.parse((tmp_path / "image.map").read_text()).bytes_of(Status.FINISHED)
+    assert thinmeta(*line).exit_code == ExitCode.DONE
+    assert sha256_of(out) == DEVICE.sha256

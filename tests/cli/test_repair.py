@@ -1,0 +1,113 @@
+"""`repair` writes sound metadata out of what is left, and leaves the rest alone."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.anatomy import Anatomy
+from tests.cases import packed_image
+from tests.conformance import reference_tools
+from tests.conftest import Thinmeta
+from tests.damage import BLOCK, DamagedImage
+
+CASES = ["a08-snapshots-of-snapshots", "a09-discards-and-deletes", "docker-loop-lvm-xfs-64k"]
+
+
+@pytest.fixture(params=CASES)
+def damaged(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return an image of which a leaf and a node above leaves, or another leaf, are bad."""
+    case = request.param
+    image = DamagedImage.of(case)
+    anatomy = Anatomy.of(case)
+    places = anatomy.mapping_places()
+    for place in (places[0], places[-1]):
+        image.block(place.block)[100] ^= 1
+    path = tmp_path / "damaged.bin"
+    image.write_to(path)
+    return path
+
+
+def assert_sound(path: Path, thinmeta: Thinmeta) -> None:
+    assert thinmeta("check", path).exit_code == 0
+    if reference_tools.ARE_THERE:
+        for version in reference_tools.VERSIONS:
+            check = reference_tools.FOLDER / version / "thin_check"
+            ran = subprocess.run([check, path], capture_output=True, check=False)
+            assert ran.returncode == 0, ran.stderr
+
+
+def test_what_is_left_is_what_dump_repair_prints(
+    damaged: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    output = tmp_path / "new.bin"
+    before = damaged.read_bytes()
+
+    result = thinmeta("repair", "-i", damaged, "-o", output)
+
+    assert result.exit_code == 6
+    assert "are lost" in result.stderr
+    assert str(output) in result.stdout
+    assert damaged.read_bytes() == before
+    assert output.stat().st_size == len(before)
+    assert_sound(output, thinmeta)
+    left = thinmeta("dump", "--repair", "--compat", "0.9", damaged)
+    assert thinmeta("dump", "--compat", "0.9", output).stdout_bytes == left.stdout_bytes
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_sound_pool_stays_what_it_was(case: str, tmp_path: Path, thinmeta: Thinmeta) -> None:
+    output = tmp_path / "new.bin"
+
+    result = thinmeta("repair", "-p", packed_image(case), "-o", output, "-f", "json")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    report = json.loads(result.stdout)
+    assert report["type"] == "repaired"
+    assert report["nr_devices"] == len(Anatomy.of(case).device_ids)
+    assert_sound(output, thinmeta)
+    whole = thinmeta("dump", "--compat", "0.9", packed_image(case))
+    assert thinmeta("dump", "--compat", "0.9", output).stdout_bytes == whole.stdout_bytes
+
+
+def test_without_a_superblock(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    image = DamagedImage.of("a08-snapshots-of-snapshots")
+    image.block(0)[:] = 0
+    broken, output = tmp_path / "broken.bin", tmp_path / "new.bin"
+    image.write_to(broken)
+
+    result = thinmeta("repair", "-i", broken, "-o", output)
+    assert result.exit_code == 3
+    assert "--data-block-size" in result.stderr
+    assert not output.exists()
+
+    result = thinmeta("repair", "-i", broken, "-o", output, "--data-block-size", 128)
+    assert result.exit_code == 0
+    assert "going on with state 205:213" in result.stderr
+    assert_sound(output, thinmeta)
+
+
+def test_metadata_is_written_over_by_force_only(damaged: Path, thinmeta: Thinmeta) -> None:
+    output = damaged.with_name("new.bin")
+    DamagedImage.of("a01-empty-pool").write_to(output)
+
+    result = thinmeta("repair", "-i", damaged, "-o", output)
+    assert result.exit_code == 1
+    assert "--force" in result.stderr
+    assert thinmeta("repair", "-i", damaged, "-o", output, "--force").exit_code == 6
+
+
+def test_the_input_is_not_written_over(damaged: Path, thinmeta: Thinmeta) -> None:
+    before = damaged.read_bytes()
+
+    assert thinmeta("repair", "-i", damaged, "-o", damaged, "--force").exit_code == 1
+    assert damaged.read_bytes() == before
+
+
+def test_where_nothing_is_left_nothing_is_written(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    zeros, output = tmp_path / "zeros.bin", tmp_path / "new.bin"
+    zeros.write_bytes(bytes(64 * BLOCK))
+
+    assert thinmeta("repair", "-i", zeros, "-o", output, "--data-block-size", 128).exit_code == 5
+    assert not output.exists()

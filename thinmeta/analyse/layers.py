@@ -1,0 +1,106 @@
+"""Docker's images and containers as a pool has them: what each device added to the one below."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from thinmeta.analyse.diff import Diff
+from thinmeta.analyse.leaf_counts import Ask
+from thinmeta.analyse.usage import DeviceUsage, usage
+from thinmeta.model.device_spec import ChosenDevice
+from thinmeta.model.pool import Pool
+from thinmeta.names.catalogue import NameKind
+from thinmeta.names.docker.devices import DockerDevice
+from thinmeta.walk.leaves import OnProgress
+
+Devices = Mapping[str, DockerDevice]
+"""Docker's devices by hash; a parent is always one of them, and no circles are among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many blocks became others, from a device to the one that was created from it."""
+
+    added: int
+    changed: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One of Docker's devices, measured.
+
+    Attributes:
+        docker: what Docker says of it.
+        parent: what Docker says of the device that it was created from; None if unknown.
+        usage: what it maps, and what of that nothing else maps; None if it is not in
+            the pool.
+        written: from its parent to it, of the base device from nothing; None where one of
+            them is not in the pool.
+    """
+
+    docker: DockerDevice
+    parent: DockerDevice | None
+    usage: DeviceUsage | None
+    written: Written | None
+
+
+def stack(devices: Devices, top: DockerDevice) -> list[DockerDevice]:
+    """Return `top` and what it stands on, the lowest first."""
+    found = [top]
+    while (parent := found[-1].parent) is not None:
+        found.append(devices[parent])
+    return found[::-1]
+
+
+def measured(
+    pool: Pool,
+    devices: Devices,
+    chosen: list[DockerDevice],
+    *,
+    on_progress: OnProgress | None = None,
+) -> list[Layer]:
+    """Return what the pool says of each of `chosen`, in their order.
+
+    All mappings of the pool are read once, to tell what is exclusive. A device and its
+    parent are compared where their trees part, so that costs what was written.
+
+    Args:
+        pool: in the state to look at.
+        devices: all of Docker's, among which are the parents.
+        chosen: those to measure.
+        on_progress: told of each piece of the mapping trees that was read.
+
+    Raises:
+        DamagedMetadataError: a node is bad, and the pool's `on_damage` raises.
+        InputError: a metadata snapshot was read, and the pool moved on meanwhile.
+    """
+    used: dict[int, DeviceUsage] = {
+        each.device.device_id: each for each in usage(pool, Ask.EXCLUSIVE, on_progress=on_progress)
+    }
+
+    def usage_of(device: DockerDevice | None) -> DeviceUsage | None:
+        return used.get(device.record.device_id) if device and device.record else None
+
+    found = []
+    for device in chosen:
+        parent = devices[device.parent] if device.parent else None
+        own, below = usage_of(device), usage_of(parent)
+        written = _written(pool, device, below, own) if own else None
+        found.append(Layer(device, parent, own, written))
+    pool.verify_unchanged()
+    return found
+
+
+def _written(
+    pool: Pool, docker: DockerDevice, below: DeviceUsage | None, own: DeviceUsage
+) -> Written | None:
+    if docker.kind is NameKind.BASE:  # created empty
+        return Written(own.mapped, 0, 0)
+    if below is None:
+        return None
+    left, right = (
+        ChosenDevice(str(device.device_id), pool, device.mapping_root, device)
+        for device in (below.device, own.device)
+    )
+    summary = Diff(left, right).summary()
+    return Written(summary.added, summary.changed, summary.removed)

@@ -1,0 +1,106 @@
+"""`thinmeta repair`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thinmeta.cli.messages import Progress
+from thinmeta.cli.metadata import MetadataChoice, metadata_options
+from thinmeta.cli.output import terminated_by_exception
+from thinmeta.cli.parameters import NUMBER, QUANTITY, format_option, quiet_option
+from thinmeta.cli.repairing import opened_for_repair
+from thinmeta.cli.salvage import SalvageReport
+
+if TYPE_CHECKING:
+    from thinmeta.units import Quantity
+
+
+@click.command()
+@metadata_options
+@click.option(
+    "-i",
+    "--input",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="METADATA",
+    help="The same as --pool.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A file, which appears whole or not at all, or a metadata device that nobody uses.",
+)
+@click.option("--force", is_flag=True, help="Write over existing metadata.")
+@click.option(
+    "--metadata-size",
+    type=QUANTITY,
+    metavar="SIZE",
+    help="Of the new metadata, in blocks of 4 KiB or with a unit.  [default: as large as the old]",
+)
+@format_option("text", "json")
+@quiet_option
+@click.option(
+    "--transaction-id", type=NUMBER, metavar="N", default=0, help="Write N where it is higher."
+)
+@click.option(
+    "--nr-data-blocks", type=NUMBER, metavar="N", default=0, help="Write N where it is higher."
+)
+def repair(  # noqa: PLR0913  # one parameter an option
+    *,
+    choice: MetadataChoice,
+    source: Path | None,
+    output: Path,
+    force: bool,
+    metadata_size: "Quantity | None",
+    format_name: str,
+    quiet: bool,
+    transaction_id: int,
+    nr_data_blocks: int,
+) -> None:
+    """Make new metadata out of what is left of a broken pool's.
+
+    The old metadata is only read. What is lost is said on stderr, and the exit code is
+    then 6; what is shared stays shared. It is what `dump --repair` prints, restored.
+    """
+    from thinmeta.analyse.recover.rebuild import header_of, parts_of
+    from thinmeta.analyse.recover.repair import Overrides
+    from thinmeta.build.restore import build
+    from thinmeta.build.target import open_target
+    from thinmeta.formats.repair import repaired_json, repaired_text
+    from thinmeta.model.listing import Listing
+    from thinmeta.units import METADATA_BLOCK_BYTES
+
+    if source and choice.path:
+        raise click.UsageError("METADATA is given twice: with --input and with --pool")
+    report = SalvageReport(quiet=quiet)
+    progress = Progress(quiet=quiet)
+    overrides = Overrides(transaction_id, nr_data_blocks)
+    choice = replace(choice, path=source or choice.path)
+    with (
+        terminated_by_exception(),
+        opened_for_repair(choice, overrides, report, progress) as found,
+    ):
+        pool = report.prepared(found, progress)
+        listing = Listing(pool, sharing=report.sharing_is_sound, lost_blocks=report.lost_blocks)
+        header = header_of(pool)._replace(
+            transaction_id=max(transaction_id, pool.superblock.transaction_id)
+        )
+        if header.nr_data_blocks is not None:
+            header = header._replace(nr_data_blocks=max(nr_data_blocks, header.nr_data_blocks))
+        size = pool.source.nr_blocks * METADATA_BLOCK_BYTES
+        if metadata_size is not None:
+            size = metadata_size.in_bytes(METADATA_BLOCK_BYTES)
+        elif (output.exists() and output.stat().st_size) or output.is_block_device():
+            size = 0
+        with open_target(
+            output, Path(pool.source.device.name), force=force, size_bytes=size or None
+        ) as target:
+            restored = build(header, parts_of(listing), target)
+    style = repaired_json if format_name == "json" else repaired_text
+    for line in (*style(output, restored), *(report.json_lines() if format_name == "json" else ())):
+        click.echo(line, nl=False)
+    report.finish()

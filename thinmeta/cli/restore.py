@@ -1,0 +1,94 @@
+"""`thinmeta restore`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.output import terminated_by_exception
+from thinmeta.cli.parameters import NUMBER, QUANTITY, quiet_option
+
+if TYPE_CHECKING:
+    from thinmeta.units import Quantity
+
+
+@click.command()
+@click.option(
+    "-i",
+    "--input",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="XML of a dump; - is standard input.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A file, which appears whole or not at all, or a metadata device that nobody uses.",
+)
+@click.option("--force", is_flag=True, help="Write over existing metadata.")
+@click.option(
+    "--metadata-size",
+    type=QUANTITY,
+    metavar="SIZE",
+    help="Of the metadata, in blocks of 4 KiB or with a unit.",
+)
+@quiet_option
+@click.option(
+    "--transaction-id", type=NUMBER, metavar="N", default=0, help="Write N where it is higher."
+)
+@click.option("--data-block-size", type=NUMBER, metavar="SECTORS", help="Write this one instead.")
+@click.option(
+    "--nr-data-blocks", type=NUMBER, metavar="N", default=0, help="Write N where it is higher."
+)
+def restore(  # noqa: PLR0913  # one parameter an option
+    *,
+    source: Path,
+    output: Path,
+    force: bool,
+    metadata_size: "Quantity | None",
+    quiet: bool,
+    transaction_id: int,
+    data_block_size: int | None,
+    nr_data_blocks: int,
+) -> None:
+    """Make a pool's metadata from XML, as thin_dump, thin_dump --repair or dump print it.
+
+    A new file is made as large as the pool may ever need; of an existing file or a
+    device the size is kept. Mappings that several devices share stay shared, where they
+    are 126 or more in one <def>.
+
+    What is written is a pool that needs no check and holds no metadata snapshot.
+    """
+    from thinmeta.build.restore import restore as restored
+    from thinmeta.build.xml import Overrides
+    from thinmeta.units import METADATA_BLOCK_BYTES
+
+    size_bytes = None if metadata_size is None else metadata_size.in_bytes(METADATA_BLOCK_BYTES)
+    report = DamageReport(quiet=quiet)
+    progress = Progress(quiet=quiet)
+    try:
+        with terminated_by_exception():
+            result = restored(
+                None if source == Path("-") else source,
+                output,
+                overrides=Overrides(transaction_id, data_block_size, nr_data_blocks),
+                force=force,
+                size_bytes=size_bytes,
+                on_progress=progress.advance,
+            )
+    finally:
+        progress.clear()
+    if result.counted_data_blocks:
+        report.warn(
+            f"nr_data_blocks is 0; {result.nr_data_blocks} was written, "
+            "one more than the highest block in use"
+        )
+    for device_id, said, counted in result.miscounted:
+        report.warn(
+            f"device {device_id} has {counted} mappings, but its mapped_blocks is {said}; "
+            f"{counted} was written"
+        )

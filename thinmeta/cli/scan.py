@@ -1,0 +1,96 @@
+"""`thinmeta scan`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.metadata import ENVIRONMENT
+from thinmeta.cli.output import open_output, output_option
+from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.errors import InputError, SalvagedError
+
+if TYPE_CHECKING:
+    from thinmeta.analyse.recover.scan import Scan
+
+
+@click.command()
+@click.argument("metadata", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-p",
+    "--pool",
+    metavar="METADATA",
+    type=click.Path(path_type=Path),
+    help="The metadata: a device, or an image of one, compressed, packed or not.",
+)
+@format_option("text", "json")
+@click.option("--all", "show_all", is_flag=True, help="Show all states and orphans; json has all.")
+@output_option
+@quiet_option
+def scan(  # noqa: PLR0913  # one parameter an option
+    *,
+    metadata: Path | None,
+    pool: Path | None,
+    format_name: str,
+    show_all: bool,
+    output: Path | None,
+    quiet: bool,
+) -> None:
+    """List what is left in METADATA: states that the pool was in, and parts of devices.
+
+    Metadata is copied when it is written, so older states and deleted devices stay until
+    their blocks are used again. All blocks are read, and no superblock is needed.
+    """
+    from thinmeta.analyse.recover.block_classes import BlockClass
+    from thinmeta.analyse.recover.scan import scan as scanned
+    from thinmeta.device.opening import open_blocks
+    from thinmeta.formats.scan import scan_json, scan_text
+    from thinmeta.schemas.signatures import refuse_other_formats
+
+    if metadata and pool:
+        raise click.UsageError("METADATA is given twice: as an argument and with --pool")
+    path = metadata or pool or Path(os.environ.get(ENVIRONMENT, ""))
+    if path == Path():
+        raise InputError(f"no METADATA was given and {ENVIRONMENT} is not set")
+    report = DamageReport(quiet=quiet)
+    progress = Progress(quiet=quiet)
+    with closing(open_blocks(path, inspect=refuse_other_formats)) as device:
+        for note in device.notes:
+            report.warn(note)
+        try:
+            found = scanned(device, progress.advance)
+        finally:
+            progress.clear()
+        if found.is_empty:
+            raise InputError(
+                f"{path}: has no thin-pool superblock in its first block, "
+                "and nothing else of a thin pool in any other"
+            )
+        for warning in _warnings(found):
+            report.warn(f"{path}: {warning}")
+        if format_name == "json":
+            lines = scan_json(found)
+        else:
+            lines = scan_text(found, str(path), show_all=show_all)
+        with open_output(output, device.name) as file:
+            for line in lines:
+                file.write(line)
+    if nr_unreadable := found.count(BlockClass.UNREADABLE):
+        raise SalvagedError(
+            f"{path}: blocks that cannot be read: {nr_unreadable}; what they held is missing"
+        )
+
+
+def _warnings(found: "Scan") -> Iterator[str]:
+    live = found.live_superblock
+    if live is None:
+        yield "the superblock is damaged, so nothing says which state is the live one"
+    elif len(found.classes) < live.metadata_space_map.nr_blocks:
+        yield (
+            f"ends after {len(found.classes)} of {live.metadata_space_map.nr_blocks} blocks; "
+            "what the others held is missing"
+        )

@@ -1,0 +1,283 @@
+"""`thinmeta table`."""
+
+import re
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from thinmeta.cli.messages import DamageReport
+from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
+from thinmeta.cli.naming import NameChoice
+from thinmeta.cli.output import open_output, output_option
+from thinmeta.cli.parameters import DEVICE, format_option, quiet_option
+from thinmeta.cli.volumes import (
+    MAX_BYTES,
+    Files,
+    bytes_of,
+    data_option,
+    open_data,
+    origin_option,
+    read_layout,
+    size_option,
+    with_origin,
+)
+from thinmeta.errors import InputError, NotThereError
+from thinmeta.units import SECTOR_BYTES
+
+if TYPE_CHECKING:
+    from thinmeta.formats.dm_table import DmTables, ThinLine
+    from thinmeta.formats.style import Buffer
+    from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
+    from thinmeta.names.lvm_places import OnHost
+    from thinmeta.units import Quantity
+    from thinmeta.volume.layout import Layout
+    from thinmeta.volume.linear import Segment
+    from thinmeta.volume.reader import Volume
+
+_ANY_POOL = "/dev/mapper/POOL"
+
+
+@click.command()
+@click.argument("device", required=False)
+@metadata_options
+@click.option(
+    "--linear",
+    type=click.Path(path_type=Path),
+    metavar="DATA_DEVICE",
+    help="Map the device straight onto DATA_DEVICE, without the pool.",
+)
+@click.option(
+    "--on-disks",
+    is_flag=True,
+    help="Map the device straight onto LVM's disks: --lvm says where the data is on them.",
+)
+@data_option
+@origin_option
+@size_option
+@click.option("--pool-name", metavar="NAME", help="The pool's dm name or path on the host.")
+@click.option("--name", metavar="NAME", help="The dm name of the device to create.")
+@click.option(
+    "--dm-table",
+    type=click.File(errors="replace"),
+    metavar="FILE",
+    help="What `dmsetup table` printed: it says which pool, device and size. `-` is stdin.",
+)
+@format_option("text", "json")
+@output_option
+@quiet_option
+def table(  # noqa: PLR0913  # one parameter an option
+    *,
+    device: str | None,
+    choice: MetadataChoice,
+    linear: Path | None,
+    on_disks: bool,
+    data: Path | None,
+    origin: Path | None,
+    size: "Quantity | None",
+    pool_name: str | None,
+    name: str | None,
+    dm_table: IO[str] | None,
+    format_name: str,
+    output: Path | None,
+    quiet: bool,
+) -> None:
+    """Print what to type on a host to read DEVICE: a dmsetup table, and how to mount it.
+
+    DEVICE is an id such as 186, a name, or root:N for the mapping tree at metadata block N,
+    for --linear; append @snap for the state that a metadata snapshot holds. With
+    --dm-table it may be a dm name, or be left out if there is only one thin device.
+
+    The table is for an active pool. With --linear it needs none. With --data the file
+    system and its journal are looked at, to say how to mount it.
+    """
+    from thinmeta.formats.dm_table import linear_lines, thin_line
+    from thinmeta.formats.table import Plan, table_json, table_text, thin_target_json
+    from thinmeta.model.state import State
+    from thinmeta.volume.filesystem import recognise
+    from thinmeta.volume.linear import linear_targets
+
+    tables = _tables(dm_table)
+    thin = _thin_line(tables, device) if tables else None
+    if device is None and thin is None:
+        raise click.UsageError("Missing argument 'DEVICE'.")
+    spec: DeviceSpec = DEVICE.convert(str(thin.device_id) if thin else device, None, None)
+    if linear and on_disks:
+        raise click.UsageError("--linear and --on-disks are two ways to map it; give one")
+    is_linear = linear is not None or on_disks
+    if not is_linear and (spec.root is not None or spec.state not in (None, State.LIVE)):
+        raise click.UsageError(f"the kernel's thin target has no {spec.text}; --linear maps it")
+    sectors = thin.sectors if thin else None
+    if size is not None:
+        sectors = _sectors(bytes_of(size))
+    report = DamageReport(quiet=quiet)
+    with opened(choice.for_devices(spec), report) as pool, ExitStack() as files:
+        report.warn_of(pool)
+        chosen = choice.choose(pool, spec)
+        report.finish()
+        device_id = chosen.device.device_id if chosen.device else spec.device_id
+        host = choice.names.on_host()
+        if sectors is None and chosen.size is not None:
+            sectors = chosen.size // SECTOR_BYTES
+        place = _Place(is_linear, Files(data, origin), sectors, thin.origin if thin else None)
+        volume = _read(chosen, place, choice.names, report, files)
+        if sectors is None:
+            sectors = volume.size // SECTOR_BYTES
+        plan = Plan(
+            device=chosen.name,
+            device_id=device_id,
+            sectors=sectors,
+            name=name or ("thin-" + re.sub(r"\W+", "-", chosen.name)),
+            before=[f"lvchange -y -ay {host.data}"] if linear and host else (),
+            file_system=recognise(volume) if volume.has_data else None,
+            looked=volume.has_data,
+            extract=_extract_words(chosen, place, sectors),
+        )
+        if not is_linear:
+            path = _pool_path(chosen, host, pool_name, (tables, thin))
+            write = thin_target_json if format_name == "json" else thin_line
+            line = write(sectors, path, device_id or 0, place.origin_name)
+            lines: Iterable[Buffer] = [line]
+        else:
+            segments = _segments(linear, host)
+            targets = linear_targets(volume.layout, segments, place.origin_name)
+            lines = linear_lines(*targets, as_json=format_name == "json")
+        with open_output(output, pool.source.device.name) as file:
+            for part in (table_json if format_name == "json" else table_text)(plan, lines):
+                file.write(part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a device's bytes are, as the command line says."""
+
+    is_linear: bool
+    files: Files
+    sectors: int | None
+    table_origin: str | None
+
+    @property
+    def origin_name(self) -> str | None:
+        """The external origin, as a table names it."""
+        return str(self.files.origin) if self.files.origin else self.table_origin
+
+
+def _segments(linear: Path | None, host: "OnHost | None") -> "list[Segment]":
+    """Return what the data device consists of: one device, or pieces of LVM's disks.
+
+    Raises:
+        UsageError: nobody says where the disks are.
+        InputError: the data is striped.
+    """
+    from thinmeta.volume.linear import Segment
+
+    if linear is not None:
+        return [Segment(str(linear), 0, 2**63 - SECTOR_BYTES)]
+    if host is None:
+        raise click.UsageError("--on-disks needs LVM's metadata: --lvm FILE")
+    if any(line.stripe_sectors for line in host.data_table):
+        raise InputError(f"{host.data}: is striped, so no linear table maps it; give --linear")
+    return [
+        Segment(device, offset * SECTOR_BYTES, line.length * SECTOR_BYTES)
+        for line in host.data_table
+        for device, offset in line.areas
+    ]
+
+
+def _read(
+    chosen: "ChosenDevice",
+    place: _Place,
+    names: NameChoice,
+    report: DamageReport,
+    files: ExitStack,
+) -> "Volume":
+    """Return the volume, which reads where its bytes are when that is asked for."""
+    from thinmeta.device.extents import Extents
+    from thinmeta.volume.reader import Volume
+
+    given = place.files
+    if place.is_linear and place.table_origin and given.origin is None:
+        raise click.UsageError(
+            f"the device has the external origin {place.table_origin}, whose size is not known: "
+            "give it with --origin"
+        )
+    data = open_data(given, names, report, direct=False)
+    if data is None and not place.is_linear:
+        given = Files(None, None)
+    sources = with_origin(
+        chosen, data or Extents("no data device", []), given, report, direct=False
+    )
+
+    def load() -> "Layout":
+        return read_layout(
+            chosen,
+            report,
+            size=None if place.sectors is None else place.sectors * SECTOR_BYTES,
+            data_bytes=sources.data.size if data else MAX_BYTES,
+            origin_bytes=sources.origin_bytes // SECTOR_BYTES * SECTOR_BYTES,
+        )
+
+    return files.enter_context(Volume(f"device {chosen.name}", load, sources))
+
+
+def _tables(dm_table: IO[str] | None) -> "DmTables | None":
+    from thinmeta.formats.dm_table import DmTables
+
+    if dm_table is None:
+        return None
+    tables = DmTables.parse(dm_table.read())
+    if not tables.thins and not tables.pools:
+        raise InputError(f"{dm_table.name}: has no line of a thin device or a thin-pool")
+    return tables
+
+
+def _thin_line(tables: "DmTables", device: str | None) -> "ThinLine | None":
+    """Return the line that `device` names; None if it names none.
+
+    Raises:
+        NotThereError: there are several, or nothing was named.
+    """
+    found = [thin for thin in tables.thins if device in (None, thin.name, str(thin.device_id))]
+    if len(found) > 1 or (device is None and not found):
+        listed = ", ".join(f"{thin.name or 'without name'} ({thin.device_id})" for thin in found)
+        raise NotThereError(
+            f"the table has {len(found)} thin devices {'' if device is None else device}: "
+            f"{listed or 'name one by its id'}"
+        )
+    return found[0] if found else None
+
+
+def _sectors(size: int | None) -> int | None:
+    if size is not None and size % SECTOR_BYTES:
+        raise click.UsageError(f"--size: a device has whole sectors of {SECTOR_BYTES} bytes")
+    return None if size is None else size // SECTOR_BYTES
+
+
+def _pool_path(
+    chosen: "ChosenDevice",
+    host: "OnHost | None",
+    pool_name: str | None,
+    tables_thin: "tuple[DmTables | None, ThinLine | None]",
+) -> str:
+    """Return the pool as a table names it: as far as anybody knows it."""
+    from thinmeta.device.kernel import holders_of
+
+    if pool_name:
+        is_name = "/" not in pool_name and not re.fullmatch(r"\d+:\d+", pool_name)
+        return f"/dev/mapper/{pool_name}" if is_name else pool_name
+    tables, thin = tables_thin
+    if tables is not None and (known := tables.pool_of(thin)):
+        return known
+    if host is not None:
+        return host.path
+    holders = holders_of(Path(chosen.pool.source.device.name))
+    return f"/dev/mapper/{holders[0]}" if holders else _ANY_POOL
+
+
+def _extract_words(chosen: "ChosenDevice", place: _Place, sectors: int) -> list[str]:
+    words = ["thinmeta", "extract", chosen.name, "-p", chosen.pool.source.device.name]
+    words += ["--data", str(place.files.data or "DATA"), "--size", f"{sectors}s"]
+    return [*words, "--origin", str(place.files.origin)] if place.files.origin else words

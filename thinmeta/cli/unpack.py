@@ -1,0 +1,110 @@
+"""`thinmeta unpack`."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thinmeta.cli.messages import Progress
+from thinmeta.cli.output import (
+    _descriptor,
+    open_output,
+    output_option,
+    refuse_input,
+    terminated_by_exception,
+)
+from thinmeta.cli.parameters import quiet_option
+from thinmeta.cli.whole_metadata import (
+    opened_whole,
+    refuse_damaged_superblock,
+    whole_metadata_argument,
+)
+from thinmeta.errors import DamagedMetadataError, InputError, OutputError
+
+if TYPE_CHECKING:
+    from thinmeta.device.blocks import BlockDevice, Rows
+
+_HOLE_BLOCKS = 16
+"""Zeros in this many blocks become a hole, as in `device.containers`."""
+
+
+@click.command()
+@whole_metadata_argument
+@output_option
+@click.option("-f", "--force", is_flag=True, help="Write over other metadata, too.")
+@quiet_option
+def unpack(
+    *, path: Path | None, metadata_snapshot: bool, output: Path | None, force: bool, quiet: bool
+) -> None:
+    """Write the image that METADATA, a pack file, was made from.
+
+    Blocks that the pack file does not have are zeros. Any other METADATA, as a
+    compressed image, is written as the image that it is.
+    """
+    if output is None and sys.stdout.isatty():
+        raise click.UsageError("an image is no text for a terminal; give --output FILE")
+    progress = Progress(quiet=quiet)
+    with opened_whole(path, metadata_snapshot=metadata_snapshot) as device:
+        if device.notes:
+            raise InputError(f"{device.notes[0]}; nothing was written")
+        pieces = _pieces(device, progress)
+        try:
+            if _is_stream(output):
+                with open_output(output, device.name) as file:
+                    for rows in pieces:
+                        file.write(rows.data.cast("B"))
+            else:
+                assert output is not None
+                _write_image(pieces, device, output, force=force)
+        finally:
+            progress.clear()
+        refuse_damaged_superblock(device)
+
+
+def _pieces(device: "BlockDevice", progress: Progress) -> Iterator["Rows"]:
+    from thinmeta.build.packing import all_blocks, unreadable
+
+    for blocks, batch in all_blocks(device, progress.advance):
+        if batch.faults.any():
+            damage = unreadable(blocks, batch, int(batch.faults.argmax()))
+            raise DamagedMetadataError(damage, device.name)
+        yield batch.rows
+
+
+def _write_image(
+    pieces: Iterator["Rows"], device: "BlockDevice", output: Path, *, force: bool
+) -> None:
+    from thinmeta.build.packing import nr_blocks_of
+    from thinmeta.build.target import open_target
+    from thinmeta.units import METADATA_BLOCK_BYTES
+
+    source, nr_blocks = Path(device.name), nr_blocks_of(device)
+    if output.exists():
+        refuse_input(output, source)
+    with (
+        terminated_by_exception(),
+        open_target(output, source, force=force, size_bytes=None) as target,
+        os.fdopen(os.dup(target.fd), "wb") as file,
+    ):
+        if target.is_device and (target.nr_blocks or 0) < nr_blocks:
+            raise OutputError(
+                f"{output}: has {target.nr_blocks} blocks of 4 KiB, the image {nr_blocks}"
+            )
+        file.truncate(nr_blocks * METADATA_BLOCK_BYTES)
+        for rows in pieces:
+            for begin in range(0, len(rows), _HOLE_BLOCKS):
+                part = rows[begin : begin + _HOLE_BLOCKS]
+                if part.any():
+                    file.write(part.data.cast("B"))
+                else:
+                    file.seek(part.nbytes, os.SEEK_CUR)
+
+
+def _is_stream(output: Path | None) -> bool:
+    """Tell whether `output` can only be written from beginning to end."""
+    if output is None or output == Path("-") or _descriptor(output) is not None:
+        return True
+    return output.exists() and not (output.is_file() or output.is_dir() or output.is_block_device())

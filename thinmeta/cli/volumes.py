@@ -1,0 +1,178 @@
+"""What commands that look into a volume take: where its bytes are, and how many."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+from click.decorators import FC
+
+from thinmeta.cli.messages import DamageReport
+from thinmeta.cli.naming import NameChoice
+from thinmeta.cli.parameters import QUANTITY
+
+if TYPE_CHECKING:
+    from thinmeta.cli.salvage import SalvageReport
+    from thinmeta.device.extents import Extents
+    from thinmeta.model.device_spec import ChosenDevice
+    from thinmeta.units import Quantity
+    from thinmeta.volume.layout import Layout
+    from thinmeta.volume.sources import Sources
+
+
+class Files(NamedTuple):
+    """Where a volume's bytes are, as far as the command line says: data and external origin."""
+
+    data: Path | None
+    origin: Path | None
+
+
+MAX_BYTES = 2**63 - 1
+
+
+def data_option(function: FC) -> FC:
+    """Add `--data`."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        metavar="DATA",
+        help="The pool's data device, or an image of it; not needed where --lvm names the disks, "
+        "or --docker-root has the data.",
+    )(function)
+
+
+def origin_option(function: FC) -> FC:
+    """Add `--origin`."""
+    return click.option(
+        "--origin",
+        type=click.Path(path_type=Path),
+        metavar="ORIGIN",
+        help="The device's external origin, or an image of it.",
+    )(function)
+
+
+def size_option(function: FC) -> FC:
+    """Add `--size`, which arrives as a `Quantity` of bytes."""
+    return click.option(
+        "--size",
+        type=QUANTITY,
+        metavar="SIZE",
+        help="How large the device is: in bytes, or with a unit: 512M, 20971520s.",
+    )(function)
+
+
+def bytes_of(size: "Quantity | None") -> int | None:
+    """Return `--size` in bytes; a number without a unit is one of bytes, too."""
+    if size is None:
+        return None
+    if size.in_bytes(1) > MAX_BYTES:
+        raise click.UsageError("--size: no device is larger than 8 EiB")
+    return size.in_bytes(1)
+
+
+def open_data(
+    files: Files, names: NameChoice, report: DamageReport, *, direct: bool
+) -> "Extents | None":
+    """Open the data device, and warn if it is in use; None if nobody knows where it is.
+
+    Args:
+        files: what the command line says.
+        names: who may know where it is.
+        report: is told.
+        direct: read a block device past the page cache.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    from thinmeta.volume.sources import open_source
+
+    if files.data is None:
+        return names.open_data()
+    opened = open_source(files.data, direct=direct)
+    _warn_if_in_use(files.data, report)
+    return opened
+
+
+def with_origin(
+    chosen: "ChosenDevice", data: "Extents", files: Files, report: DamageReport, *, direct: bool
+) -> "Sources":
+    """Return the files of a device: its data, and its external origin if it has one.
+
+    Raises:
+        InputError: the origin cannot be read, or the data block size is not known.
+    """
+    from thinmeta.volume.sources import Sources, open_source
+
+    try:
+        block_bytes = chosen.pool.data_block_bytes()
+        origin = open_source(files.origin, direct=direct) if files.origin else None
+        sources = Sources(data, block_bytes, origin)
+    except BaseException:
+        data.close()
+        raise
+    if files.origin:
+        _warn_if_in_use(files.origin, report)
+    return sources
+
+
+def _warn_if_in_use(path: Path, report: DamageReport) -> None:
+    from thinmeta.device.kernel import holders_of
+
+    if holders := holders_of(path):
+        report.warn(
+            f"{path}: is in use by {holders[0]}: what is written meanwhile may be read as "
+            "it was or as it is then"
+        )
+
+
+def read_layout(
+    chosen: "ChosenDevice",
+    report: "DamageReport | SalvageReport",
+    *,
+    size: int | None,
+    data_bytes: int = MAX_BYTES,
+    origin_bytes: int = 0,
+) -> "Layout":
+    """Read where the bytes of `chosen` are; say so if that is what tells its size.
+
+    Args:
+        chosen: the device.
+        report: the policy, which knows what is lost.
+        size: of the device, in bytes; None: as its name says, or up to the last mapped block.
+        data_bytes: the size of the data device, if it is known.
+        origin_bytes: the size of the external origin, if there is one.
+
+    Raises:
+        DamagedMetadataError: a part of that is lost, and nobody asked for salvage.
+    """
+    from thinmeta.cli.salvage import SalvageReport
+    from thinmeta.volume.layout import Layout
+    from thinmeta.volume.loading import mapped_runs
+
+    pool = chosen.pool
+    size = chosen.size if size is None else size
+    block_bytes = pool.data_block_bytes()
+    lost = []
+    if isinstance(report, SalvageReport):
+        report.prepared_devices(chosen)
+        lost = [
+            (lost.first_key, lost.last_key + 1)
+            for loss in report.losses().devices
+            for lost in loss.ranges
+        ]
+    device_id = chosen.device.device_id if chosen.device else None
+    in_pool = pool.live_superblock.data_space_map.nr_blocks * block_bytes or MAX_BYTES
+    layout = Layout.read(
+        mapped_runs(pool.source, chosen.mapping_root, device_id, pool.on_damage),
+        block_bytes,
+        size=size,
+        data_bytes=min(data_bytes, in_pool),
+        origin_bytes=origin_bytes,
+        lost=lost,
+    )
+    pool.verify_unchanged()
+    if size is None:
+        report.warn(
+            f"the metadata does not say how large device {chosen.name} is: its last mapped block "
+            f"ends at {layout.size} bytes, which is taken for its end; --size says otherwise"
+        )
+    return layout

@@ -1,0 +1,99 @@
+"""The metadata of commands that copy it, block by block, whatever state it is in."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from thinmeta.cli.metadata import MetadataChoice, from_environment, opened
+from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
+
+if TYPE_CHECKING:
+    from thinmeta.device.blocks import BlockDevice
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def whole_metadata_argument(function: _Function) -> _Function:
+    """Add METADATA, also as `-i` and `-p`, and `-m`; they arrive as `path`, `metadata_snapshot`."""
+
+    def collected(*, metadata: Path | None, pool: Path | None, **others: Any) -> Any:
+        if metadata and pool:
+            raise click.UsageError("METADATA is given twice: as an argument and with an option")
+        return function(path=metadata or pool or from_environment(), **others)
+
+    collected.__name__ = function.__name__
+    collected.__doc__ = function.__doc__
+    collected.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    for decorate in (
+        click.option(
+            "-m",
+            "--metadata-snap",
+            "metadata_snapshot",
+            is_flag=True,
+            help="Take an active pool, too, of which only a metadata snapshot stands still.",
+        ),
+        click.option(
+            "-i",
+            "--input",
+            "-p",
+            "--pool",
+            "pool",
+            metavar="METADATA",
+            type=click.Path(path_type=Path),
+            help="The metadata: a device, or an image of one, compressed, packed or not.",
+        ),
+        click.argument("metadata", required=False, type=click.Path(path_type=Path)),
+    ):
+        collected = decorate(collected)
+    return collected  # type: ignore[return-value]
+
+
+@contextmanager
+def opened_whole(path: Path | None, *, metadata_snapshot: bool) -> Iterator["BlockDevice"]:
+    """Open metadata that needs no superblock, as long as any block has a right checksum.
+
+    Raises:
+        InputError: there is none, or it is something else.
+        NoSnapshotError: `metadata_snapshot`, and none is held.
+    """
+    from thinmeta.build.packing import refuse_without_metadata
+    from thinmeta.device.opening import open_blocks
+    from thinmeta.model.state import State
+    from thinmeta.schemas.signatures import refuse_other_formats
+
+    if path is None or metadata_snapshot:
+        choice = MetadataChoice(path, State.SNAP, ignore_unsupported=True)
+        with opened(choice, raise_damage) as pool:
+            yield pool.source.device
+        return
+    with closing(open_blocks(path, inspect=refuse_other_formats)) as device:
+        try:
+            refuse_without_metadata(device)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        yield device
+
+
+def refuse_damaged_superblock(device: "BlockDevice") -> None:
+    """Say that a copy has no sound superblock, once the copy is made.
+
+    Raises:
+        DamagedMetadataError: the superblock of `device` is damaged.
+    """
+    import numpy as np
+
+    from thinmeta.device.blocks import Fault
+    from thinmeta.schemas.decode import superblock_fault
+    from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
+    from thinmeta.units import MetadataBlock
+
+    first = device.read(np.array([SUPERBLOCK_LOCATION], dtype=np.uint64))
+    if first.faults[0] != Fault.NONE:
+        what: str | None = "the superblock cannot be read"
+    else:
+        what = superblock_fault(first.rows[0], SUPERBLOCK_LOCATION)
+    if what is not None:
+        raise DamagedMetadataError(Damage(what, MetadataBlock(SUPERBLOCK_LOCATION)), device.name)

@@ -1,0 +1,26 @@
+"""Where the pool and those who name its devices disagree, as text and as JSON lines."""
+
+from collections.abc import Iterator, Sequence
+
+from thinmeta.formats.json_lines import json_line
+from thinmeta.names.agreement import Disagreement
+
+
+def disagreements_text(found: Sequence[Disagreement]) -> Iterator[bytes]:
+    """Return what does not fit, a line each, under a heading; nothing if all fits."""
+    if found:
+        yield b"\nThe pool and Docker disagree:\n"
+    for each in found:
+        yield f"  {each.what}\n".encode()
+
+
+def disagreements_json(found: Sequence[Disagreement]) -> Iterator[bytes]:
+    """Return an object for each thing that does not fit."""
+    for each in found:
+        yield json_line(
+            type="disagreement",
+            kind=each.kind.value,
+            device_id=each.device_id,
+            name=each.name,
+            what=each.what,
+        )

@@ -1,0 +1,28 @@
+"""What `repair` has written, for people and for programs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from thinmeta.build.restore import Restored
+from thinmeta.formats.json_lines import json_line
+
+
+def repaired_text(output: Path, restored: Restored) -> Iterator[bytes]:
+    """Return what was written, in a line."""
+    yield (
+        f"{output}: {restored.nr_devices} devices with {restored.nr_mappings} mappings, "
+        f"{restored.nr_allocated} of {restored.nr_blocks} metadata blocks in use\n"
+    ).encode()
+
+
+def repaired_json(output: Path, restored: Restored) -> Iterator[bytes]:
+    """Return what was written, as an object."""
+    yield json_line(
+        type="repaired",
+        output=str(output),
+        nr_devices=restored.nr_devices,
+        nr_mappings=restored.nr_mappings,
+        nr_data_blocks=restored.nr_data_blocks,
+        metadata_nr_blocks=restored.nr_blocks,
+        metadata_nr_allocated=restored.nr_allocated,
+    )
