@@ -1,0 +1,296 @@
+"""What became of the data of a device of a past state, block by block, by what the pool maps now.
+
+The live mappings are read once, what devices share once for all. The memory is that of
+the past device's mappings, about 50 bytes each, and of a piece of the live ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.analyse.unused_blocks import unused
+from thinmeta.errors import Damage, DamagedMetadataError
+from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
+from thinmeta.model.pool import Pool
+from thinmeta.model.state import State
+from thinmeta.model.thin_device import ThinDevice
+from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.walk.columnar import Columnar
+from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.leaf_list import pieces
+from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves, read_tree
+from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask
+from thinmeta.walk.ragged import Places, distinct
+
+_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
+_TIME = np.uint64(TIME_MASK)
+_NEVER = np.uint64(TIME_MASK + 1)
+
+
+class Fate(IntEnum):
+    """What became of a data block that a device of a past state maps."""
+
+    KEPT = 0
+    """The same device maps it now, by the same mapping; it may have been rewritten in place."""
+    SHARED = 1
+    """Another device maps it now, by the same mapping; likewise."""
+    TAKEN = 2
+    """A device maps it now, by a mapping that was made since: the content is lost."""
+    HELD = 3
+    """No device maps it, and it is in use: by a metadata snapshot, or it has leaked."""
+    FREE = 4
+    """Nothing uses it now: as it was unless it was discarded, or reused and freed."""
+    UNKNOWN = 5
+    """No device is known to map it, and what would tell is damaged."""
+    PAST_END = 6
+    """There is no such block: it is past the end of the data device."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FateRanges(Columnar):
+    """Neighbouring blocks of one fate, as columns of shape `(n,)`, in the device's order.
+
+    Attributes:
+        origin_begin: first block in the past device, dtype uint64.
+        data_begin: first block on the data device, dtype uint64.
+        length: in blocks, dtype uint64.
+        fate: values of `Fate`, dtype uint8.
+    """
+
+    origin_begin: Keys
+    data_begin: Keys
+    length: Keys
+    fate: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fates:
+    """What became of a past device's blocks.
+
+    Attributes:
+        counts: blocks of each fate.
+        ranges: where they are.
+        is_complete: whether nothing that was to be read is damaged. Else there may be
+            more blocks, and nobody knows of those that are `UNKNOWN`.
+    """
+
+    counts: Mapping[Fate, int]
+    ranges: FateRanges
+    is_complete: bool
+
+
+def live_state(chosen: ChosenDevice) -> Pool:
+    """Return the pool of a device in its live state.
+
+    Raises:
+        DamagedMetadataError: the live superblock is damaged.
+        LiveDeviceError: the pool is active, and changes while it is read.
+    """
+    damage = chosen.pool.superblock_damage
+    if damage is not None:
+        what = "nobody can tell what is mapped now, nor what became of what was"
+        raise DamagedMetadataError(replace(damage, what=f"{damage.what.partition(';')[0]}; {what}"))
+    return chosen.pool.in_state(State.LIVE)
+
+
+def fates(chosen: ChosenDevice, on_progress: OnProgress | None = None) -> Fates:
+    """Return what became of the data blocks of a device of a past state, or of an orphan.
+
+    Two mappings are the same one if origin block, data block and time are equal. They
+    are not if the past device and a live one, which is another, have both existed at
+    that time: a device has what is older than itself from the one that it is a snapshot
+    of, and made the rest itself. So a device of the same id that was created later is
+    known for another, as long as the details of the past state are there.
+
+    Args:
+        chosen: the device, in the state that is past.
+        on_progress: told of each piece of the live mapping trees that was read.
+
+    Raises:
+        DamagedMetadataError: the live superblock is damaged; or a node or a bitmap is,
+            and the pool's `on_damage` raises, before anything is returned.
+        LiveDeviceError: the pool is active.
+
+    Source: `__create_snap()` and `__snapshotted_since()`, drivers/md/dm-thin-metadata.c.
+    """
+    live = live_state(chosen)
+    past = _Past(chosen)
+    if len(past.keys):
+        trees = _LiveTrees(live, chosen)
+        trees.meet(past, on_progress)
+        fate = past.fates(_unmapped(live, past.blocks, are_found=trees.are_complete))
+        fate[past.data() >= live.live_superblock.data_space_map.nr_blocks] = Fate.PAST_END
+        is_complete = past.is_complete and trees.are_complete and not (fate == Fate.UNKNOWN).any()
+    else:
+        fate, is_complete = np.empty(0, dtype=np.uint8), past.is_complete
+    chosen.pool.verify_unchanged()
+    counts = dict(zip(Fate, np.bincount(fate, minlength=len(Fate)).tolist(), strict=True))
+    return Fates(counts, _joined(past.keys, past.data(), fate), is_complete)
+
+
+class _Past:
+    """The mappings of the past device by ascending origin block, and what the live ones say.
+
+    `blocks` are its data blocks, ascending, without repeats.
+    """
+
+    def __init__(self, chosen: ChosenDevice) -> None:
+        self.is_complete = True
+        device = chosen.device
+        device_id = None if device is None else device.device_id
+
+        def tell(damage: Damage) -> None:
+            self.is_complete = False
+            chosen.pool.on_damage(replace(damage, device_id=device_id))
+
+        self.keys, self.values = np.empty((2, 0), dtype=np.uint64)
+        if chosen.mapping_root is not None:
+            self.keys, self.values = read_tree(
+                chosen.pool.source, chosen.mapping_root, MAPPINGS, on_damage=tell
+            )
+        self.blocks = distinct(self.data())
+        self._created = _creation_time(device)
+        self._same, self._kept = np.zeros((2, len(self.keys)), dtype=np.bool_)
+        self._mapped, self._taken = np.zeros((2, len(self.blocks)), dtype=np.bool_)
+
+    def data(self) -> Keys:
+        """Return the data block of each mapping."""
+        return self.values >> _SHIFT
+
+    def meet(self, entries: Entries, created: Keys, own: Mask) -> None:
+        """See what some live leaves say of the data blocks.
+
+        Args:
+            entries: of the leaves.
+            created: when the earliest of the other devices that have a leaf was created.
+            own: which leaves the same device has.
+        """
+        data = entries.values >> _SHIFT
+        places = np.minimum(np.searchsorted(self.blocks, data), len(self.blocks) - 1)
+        hits = np.flatnonzero(self.blocks[places] == data)
+        places, keys, values = places[hits], entries.keys[hits], entries.values[hits]
+        leaves = np.searchsorted(entries.starts, hits, side="right") - 1
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        time = values & _TIME
+        same = (self.keys[at] == keys) & (self.values[at] == values)
+        same &= (time < self._created) | (time < created[leaves])
+        self._same[at[same]] = True
+        self._kept[at[same & own[leaves]]] = True
+        self._mapped[places] = True
+        self._taken[places[~same]] = True
+
+    def fates(self, unmapped: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the fate of each mapping.
+
+        A block that is also mapped anew, which only a damaged pool has, counts as taken.
+
+        Args:
+            unmapped: what became of each of `blocks`, if no device maps it.
+        """
+        places = np.searchsorted(self.blocks, self.data())
+        by_block = np.where(self._mapped, np.uint8(Fate.TAKEN), unmapped)
+        fate: npt.NDArray[np.uint8] = by_block[places]
+        same = self._same & ~self._taken[places]
+        fate[same] = Fate.SHARED
+        fate[same & self._kept] = Fate.KEPT
+        return fate
+
+
+class _LiveTrees:
+    """The mapping trees of all devices as they are now."""
+
+    def __init__(self, live: Pool, chosen: ChosenDevice) -> None:
+        self._live = live
+        table = live.device_table
+        self.are_complete = not table.lost
+        for damage in [*table.lost, *table.disagreements()]:
+            if damage.device_id not in table.unlisted:
+                self.are_complete = False
+                live.on_damage(damage)
+        roots = {device.device_id: device.mapping_root for device in table.devices}
+        roots |= table.unlisted
+        self._ids = sorted(device_id for device_id, root in roots.items() if root is not None)
+        places = np.array([roots[device_id] for device_id in self._ids], dtype=np.uint64)
+        self._forest = grow(live.source, places, MAPPINGS)
+        devices = {device.device_id: device for device in table.devices}
+        created = [_creation_time(devices.get(device_id)) for device_id in self._ids]
+        self._own = np.zeros(len(self._forest.levels[0].nodes), dtype=np.bool_)
+        same_id = DeviceSpec.parse(chosen.name).device_id
+        if same_id in self._ids and _may_be_one(chosen.device, devices.get(same_id)):
+            tree = self._ids.index(same_id)
+            self._own[self._forest.leaf_places(tree)] = True
+            created[tree] = _NEVER
+        self._created = _least_of_leaves(self._forest, np.array(created, dtype=np.uint64))
+
+    def meet(self, past: _Past, on_progress: OnProgress | None) -> None:
+        """Read all leaves, and tell what is bad of them."""
+        leaves = self._forest.levels[0].nodes
+        codes = np.zeros(len(leaves), dtype=np.uint8)
+        done = 0
+        for piece in pieces(leaves):
+            part = slice(done, done + len(piece))
+            entries, codes[part] = read_leaves(self._live.source, piece, MAPPINGS)
+            past.meet(entries, self._created[part], self._own[part])
+            done += len(piece)
+            if on_progress is not None:
+                on_progress(len(piece), len(leaves))
+        if codes.any():
+            self.are_complete = False
+            self._tell(codes)
+
+    def _tell(self, codes: Codes) -> None:
+        leaves = self._forest.levels[0].nodes
+        for tree, device_id in enumerate(self._ids):
+            places = self._forest.leaf_places(tree)
+            for place in places[codes[places] != 0].tolist():
+                damage = damage_of(leaves, codes, place, MAPPINGS)
+                self._live.on_damage(replace(damage, device_id=device_id))
+
+
+def _creation_time(device: ThinDevice | None) -> np.uint64:
+    """Return when a device was created; if that is not known, what excludes nothing."""
+    return _NEVER if device is None else np.uint64(device.creation_time & TIME_MASK)
+
+
+def _may_be_one(past: ThinDevice | None, live: ThinDevice | None) -> bool:
+    """Tell whether two devices of one id may be one: if the details of both say so, or lack."""
+    if past is None or live is None:
+        return True
+    return (past.creation_time, past.transaction_id) == (live.creation_time, live.transaction_id)
+
+
+def _least_of_leaves(forest: Forest, of_trees: Keys) -> Keys:
+    """Return for each leaf the least number of those trees that have it."""
+    least = np.empty(0, dtype=np.uint64)
+    for height in range(len(forest.levels) - 1, -1, -1):
+        above, here = least, forest.heights == height
+        least = np.full(len(forest.levels[height].nodes), _NEVER)
+        np.minimum.at(least, forest.roots[here], of_trees[here])
+        if len(above):
+            level = forest.levels[height + 1]
+            np.minimum.at(least, level.children, np.repeat(above, np.diff(level.starts)))
+    return least
+
+
+def _unmapped(live: Pool, blocks: Keys, *, are_found: bool) -> npt.NDArray[np.uint8]:
+    """Return what became of data blocks, ascending, if no device was found to map them.
+
+    Unless all live mappings `are_found`, one that is lost may use a block.
+    """
+    found = unused(live, blocks)
+    fate = np.full(len(blocks), Fate.HELD if are_found else Fate.UNKNOWN, dtype=np.uint8)
+    fate[~found.is_known] = Fate.UNKNOWN
+    fate[found.is_free] = Fate.FREE
+    return fate
+
+
+def _joined(keys: Keys, data: Keys, fate: npt.NDArray[np.uint8]) -> FateRanges:
+    """Join neighbours, in the device and on the data device, of one fate."""
+    begins = np.ones(len(keys), dtype=np.bool_)
+    begins[1:] = (np.diff(keys) != 1) | (np.diff(data) != 1) | (fate[1:] != fate[:-1])
+    places: Places = np.flatnonzero(begins)
+    length = np.diff(places, append=len(keys)).astype(np.uint64)
+    return FateRanges(keys[places], data[places], length, fate[places])
