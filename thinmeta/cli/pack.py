@@ -10,6 +10,7 @@ from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import quiet_option
 from thinmeta.cli.whole_metadata import (
+    WholeChoice,
     opened_whole,
     refuse_damaged_superblock,
     whole_metadata_argument,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @whole_metadata_argument
 @output_option
 @quiet_option
-def pack(*, path: Path | None, metadata_snapshot: bool, output: Path | None, quiet: bool) -> None:
+def pack(*, choice: WholeChoice, output: Path | None, quiet: bool) -> None:
     """Write METADATA as thin_metadata_pack does: small enough to be sent.
 
     All blocks whose checksum is right are packed, so damaged metadata is packed, too.
@@ -43,7 +44,7 @@ def pack(*, path: Path | None, metadata_snapshot: bool, output: Path | None, qui
         nr_lost += 1
         report.warn(str(damage))
 
-    with opened_whole(path, metadata_snapshot=metadata_snapshot) as device:
+    with opened_whole(choice) as device:
         for note in device.notes:
             report.warn(note)
         with open_output(output, device.name) as file:

@@ -1,17 +1,15 @@
 """`thinmeta scan`."""
 
-import os
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from thinmeta.cli.messages import DamageReport, Progress
-from thinmeta.cli.metadata import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.whole_metadata import WholeChoice, opened_whole, whole_metadata_argument
 from thinmeta.errors import InputError, SalvagedError
 
 if TYPE_CHECKING:
@@ -19,22 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("metadata", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "-p",
-    "--pool",
-    metavar="METADATA",
-    type=click.Path(path_type=Path),
-    help="The metadata: a device, or an image of one, compressed, packed or not.",
-)
+@whole_metadata_argument
 @format_option("text", "json")
 @click.option("--all", "show_all", is_flag=True, help="Show all states and orphans; json has all.")
 @output_option
 @quiet_option
-def scan(  # noqa: PLR0913  # one parameter an option
+def scan(  # one parameter an option
     *,
-    metadata: Path | None,
-    pool: Path | None,
+    choice: WholeChoice,
     format_name: str,
     show_all: bool,
     output: Path | None,
@@ -47,18 +37,12 @@ def scan(  # noqa: PLR0913  # one parameter an option
     """
     from thinmeta.analyse.recover.block_classes import BlockClass
     from thinmeta.analyse.recover.scan import scan as scanned
-    from thinmeta.device.opening import open_blocks
     from thinmeta.formats.scan import scan_json, scan_text
-    from thinmeta.schemas.signatures import refuse_other_formats
 
-    if metadata and pool:
-        raise click.UsageError("METADATA is given twice: as an argument and with --pool")
-    path = metadata or pool or Path(os.environ.get(ENVIRONMENT, ""))
-    if path == Path():
-        raise InputError(f"no METADATA was given and {ENVIRONMENT} is not set")
     report = DamageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
-    with closing(open_blocks(path, inspect=refuse_other_formats)) as device:
+    with opened_whole(choice) as device:
+        path = device.name
         for note in device.notes:
             report.warn(note)
         try:
@@ -75,7 +59,7 @@ def scan(  # noqa: PLR0913  # one parameter an option
         if format_name == "json":
             lines = scan_json(found)
         else:
-            lines = scan_text(found, str(path), show_all=show_all)
+            lines = scan_text(found, path, show_all=show_all)
         with open_output(output, device.name) as file:
             for line in lines:
                 file.write(line)

@@ -18,6 +18,7 @@ from thinmeta.cli.output import (
 )
 from thinmeta.cli.parameters import quiet_option
 from thinmeta.cli.whole_metadata import (
+    WholeChoice,
     opened_whole,
     refuse_damaged_superblock,
     whole_metadata_argument,
@@ -36,9 +37,7 @@ _HOLE_BLOCKS = 16
 @output_option
 @click.option("-f", "--force", is_flag=True, help="Write over other metadata, too.")
 @quiet_option
-def unpack(
-    *, path: Path | None, metadata_snapshot: bool, output: Path | None, force: bool, quiet: bool
-) -> None:
+def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool) -> None:
     """Write the image that METADATA, a pack file, was made from.
 
     Blocks that the pack file does not have are zeros. Any other METADATA, as a
@@ -47,7 +46,7 @@ def unpack(
     if output is None and sys.stdout.isatty():
         raise click.UsageError("an image is no text for a terminal; give --output FILE")
     progress = Progress(quiet=quiet)
-    with opened_whole(path, metadata_snapshot=metadata_snapshot) as device:
+    with opened_whole(choice) as device:
         if device.notes:
             raise InputError(f"{device.notes[0]}; nothing was written")
         pieces = _pieces(device, progress)

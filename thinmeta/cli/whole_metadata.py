@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from thinmeta.cli.metadata import MetadataChoice, from_environment, opened
+from thinmeta.cli.naming import NameChoice, names_options
 from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
 
 if TYPE_CHECKING:
@@ -16,18 +18,41 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def whole_metadata_argument(function: _Function) -> _Function:
-    """Add METADATA, also as `-i` and `-p`, and `-m`; they arrive as `path`, `metadata_snapshot`."""
+@dataclass(frozen=True, slots=True)
+class WholeChoice:
+    """What the command line says of the metadata to read.
 
-    def collected(*, metadata: Path | None, pool: Path | None, **others: Any) -> Any:
+    Attributes:
+        path: where it is; None if nothing says so.
+        metadata_snapshot: take a pool that is active, too.
+        names: who may know where it is.
+    """
+
+    path: Path | None
+    metadata_snapshot: bool
+    names: NameChoice
+
+
+def whole_metadata_argument(function: _Function) -> _Function:
+    """Add METADATA, also as `-i` and `-p`, `-m` and `--lvm`; it arrives as `choice`."""
+
+    def collected(
+        *,
+        metadata: Path | None,
+        pool: Path | None,
+        metadata_snapshot: bool,
+        names: NameChoice,
+        **others: Any,
+    ) -> Any:
         if metadata and pool:
             raise click.UsageError("METADATA is given twice: as an argument and with an option")
-        return function(path=metadata or pool or from_environment(), **others)
+        return function(choice=WholeChoice(metadata or pool, metadata_snapshot, names), **others)
 
     collected.__name__ = function.__name__
     collected.__doc__ = function.__doc__
     collected.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
     for decorate in (
+        names_options,
         click.option(
             "-m",
             "--metadata-snap",
@@ -52,28 +77,37 @@ def whole_metadata_argument(function: _Function) -> _Function:
 
 
 @contextmanager
-def opened_whole(path: Path | None, *, metadata_snapshot: bool) -> Iterator["BlockDevice"]:
+def opened_whole(choice: WholeChoice) -> Iterator["BlockDevice"]:
     """Open metadata that needs no superblock, as long as any block has a right checksum.
 
     Raises:
         InputError: there is none, or it is something else.
-        NoSnapshotError: `metadata_snapshot`, and none is held.
+        NoSnapshotError: the pool is active, and no metadata snapshot is held.
     """
     from thinmeta.build.packing import refuse_without_metadata
     from thinmeta.device.opening import open_blocks
     from thinmeta.model.state import State
     from thinmeta.schemas.signatures import refuse_other_formats
 
-    if path is None or metadata_snapshot:
-        choice = MetadataChoice(path, State.SNAP, ignore_unsupported=True)
-        with opened(choice, raise_damage) as pool:
+    path, exclusive = choice.path, not choice.metadata_snapshot
+    place = None
+    if path is None:
+        place = choice.names.open_metadata(exclusive=exclusive, inspect=refuse_other_formats)
+    if path is None and place is None:
+        path = from_environment() or choice.names.metadata_path()
+    if place is None and (path is None or choice.metadata_snapshot):
+        snapshot = MetadataChoice(path, State.SNAP, ignore_unsupported=True)
+        with opened(snapshot, raise_damage) as pool:
             yield pool.source.device
         return
-    with closing(open_blocks(path, inspect=refuse_other_formats)) as device:
+    if place is None and path is not None:
+        place = open_blocks(path, inspect=refuse_other_formats)
+    assert place is not None
+    with closing(place) as device:
         try:
             refuse_without_metadata(device)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise InputError(f"{device.name}: {error}") from error
         yield device
 
 

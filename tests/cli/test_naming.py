@@ -1,0 +1,188 @@
+"""Devices by the names that Docker and LVM gave them, and pools where LVM keeps them."""
+
+import hashlib
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+
+from tests.cases import FIXTURES, packed_image
+from tests.conftest import Thinmeta
+
+DOCKER = FIXTURES / "docker-loop-lvm-xfs-64k"
+DOCKER_POOL = packed_image(DOCKER.name)
+DOCKER_NAMES = ("-p", DOCKER_POOL, "--docker-root", DOCKER / "docker-state")
+LVM = FIXTURES / "c01-lvm-thin-one-pv"
+LVM_TEXT = LVM / "vgcfgbackup.txt"
+TRUTH = [line.split() for line in (LVM / "truth/thin-devices.sha256").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a whole disk with a physical volume, a sparse file."""
+    path = tmp_path_factory.mktemp("disk") / "pv.img"
+    with lzma.open(LVM / "pv.bin.xz") as packed, path.open("wb") as file:
+        while part := packed.read(1 << 20):
+            if part.strip(b"\0"):
+                file.write(part)
+            else:
+                file.seek(len(part), 1)
+        file.truncate()
+    return path
+
+
+def ids_of(name: str) -> dict[str, int]:
+    """Return what lvs said: the device ids of a pool's volumes."""
+    volumes = json.loads((LVM / "lvs.json").read_text())["report"][0]["lv"]
+    return {
+        f"{each['vg_name']}/{each['lv_name']}": int(each["thin_id"])
+        for each in volumes
+        if each["pool_lv"] == name and each["thin_id"]
+    }
+
+
+def test_ls_names_what_lvs_does(thinmeta: Thinmeta) -> None:
+    result = thinmeta(
+        *("ls", "-f", "json", "-p", packed_image(LVM.name)),
+        *("--lvm", LVM_TEXT, "--lv", "vgthin/pool0"),
+    )
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    devices = map(json.loads, result.stdout.splitlines())
+    assert {each["name"]: each["device_id"] for each in devices} == ids_of("pool0")
+
+
+def test_names_stand_beside_the_default_columns(thinmeta: Thinmeta) -> None:
+    first, *lines = thinmeta("ls", *DOCKER_NAMES).stdout.splitlines()
+
+    assert first.split() == ["DEV", "MAPPED", "CREATE_TIME", "SNAP_TIME", "NAME"]
+    assert {line.split()[0]: line.split()[-1] for line in lines}["25"] == "dead1"
+
+
+def test_a_name_is_as_good_as_an_id(thinmeta: Thinmeta) -> None:
+    by_name = thinmeta("diff", "-f", "csv", "demo:latest", "dead1", *DOCKER_NAMES)
+    by_id = thinmeta("diff", "-f", "csv", "8", "25", "-p", DOCKER_POOL)
+
+    assert by_name.exit_code == by_id.exit_code == 0
+    assert by_name.stdout == by_id.stdout
+    looked = thinmeta("lookup", "name:dead1", "0", *DOCKER_NAMES).stdout
+    assert (
+        looked.splitlines()[1:]
+        == (thinmeta("lookup", "25", "0", "-p", DOCKER_POOL).stdout.splitlines()[1:])
+    )
+
+
+def test_diff_says_who_is_compared(thinmeta: Thinmeta) -> None:
+    shown = thinmeta("diff", "8", "25", *DOCKER_NAMES).stdout
+    summary = json.loads(
+        thinmeta("diff", "8", "25", "-f", "json", *DOCKER_NAMES).stdout.split("\n")[0]
+    )
+
+    assert "device 8 (demo:latest)" in shown
+    assert "device 25 (dead1)" in shown
+    assert summary["right"]["known_as"] == "dead1"
+
+
+@pytest.mark.parametrize(
+    ("name", "exit_code", "said"),
+    [
+        ("nobody", 4, "no device is called 'nobody'"),
+        ("base", 4, "may be base base (device 1), image base:latest (device 2)"),
+        ("name:25", 4, "no device is called '25'"),
+    ],
+)
+def test_a_name_must_be_one_devices(
+    name: str, exit_code: int, said: str, thinmeta: Thinmeta
+) -> None:
+    result = thinmeta("lookup", name, "0", *DOCKER_NAMES)
+
+    assert result.exit_code == exit_code
+    assert said in result.stderr
+
+
+def test_names_need_a_source(thinmeta: Thinmeta) -> None:
+    result = thinmeta("lookup", "dead1", "0", "-p", DOCKER_POOL)
+
+    assert result.exit_code == 2
+    assert "--docker-root DIR, --lvm FILE" in result.stderr
+
+
+def test_what_was_removed_is_found_by_its_state_only(disk: Path, thinmeta: Thinmeta) -> None:
+    result = thinmeta("lookup", "vgthin/junk#16", "0", "--lvm", disk, "--lv", "vgthin/pool0")
+
+    assert result.exit_code == 4
+    assert "was removed; it was device 6" in result.stderr
+    assert "thinmeta scan" in result.stderr
+
+
+def test_a_pool_is_read_where_it_lies_on_the_disk(disk: Path, thinmeta: Thinmeta) -> None:
+    in_place = thinmeta("dump", "--lvm", disk, "--lv", "vgthin/pool0")
+
+    assert in_place.exit_code == 0
+    assert in_place.stdout == thinmeta("dump", packed_image(LVM.name)).stdout
+    several = thinmeta("dump", "--lvm", disk)
+    assert several.exit_code == 4
+    assert "vgthin/pool0, vgthin/pool-b" in several.stderr
+
+
+@pytest.mark.parametrize(("sha256", "device_id", "size"), TRUTH[:5])
+def test_a_volume_is_extracted_from_the_disk(  # noqa: PLR0913  # the truth, and where
+    sha256: str, device_id: str, size: str, disk: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    names = {str(number): name for name, number in ids_of("pool0").items()}
+    output = tmp_path / "volume.img"
+
+    result = thinmeta(
+        *("extract", names[device_id], "--lvm", disk, "--lv", "vgthin/pool0", "-o", output)
+    )
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert output.stat().st_size == int(size)
+    assert hashlib.sha256(output.read_bytes()).hexdigest() == sha256
+
+
+def test_a_disk_is_not_written_over(disk: Path, thinmeta: Thinmeta) -> None:
+    before = disk.stat()
+    names = ("--lvm", disk, "--lv", "vgthin/pool0")
+
+    for command in (["dump"], ["extract", "1"]):
+        result = thinmeta(*command, *names, "-o", disk)
+        assert result.exit_code == 1
+        assert "is the input itself, which is never written to" in result.stderr
+    assert disk.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_table_onto_the_disks(disk: Path, thinmeta: Thinmeta) -> None:
+    names = ("--lvm", disk, "--lv", "vgthin/pool0")
+
+    line = thinmeta("table", "vgthin/home", *names).stdout.splitlines()[1]
+    assert line == "0 409600 thin /dev/mapper/vgthin-pool0-tpool 2"
+    on_lv = thinmeta("table", "vgthin/home", *names, "--linear", "/dev/mapper/vgthin-pool0_tdata")
+    assert "lvchange -y -ay vgthin/pool0_tdata" in on_lv.stdout
+    on_disk = thinmeta("table", "vgthin/home", *names, "--on-disks")
+    assert on_disk.exit_code == 0
+    pieces = [line.split() for line in on_disk.stdout.splitlines() if " linear " in line]
+    assert pieces
+    volume = thinmeta("extract", "vgthin/home", *names, "-o", "-").stdout_bytes
+    with disk.open("rb") as file:
+        for start, length, _, _, sector in pieces[:50]:
+            file.seek(int(sector) * 512)
+            expected = volume[int(start) * 512 : (int(start) + int(length)) * 512]
+            assert file.read(int(length) * 512) == expected
+
+
+def test_docker_keeps_its_loop_files_under_its_root(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    root = tmp_path / "docker"
+    loop = root / "devicemapper/devicemapper"
+    loop.mkdir(parents=True)
+    (root / "image").symlink_to(DOCKER / "docker-state/image")
+    (root / "containers").symlink_to(DOCKER / "docker-state/containers")
+    (root / "devicemapper/metadata").symlink_to(DOCKER / "docker-state/devicemapper/metadata")
+    (loop / "metadata").write_bytes(lzma.decompress(DOCKER_POOL.read_bytes()))
+    (loop / "data").touch()
+
+    result = thinmeta("ls", "--docker-root", root)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == thinmeta("ls", *DOCKER_NAMES).stdout
