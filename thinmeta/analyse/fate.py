@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from thinmeta.analyse.unused_blocks import unused
 from thinmeta.errors import Damage, DamagedMetadataError
-from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
+from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.model.thin_device import ThinDevice
@@ -218,7 +218,7 @@ class _LiveTrees:
         devices = {device.device_id: device for device in table.devices}
         created = [_creation_time(devices.get(device_id)) for device_id in self._ids]
         self._own = np.zeros(len(self._forest.levels[0].nodes), dtype=np.bool_)
-        same_id = DeviceSpec.parse(chosen.name).device_id
+        same_id = chosen.device_id
         if same_id in self._ids and _may_be_one(chosen.device, devices.get(same_id)):
             tree = self._ids.index(same_id)
             self._own[self._forest.leaf_places(tree)] = True

@@ -45,13 +45,12 @@ def fate(  # noqa: PLR0913  # one parameter an option
     cannot.
     """
     from thinmeta.analyse.fate import fates, live_state
-    from thinmeta.model.device_spec import choose_device
 
     report = report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)
     with opened(choice.for_devices(device), report) as pool:
         report.warn_of(pool)
-        past = choose_device(pool, device)
+        past = choice.choose(pool, device)
         report.prepared(live_state(past), progress)
         (past,) = report.prepared_devices(past)
         try:

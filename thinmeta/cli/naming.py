@@ -158,8 +158,7 @@ class NameChoice:
 
     def introduced(self, chosen: "ChosenDevice") -> "ChosenDevice":
         """Return a device with its name and its size, if there is a source of them."""
-        device_id = chosen.device.device_id if chosen.device is not None else None
-        known = self._known(chosen.pool, device_id) if device_id is not None else []
+        known = [] if chosen.device_id is None else self._known(chosen.pool, chosen.device_id)
         if not known:
             return chosen
         size = next((each.size for each in known if each.size is not None), None)

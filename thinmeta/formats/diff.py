@@ -56,9 +56,9 @@ def _counts(summary: Summary) -> dict[str, int]:
 
 
 def _called(chosen: ChosenDevice) -> str:
-    if chosen.known_as is not None and chosen.device is not None:
+    if chosen.known_as is not None:
         state = f"@{chosen.pool.state}" if "@" in chosen.name else ""
-        return f"device {chosen.device.device_id}{state} ({chosen.known_as})"
+        return f"device {chosen.device_id}{state} ({chosen.known_as})"
     return f"device {chosen.name}" if chosen.device is not None else chosen.name
 
 

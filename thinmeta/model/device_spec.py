@@ -82,6 +82,7 @@ class ChosenDevice:
         mapping_root: its mapping tree; None if it has none, so maps nothing.
         device: what the pool's trees say of it; None for a `root:N`, in a past state
             whose details are not known, and where its details are lost.
+        device_id: its id; None for a `root:N`.
         known_as: what Docker or LVM call it; None if nobody says.
         size: in bytes, as they know it; the metadata does not.
     """
@@ -90,6 +91,7 @@ class ChosenDevice:
     pool: Pool
     mapping_root: MetadataBlock | None
     device: ThinDevice | None
+    device_id: DeviceId | None = None
     known_as: str | None = None
     size: int | None = None
 
@@ -116,9 +118,9 @@ def choose_device(pool: Pool, spec: DeviceSpec) -> ChosenDevice:
     if not there.knows_details:
         root = read_roots(there.source, there.superblock, there.on_damage).get(device_id)
         if root is not None:
-            return ChosenDevice(spec.text, there, root, None)
+            return ChosenDevice(spec.text, there, root, None, device_id)
     elif device := there.devices.get(device_id):
-        return ChosenDevice(spec.text, there, device.mapping_root, device)
+        return ChosenDevice(spec.text, there, device.mapping_root, device, device_id)
     elif (root := there.device_table.unlisted.get(device_id)) is not None:
-        return ChosenDevice(spec.text, there, root, None)
+        return ChosenDevice(spec.text, there, root, None, device_id)
     raise NotThereError(f"{pool.source.device.name}: there is no device {spec.text}")
