@@ -32,7 +32,8 @@ FOREIGN = {
 } | {
     f"lvm label in sector {sector}": (
         (bytes(512 * sector) + b"LABELONE").ljust(4096, b"\0"),
-        "is an LVM physical volume; the pool's metadata is a volume inside it (_tmeta)",
+        "is an LVM physical volume; the pool's metadata is a volume inside it (_tmeta), "
+        "which --lvm DISK --lv VG/POOL reads",
     )
     for sector in range(4)
 }

@@ -55,7 +55,10 @@ def _other_format(beginning: bytes) -> str | None:  # noqa: PLR0911  # one retur
     if len(beginning) < METADATA_BLOCK_BYTES:
         return f"has only {len(beginning)} bytes, less than the superblock"
     if any(beginning[at : at + len(_LVM_LABEL)] == _LVM_LABEL for at in _LVM_LABEL_SECTORS):
-        return "is an LVM physical volume; the pool's metadata is a volume inside it (_tmeta)"
+        return (
+            "is an LVM physical volume; the pool's metadata is a volume inside it (_tmeta), "
+            "which --lvm DISK --lv VG/POOL reads"
+        )
     if _has_magic(beginning, THIN_SUPERBLOCK_MAGIC):
         return None
     if packing := packing_of(beginning[:MAGIC_BYTES]):
