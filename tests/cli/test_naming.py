@@ -126,10 +126,11 @@ def test_a_pool_is_read_where_it_lies_on_the_disk(disk: Path, thinmeta: Thinmeta
     assert "vgthin/pool0, vgthin/pool-b" in several.stderr
 
 
-@pytest.mark.parametrize(("sha256", "device_id", "size"), TRUTH[:5])
-def test_a_volume_is_extracted_from_the_disk(  # noqa: PLR0913  # the truth, and where
-    sha256: str, device_id: str, size: str, disk: Path, tmp_path: Path, thinmeta: Thinmeta
+@pytest.mark.parametrize("truth", TRUTH[:5], ids=lambda truth: truth[1])
+def test_a_volume_is_extracted_from_the_disk(
+    truth: list[str], disk: Path, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
+    sha256, device_id, size = truth
     names = {str(number): name for name, number in ids_of("pool0").items()}
     output = tmp_path / "volume.img"
 
