@@ -187,3 +187,22 @@ def test_docker_keeps_its_loop_files_under_its_root(tmp_path: Path, thinmeta: Th
 
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == thinmeta("ls", *DOCKER_NAMES).stdout
+
+
+def test_lvm_knows_the_block_size_where_the_superblock_is_lost(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    content = bytearray(lzma.decompress(packed_image(LVM.name).read_bytes()))
+    content[:4096] = bytes(4096)
+    broken = tmp_path / "broken.bin"
+    broken.write_bytes(content)
+    best = json.loads(thinmeta("scan", "-f", "json", broken).stdout.splitlines()[1])
+    assert best["type"] == "state", best
+    state = f"{best['mapping_root']}:{best['details_root']}"
+    args = ("ls", "--state", state, "-p", broken)
+
+    assert thinmeta(*args).exit_code == 3
+    by_lvm = thinmeta(*args, "--lvm", LVM_TEXT, "--lv", "vgthin/pool0", "-o", "DEV,MAPPED")
+    assert by_lvm.exit_code == 0
+    whole = thinmeta("ls", "-o", "DEV,MAPPED", "-p", packed_image(LVM.name))
+    assert by_lvm.stdout == whole.stdout

@@ -185,3 +185,41 @@ def test_the_same_objects_end_the_json_of_other_commands(damaged: Path, thinmeta
     assert losses("ls") == losses("rmap", "--region", "0..9") == of_dump
     of_two = {line for line in of_dump if json.loads(line)["device_id"] in (1, 2)}
     assert {*losses("diff", 1, 2)} == of_two
+
+
+def test_layers_goes_on(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    case = "docker-loop-lvm-xfs-64k"
+    anatomy = Anatomy.of(case)
+    image = DamagedImage.of(case)
+    leaf = next(place for place in anatomy.mapping_places() if place.is_leaf)
+    image.block(leaf.block)[100] ^= 1
+    damaged = image.write_to(tmp_path / "damaged")
+    args = ("layers", "-p", damaged, "--docker-root", FIXTURES / case / "docker-state")
+
+    assert thinmeta(*args).exit_code == 5
+    result = thinmeta(*args, "--salvage", "-f", "json")
+
+    assert result.exit_code == 6
+    objects = [json.loads(line) for line in result.stdout.splitlines()]
+    bad = {place.device_id for place in anatomy.mapping_places() if place.block == leaf.block}
+    incomplete = {each["device_id"] for each in objects if each.get("complete") is False}
+    assert incomplete == bad
+    assert {each["device_id"] for each in objects if each["type"] == "lost_range"} == bad
+
+
+def test_what_is_lost_cannot_be_read_through_a_table(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    case = "a08-snapshots-of-snapshots"
+    image = DamagedImage.of(case)
+    leaf = Anatomy.of(case).leaves(6)[1]
+    image.block(leaf.block)[100] ^= 1
+    damaged = image.write_to(tmp_path / "damaged")
+    args = ("table", "6", "--size", "64M", "--linear", "/dev/sdx", "-p", damaged)
+
+    assert thinmeta(*args).exit_code == 5
+    result = thinmeta(*args, "--salvage")
+
+    assert result.exit_code == 6
+    lines = [line.split() for line in result.stdout.splitlines() if line[:1].isdigit()]
+    assert sum(int(length) for _, length, *_ in lines) == (64 << 20) // 512
+    failing = [(int(begin), int(length)) for begin, length, *what in lines if what == ["error"]]
+    assert failing == [(leaf.low * 128, (leaf.last + 1 - leaf.low) * 128)]

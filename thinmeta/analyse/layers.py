@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from thinmeta.analyse.diff import Diff
 from thinmeta.analyse.leaf_counts import Ask
-from thinmeta.analyse.usage import DeviceUsage, usage
+from thinmeta.analyse.usage import DeviceUsage, bounded, usage
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.pool import Pool
+from thinmeta.model.salvage import Losses
 from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.devices import DockerDevice
 from thinmeta.walk.leaves import OnProgress
@@ -57,6 +58,7 @@ def measured(
     devices: Devices,
     chosen: list[DockerDevice],
     *,
+    losses: Losses | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[Layer]:
     """Return what the pool says of each of `chosen`, in their order.
@@ -68,15 +70,17 @@ def measured(
         pool: in the state to look at.
         devices: all of Docker's, among which are the parents.
         chosen: those to measure.
+        losses: what is lost of the pool; None if nothing is.
         on_progress: told of each piece of the mapping trees that was read.
 
     Raises:
         DamagedMetadataError: a node is bad, and the pool's `on_damage` raises.
         InputError: a metadata snapshot was read, and the pool moved on meanwhile.
     """
-    used: dict[int, DeviceUsage] = {
-        each.device.device_id: each for each in usage(pool, Ask.EXCLUSIVE, on_progress=on_progress)
-    }
+    usages = usage(pool, Ask.EXCLUSIVE, on_progress=on_progress)
+    if losses is not None:
+        usages = bounded(usages, losses)
+    used = {each.device.device_id: each for each in usages}
 
     def usage_of(device: DockerDevice | None) -> DeviceUsage | None:
         return used.get(device.record.device_id) if device and device.record else None
@@ -99,8 +103,9 @@ def _written(
     if below is None:
         return None
     left, right = (
-        ChosenDevice(str(device.device_id), pool, device.mapping_root, device)
+        ChosenDevice(str(device.device_id), pool, device.mapping_root, device, device.device_id)
         for device in (below.device, own.device)
     )
-    summary = Diff(left, right).summary()
+    is_complete = below.is_complete and own.is_complete
+    summary = Diff(left, right, is_complete=is_complete).summary()
     return Written(summary.added, summary.changed, summary.removed)

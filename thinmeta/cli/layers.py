@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.naming import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.salvage import report_for, salvage_option
 from thinmeta.errors import NotThereError
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ _LONGEST_ID = 20  # digits; Python refuses to read a number of some thousand
 @click.command()
 @click.argument("name", metavar="[IMAGE|CONTAINER]", required=False)
 @metadata_options
+@salvage_option
 @format_option("text", "json")
 @output_option
 @quiet_option
-def layers(  # one parameter an option
+def layers(  # noqa: PLR0913  # one parameter an option
     *,
     name: str | None,
     choice: MetadataChoice,
+    salvage: bool,
     format_name: str,
     output: Path | None,
     quiet: bool,
@@ -49,10 +52,11 @@ def layers(  # one parameter an option
     from thinmeta.formats.layers import forest_text, layers_json, stack_text
     from thinmeta.names.agreement import disagreements
 
-    report = DamageReport(quiet=quiet)
+    report = report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)
-    with opened(choice, report) as pool:
-        report.warn_of(pool)
+    with opened(choice, report) as whole_pool:
+        report.warn_of(whole_pool)
+        pool = report.prepared(whole_pool, progress)
         docker = choice.names.docker(Path(pool.source.device.name))
         if docker is None:
             raise click.UsageError(f"layers needs Docker's root: --docker-root, or {ENVIRONMENT}")
@@ -60,7 +64,9 @@ def layers(  # one parameter an option
             report.warn(f"{docker.path}: {note}")
         chosen = stack(docker.devices, _named(docker, name)) if name else docker.listed()
         try:
-            measures = measured(pool, docker.devices, chosen, on_progress=progress.advance)
+            measures = measured(
+                pool, docker.devices, chosen, losses=report.losses(), on_progress=progress.advance
+            )
         finally:
             progress.clear()
         found = disagreements(pool.devices, pool.superblock.transaction_id, [docker.catalogue()])
@@ -76,6 +82,9 @@ def layers(  # one parameter an option
         with open_output(output, pool.source.device.name) as file:
             for line in chain.from_iterable(lines):
                 file.write(line)
+            if format_name == "json":
+                for line in report.json_lines():
+                    file.write(line)
         report.finish()
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from thinmeta.analyse.usage import DeviceUsage
     from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.model.pool import Pool
+    from thinmeta.model.salvage import Losses
 
 _SILENT_SECONDS = 1.0
 _REDRAW_SECONDS = 0.2
@@ -77,6 +78,10 @@ class DamageReport:
     def bounded(self, rows: "Sequence[DeviceUsage]") -> "list[DeviceUsage]":
         """Return what devices take, as bounds where something is lost."""
         return list(rows)
+
+    def losses(self) -> "Losses | None":
+        """Return what was found lost: here nothing, for damage raises."""
+        return None
 
     @property
     def is_complete(self) -> bool:

@@ -34,6 +34,7 @@ class MetadataChoice:
         ignore_unsupported: read superblocks that are not known here.
         data_block_sectors: the data block size, instead of the superblock's.
         names: who names its devices, and perhaps knows where it is.
+        likely_block_sectors: the data block size where the superblock is lost, as others say.
     """
 
     path: Path | None
@@ -41,6 +42,7 @@ class MetadataChoice:
     ignore_unsupported: bool
     data_block_sectors: int | None = None
     names: NameChoice = field(default_factory=NameChoice)
+    likely_block_sectors: int | None = None
 
     def for_devices(self, *specs: "DeviceSpec") -> Self:
         """Return the choice that fits `specs`: if all are of one state, read that one.
@@ -180,6 +182,9 @@ def opened(choice: MetadataChoice, on_damage: OnDamage) -> Iterator["Pool"]:
             data_block_sectors=choice.data_block_sectors,
             on_damage=on_damage,
         ) as pool:
+            if pool.superblock_damage is not None and not pool.superblock.data_block_sectors:
+                sectors = choice.likely_block_sectors or choice.names.data_block_sectors()
+                pool.set_data_block_sectors(sectors or 0)
             yield pool
     except DamagedMetadataError as error:
         raise DamagedMetadataError(error.damage, str(path)) from error

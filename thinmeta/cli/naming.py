@@ -125,6 +125,11 @@ class NameChoice:
             found.append(state.catalogue(self.lv))
         return found
 
+    def data_block_sectors(self) -> int | None:
+        """Return the pool's data block size, as LVM knows it."""
+        state = self._lvm_state()
+        return state.catalogue(self.lv).data_block_sectors if state is not None else None
+
     def on_host(self) -> "OnHost | None":
         """Return what LVM calls the pool on its host; None without LVM's metadata."""
         state = self._lvm_state()

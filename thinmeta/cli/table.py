@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, format_option, quiet_option
+from thinmeta.cli.salvage import report_for, salvage_option
 from thinmeta.cli.volumes import (
     MAX_BYTES,
     Files,
@@ -58,6 +59,7 @@ _ANY_POOL = "/dev/mapper/POOL"
 @data_option
 @origin_option
 @size_option
+@salvage_option
 @click.option("--pool-name", metavar="NAME", help="The pool's dm name or path on the host.")
 @click.option("--name", metavar="NAME", help="The dm name of the device to create.")
 @click.option(
@@ -78,6 +80,7 @@ def table(  # noqa: PLR0913  # one parameter an option
     data: Path | None,
     origin: Path | None,
     size: "Quantity | None",
+    salvage: bool,
     pool_name: str | None,
     name: str | None,
     dm_table: IO[str] | None,
@@ -91,7 +94,8 @@ def table(  # noqa: PLR0913  # one parameter an option
     for --linear; append @snap for the state that a metadata snapshot holds. With
     --dm-table it may be a dm name, or be left out if there is only one thin device.
 
-    The table is for an active pool. With --linear it needs none. With --data the file
+    The table is for an active pool. With --linear it needs none; what is lost, which
+    --salvage goes on past, then fails to be read. With --data the file
     system and its journal are looked at, to say how to mount it.
     """
     from thinmeta.formats.dm_table import linear_lines, thin_line
@@ -113,11 +117,14 @@ def table(  # noqa: PLR0913  # one parameter an option
     sectors = thin.sectors if thin else None
     if size is not None:
         sectors = _sectors(bytes_of(size))
-    report = DamageReport(quiet=quiet)
+    report = report_for(salvage=salvage, quiet=quiet)
+    if tables is not None:
+        choice = replace(choice, likely_block_sectors=tables.data_block_sectors())
     with opened(choice.for_devices(spec), report) as pool, ExitStack() as files:
         report.warn_of(pool)
         chosen = choice.choose(pool, spec)
-        report.finish()
+        if not salvage:
+            report.finish()  # before there is any output
         device_id = chosen.device.device_id if chosen.device else spec.device_id
         host = choice.names.on_host()
         if sectors is None and chosen.size is not None:
@@ -148,6 +155,7 @@ def table(  # noqa: PLR0913  # one parameter an option
         with open_output(output, pool.source.device.name) as file:
             for part in (table_json if format_name == "json" else table_text)(plan, lines):
                 file.write(part)
+        report.finish()
 
 
 @dataclass(frozen=True, slots=True)

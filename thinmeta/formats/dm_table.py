@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from thinmeta.formats.lines import Lines
 from thinmeta.formats.style import Buffer
-from thinmeta.volume.linear import ZERO, Targets
+from thinmeta.volume.linear import ERROR, ZERO, Targets
 
 
 class ThinLine(NamedTuple):
@@ -67,6 +67,11 @@ class DmTables:
                     pools.append(PoolLine(name, int(block)))
         return cls(tuple(thins), tuple(pools))
 
+    def data_block_sectors(self) -> int | None:
+        """Return the data block size of the pools, if all have the same."""
+        sizes = {pool.data_block_sectors for pool in self.pools}
+        return sizes.pop() if len(sizes) == 1 else None
+
     def pool_of(self, thin: ThinLine | None) -> str | None:
         """Return how a table of our own names the pool of `thin`; None if nothing says so.
 
@@ -110,9 +115,10 @@ def linear_lines(targets: Targets, devices: Sequence[str], *, as_json: bool) -> 
     named = [
         shapes[0].replace("DEVICE", each.replace("{", "{{").replace("}", "}}")) for each in escaped
     ]
-    lines = Lines(*named, shapes[1])
+    lines = Lines(*named, *shapes[1:])
     which = targets.device.copy()
-    which[which == ZERO] = len(devices)
+    which[targets.device == ZERO] = len(devices)
+    which[targets.device == ERROR] = len(devices) + 1
     columns = {"begin": targets.begin, "length": targets.length, "offset": targets.offset}
     for text in lines.render(columns, len(targets), which):
         yield text.data
@@ -124,9 +130,14 @@ def _quoted(text: str) -> str:
     return json.dumps(text)
 
 
-_TEXT = ("{begin} {length} linear DEVICE {offset}\n", "{begin} {length} zero\n")
+_TEXT = (
+    "{begin} {length} linear DEVICE {offset}\n",
+    "{begin} {length} zero\n",
+    "{begin} {length} error\n",
+)
 _JSON = (
     '{{"type": "target", "begin": {begin}, "length": {length}, "target": "linear",'
     ' "device": DEVICE, "offset": {offset}}}\n',
     '{{"type": "target", "begin": {begin}, "length": {length}, "target": "zero"}}\n',
+    '{{"type": "target", "begin": {begin}, "length": {length}, "target": "error"}}\n',
 )

@@ -118,6 +118,7 @@ def layers_json(layers: Sequence[Layer], block_bytes: int) -> Iterator[bytes]:
             size=record.size if record else None,
             files_bytes=files.size if files else None,
             in_pool=layer.usage is not None,
+            complete=layer.usage is not None and layer.usage.is_complete,
             **{f"{word}_blocks": blocks for word, blocks in counts.items()},
             **{
                 f"{word}_bytes": None if blocks is None else blocks * block_bytes

@@ -128,6 +128,11 @@ class Pool:
         pool.superblock_damage = self.superblock_damage
         return pool
 
+    def set_data_block_sectors(self, sectors: int) -> None:
+        """Take the data block size from somebody else than the superblock."""
+        self.live_superblock = replace(self.live_superblock, data_block_sectors=sectors)
+        self.superblock = replace(self.superblock, data_block_sectors=sectors)
+
     def data_block_bytes(self) -> int:
         """Return the size of a data block.
 

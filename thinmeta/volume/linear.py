@@ -35,8 +35,9 @@ class Targets(Columnar):
     Attributes:
         begin: in the volume, in sectors, dtype uint64.
         length: in sectors, dtype uint64.
-        offset: on the device, in sectors, dtype uint64; 0 for a zero target.
-        device: the place of the device in a list, dtype uint8; `ZERO` for a zero target.
+        offset: on the device, in sectors, dtype uint64; 0 for a zero or error target.
+        device: the place of the device in a list, dtype uint8; `ZERO` or `ERROR`
+            for a target of that kind.
     """
 
     begin: Bytes
@@ -46,6 +47,7 @@ class Targets(Columnar):
 
 
 ZERO = 255
+ERROR = 254
 
 
 def linear_targets(
@@ -54,8 +56,8 @@ def linear_targets(
     """Return the targets that map a volume straight onto what it lies on.
 
     Args:
-        layout: where the volume's bytes are, without lost ranges; its size is one of
-            whole sectors.
+        layout: where the volume's bytes are; its size is one of whole sectors. What is
+            lost becomes targets that fail, so that nobody takes it for zeros.
         data: the segments of the data device, in its order.
         origin: the external origin, as a table names it.
 
@@ -69,8 +71,8 @@ def linear_targets(
     names = list(dict.fromkeys(segment.device for segment in data))
     if origin is not None:
         names = list(dict.fromkeys([*names, origin]))
-    if len(names) >= ZERO:
-        raise InputError(f"the data is on {len(names)} devices; a table can name {ZERO - 1}")
+    if len(names) >= ERROR:
+        raise InputError(f"the data is on {len(names)} devices; a table can name {ERROR - 1}")
     if any(segment.offset % SECTOR_BYTES or segment.length % SECTOR_BYTES for segment in data):
         raise InputError("a segment of the data device does not begin and end at a sector")
     pieces = layout.pieces
@@ -81,6 +83,8 @@ def linear_targets(
     if origin is not None:
         there = pieces[pieces.source == Source.ORIGIN]
         parts.append(_targets(there.begin, there.end, there.place, names.index(origin)))
+    lost = pieces[pieces.source == Source.LOST]
+    parts.append(_targets(lost.begin, lost.end, np.zeros_like(lost.begin), ERROR))
     begin, end = layout.holes()
     parts.append(_targets(begin, end, np.zeros(len(begin), dtype=np.uint64), ZERO))
     targets = Targets.joined(parts)
