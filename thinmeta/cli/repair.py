@@ -8,8 +8,9 @@ import click
 
 from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
+from thinmeta.cli.new_metadata import new_metadata_options
 from thinmeta.cli.output import terminated_by_exception
-from thinmeta.cli.parameters import NUMBER, QUANTITY, format_option, quiet_option
+from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.repairing import opened_for_repair
 from thinmeta.cli.salvage import SalvageReport
 
@@ -27,28 +28,9 @@ if TYPE_CHECKING:
     metavar="METADATA",
     help="The same as --pool.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="A file, which appears whole or not at all, or a metadata device that nobody uses.",
-)
-@click.option("--force", is_flag=True, help="Write over existing metadata.")
-@click.option(
-    "--metadata-size",
-    type=QUANTITY,
-    metavar="SIZE",
-    help="Of the new metadata, in blocks of 4 KiB or with a unit.  [default: as large as the old]",
-)
+@new_metadata_options
 @format_option("text", "json")
 @quiet_option
-@click.option(
-    "--transaction-id", type=NUMBER, metavar="N", default=0, help="Write N where it is higher."
-)
-@click.option(
-    "--nr-data-blocks", type=NUMBER, metavar="N", default=0, help="Write N where it is higher."
-)
 def repair(  # noqa: PLR0913  # one parameter an option
     *,
     choice: MetadataChoice,
@@ -64,7 +46,8 @@ def repair(  # noqa: PLR0913  # one parameter an option
     """Make new metadata out of what is left of a broken pool's.
 
     The old metadata is only read. What is lost is said on stderr, and the exit code is
-    then 6; what is shared stays shared. It is what `dump --repair` prints, restored.
+    then 6; what is shared stays shared. It is what `dump --repair` prints, restored. The
+    new metadata is as large as the old, or as the device that it is written to.
     """
     from thinmeta.analyse.recover.rebuild import header_of, parts_of
     from thinmeta.analyse.recover.repair import Overrides

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.new_metadata import new_metadata_options
 from thinmeta.cli.output import terminated_by_exception
-from thinmeta.cli.parameters import NUMBER, QUANTITY, quiet_option
+from thinmeta.cli.parameters import NUMBER, quiet_option
 
 if TYPE_CHECKING:
     from thinmeta.units import Quantity
@@ -22,28 +23,9 @@ if TYPE_CHECKING:
     required=True,
     help="XML of a dump; - is standard input.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="A file, which appears whole or not at all, or a metadata device that nobody uses.",
-)
-@click.option("--force", is_flag=True, help="Write over existing metadata.")
-@click.option(
-    "--metadata-size",
-    type=QUANTITY,
-    metavar="SIZE",
-    help="Of the metadata, in blocks of 4 KiB or with a unit.",
-)
+@new_metadata_options
 @quiet_option
-@click.option(
-    "--transaction-id", type=NUMBER, metavar="N", default=0, help="Write N where it is higher."
-)
 @click.option("--data-block-size", type=NUMBER, metavar="SECTORS", help="Write this one instead.")
-@click.option(
-    "--nr-data-blocks", type=NUMBER, metavar="N", default=0, help="Write N where it is higher."
-)
 def restore(  # noqa: PLR0913  # one parameter an option
     *,
     source: Path,
