@@ -365,6 +365,7 @@ GROUPS = {
     "check": check_cases,
     "scan": scan_cases,
     "extract": extract_cases,
+    "restore": restore_cases,
 }
 
 

@@ -24,6 +24,5 @@ def checksums(rows: Rows) -> npt.NDArray[np.uint32]:
         `(n,)`; xor a salt to get what the kernel stores in bytes 0..3.
     """
     crc: Any = fastcrc.crc32.iscsi
-    body = rows[:, 4:]
-    inverted = np.fromiter((crc(row) for row in body), dtype=np.uint32, count=len(rows))
+    inverted = np.fromiter(map(crc, rows[:, 4:]), dtype=np.uint32, count=len(rows))
     return ~inverted
