@@ -87,7 +87,6 @@ def dump(  # noqa: PLR0913  # one parameter an option
     wrong, and the exit code is 5. With --salvage it goes on: all that is sound is
     printed, and what is lost is said on stderr.
     """
-    from thinmeta.analyse.recover.repair import Overrides
     from thinmeta.formats.style import Header
     from thinmeta.formats.style import dump as dumped
     from thinmeta.formats.styles import style_for
@@ -97,9 +96,8 @@ def dump(  # noqa: PLR0913  # one parameter an option
     selected = frozenset(dev_ids) if dev_ids else None
     report = report_for(salvage=salvage or repair, quiet=quiet)
     progress = Progress(quiet=quiet)
-    overrides = Overrides(transaction_id, nr_data_blocks)
     opening = (
-        opened_for_repair(choice, overrides, report, progress)
+        opened_for_repair(choice, (transaction_id, nr_data_blocks), report, progress)
         if repair and isinstance(report, SalvageReport)
         else opened(choice, report)
     )

@@ -50,7 +50,6 @@ def repair(  # noqa: PLR0913  # one parameter an option
     new metadata is as large as the old, or as the device that it is written to.
     """
     from thinmeta.analyse.recover.rebuild import header_of, parts_of
-    from thinmeta.analyse.recover.repair import Overrides
     from thinmeta.build.restore import build
     from thinmeta.build.target import open_target
     from thinmeta.formats.repair import repaired_json, repaired_text
@@ -61,11 +60,11 @@ def repair(  # noqa: PLR0913  # one parameter an option
         raise click.UsageError("METADATA is given twice: with --input and with --pool")
     report = SalvageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
-    overrides = Overrides(transaction_id, nr_data_blocks)
+    at_least = transaction_id, nr_data_blocks
     choice = replace(choice, path=source or choice.path)
     with (
         terminated_by_exception(),
-        opened_for_repair(choice, overrides, report, progress) as found,
+        opened_for_repair(choice, at_least, report, progress) as found,
     ):
         pool = report.prepared(found, progress)
         listing = Listing(pool, sharing=report.sharing_is_sound, lost_blocks=report.lost_blocks)

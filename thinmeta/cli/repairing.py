@@ -13,21 +13,26 @@ from thinmeta.cli.salvage import SalvageReport
 from thinmeta.errors import DamagedMetadataError, InputError
 
 if TYPE_CHECKING:
-    from thinmeta.analyse.recover.repair import Overrides
     from thinmeta.model.pool import Pool
 
 
 @contextmanager
 def opened_for_repair(
-    choice: MetadataChoice, overrides: "Overrides", report: SalvageReport, progress: Progress
+    choice: MetadataChoice, at_least: tuple[int, int], report: SalvageReport, progress: Progress
 ) -> Iterator["Pool"]:
     """Open what a broken pool is to go on with, with or without a superblock.
+
+    Args:
+        choice: the metadata.
+        at_least: the least transaction id and number of data blocks.
+        report: is told what is lost.
+        progress: is shown.
 
     Raises:
         DamagedMetadataError: nothing is left.
         InputError: it cannot be read, or is something else.
     """
-    from thinmeta.analyse.recover.repair import choose_state
+    from thinmeta.analyse.recover.repair import Overrides, choose_state
     from thinmeta.model.state import Roots
     from thinmeta.units import MetadataBlock
 
@@ -41,7 +46,7 @@ def opened_for_repair(
             pool = stack.enter_context(opened(anything, report))
             report.warn(str(error))
         try:
-            chosen = choose_state(pool, overrides, progress.advance)
+            chosen = choose_state(pool, Overrides(*at_least), progress.advance)
         finally:
             progress.clear()
         if chosen.candidate is not None:

@@ -8,11 +8,13 @@ broken host is cut short more often than not, and each block has its checksum.
 
 import os
 from collections.abc import Callable, Iterator
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from thinmeta.device.pack_file import PACK_MAGIC, PackFile
 from thinmeta.errors import InputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+
+if TYPE_CHECKING:
+    from thinmeta.device.pack_file import PackFile
 
 _PIECE = 16 * METADATA_BLOCK_BYTES
 _PACKED_PIECE = 1024
@@ -64,6 +66,9 @@ _PACKINGS: dict[bytes, tuple[str, Callable[[], _Decompressor]]] = {
 }
 
 _PACK_FILE = "pack file"
+PACK_MAGIC = bytes.fromhex("77ef0963aaa037a5")
+"""What a pack file of thin_metadata_pack begins with."""
+
 _NAMES = {PACK_MAGIC: _PACK_FILE} | {magic: name for magic, (name, _) in _PACKINGS.items()}
 
 MAGIC_BYTES = max(map(len, _NAMES))
@@ -99,6 +104,8 @@ def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
         with os.fdopen(os.dup(fd), "rb") as packed, tempfile.TemporaryFile() as unpacked:
             packed.seek(0)
             if is_pack_file:
+                from thinmeta.device.pack_file import PackFile
+
                 size, wrong = _place_blocks(PackFile(packed), unpacked, inspect)
             else:
                 _, begin = next(
@@ -120,7 +127,7 @@ def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
 
 
 def _place_blocks(
-    pack: PackFile, target: IO[bytes], inspect: Callable[[bytes], None]
+    pack: "PackFile", target: IO[bytes], inspect: Callable[[bytes], None]
 ) -> tuple[int, str | None]:
     """Write the blocks of a pack file where they belong.
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import IO, NamedTuple
 
+from thinmeta.device.containers import PACK_MAGIC
 from thinmeta.device.pack_machine import run
 from thinmeta.errors import InputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
-PACK_MAGIC = bytes.fromhex("77ef0963aaa037a5")
 PACK_VERSION = 3
 
 _HEADER = struct.Struct("<8sQQQ")  # magic, version, block size, blocks of the device
