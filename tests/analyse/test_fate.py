@@ -144,6 +144,7 @@ STATES = {
     ("a13-metadata-snapshot-held", "meta"): ("24:27", "31:32", "47:51", "55:56", "snap"),
     ("a13-metadata-snapshot-held", "meta-released"): ("24:27", "31:32", "55:56"),
     ("a19-device-id-reuse", "meta"): ("35:37", "88:90", "141:143", "206:207"),
+    ("a26-deleted-volumes", "meta"): ("63:66",),
 }
 
 
@@ -176,6 +177,7 @@ def test_real_pools(case: str, name: str) -> None:
     assert met[Fate.KEPT]
     assert met[Fate.FREE] or case not in ("a09-discards-and-deletes", "a19-device-id-reuse")
     assert met[Fate.HELD] or held_root == 0
+    assert met[Fate.TAKEN] or case != "a26-deleted-volumes"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,14 @@ def test_known_numbers(image: str, name: str, expected: dict[Fate, int]) -> None
     assert {fate: blocks for fate, blocks in counts.items() if blocks} == expected
 
 
-def test_what_is_free_or_kept_is_still_on_the_data_device() -> None:
+def stamps_of(data: bytes, block: int) -> set[tuple[str, int]]:
+    """Return the tags that were written to a data block, each with the origin block it was for."""
+    content = data[block * 65536 : (block + 1) * 65536]
+    stamps = re.findall(rb"(?:^|[.\0])([a-z]\d(?:-\d)?) off=(\d+)\n", content)
+    return {(tag.decode(), int(offset) // 65536) for tag, offset in stamps}
+
+
+def test_what_is_free_is_still_on_the_data_device() -> None:
     """Each sector that was written tells its device's generation and its offset."""
     case = "a19-device-id-reuse"
     data = lzma.decompress((FIXTURES / case / "data.bin.xz").read_bytes())
@@ -208,14 +217,26 @@ def test_what_is_free_or_kept_is_still_on_the_data_device() -> None:
             for device_id in (1, 2, 3):
                 found = of(pool, f"{device_id}@{state}")
                 for origin, (block, fate) in expanded(found).items():
-                    content = data[block * 65536 : (block + 1) * 65536]
-                    stamps = set(re.findall(rb"([!-~]+) off=(\d+)\n", content))
-                    assert {tag.lstrip(b".") for tag, _ in stamps} == {
-                        f"g{generation}-{device_id}".encode()
-                    }
-                    assert {int(offset) // 65536 for _, offset in stamps} == {origin}
+                    assert stamps_of(data, block) == {(f"g{generation}-{device_id}", origin)}
                     met[fate] += 1
     assert met.keys() == {Fate.FREE}
+
+
+@pytest.mark.parametrize(
+    ("device_id", "tags"), [(1, "s1 r1"), (2, "s2 r2"), (4, "s1 r1 s4"), (5, "s5 r5 t5")]
+)
+def test_what_is_taken_is_lost_and_what_is_not_is_there(device_id: int, tags: str) -> None:
+    """The volumes were not written to in place after they were deleted, or snapshotted."""
+    case = "a26-deleted-volumes"
+    data = lzma.decompress((FIXTURES / case / "data.bin.xz").read_bytes())
+    with open_pool(packed_image(case)) as pool:
+        blocks = expanded(of(pool, f"{device_id}@63:66"))
+
+    for origin, (block, fate) in blocks.items():
+        ours = {(tag, origin) for tag in tags.split()}
+        stamps = stamps_of(data, block)
+        assert stamps
+        assert not stamps & ours if fate is Fate.TAKEN else stamps <= ours
 
 
 # Made pools

@@ -1,7 +1,7 @@
 """What became of the data of a device of a past state, block by block, by what the pool maps now.
 
 The live mappings are read once, what devices share once for all. The memory is that of
-the past device's mappings, about 50 bytes each, and of a piece of the live ones.
+the past device's mappings, about 70 bytes each, and of a piece of the live ones.
 """
 
 from collections.abc import Mapping
@@ -163,13 +163,11 @@ class _Past:
     def meet(self, entries: Entries, created: Keys, own: Mask) -> None:
         """See what some live leaves say of the data blocks.
 
-        Args:
-            entries: of the leaves.
-            created: when the earliest of the other devices that have a leaf was created.
-            own: which leaves the same device has.
+        By leaf, `created` is when the earliest of the other devices that have it was
+        created, and `own` whether the same device has it.
         """
         data = entries.values >> _SHIFT
-        places = np.minimum(np.searchsorted(self.blocks, data), len(self.blocks) - 1)
+        places = np.minimum(_places_among(self.blocks, data), len(self.blocks) - 1)
         hits = np.flatnonzero(self.blocks[places] == data)
         places, keys, values = places[hits], entries.keys[hits], entries.values[hits]
         leaves = np.searchsorted(entries.starts, hits, side="right") - 1
@@ -183,20 +181,25 @@ class _Past:
         self._taken[places[~same]] = True
 
     def fates(self, unmapped: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Return the fate of each mapping.
+        """Return the fate of each mapping; `unmapped` is that of `blocks` no device maps.
 
         A block that is also mapped anew, which only a damaged pool has, counts as taken.
-
-        Args:
-            unmapped: what became of each of `blocks`, if no device maps it.
         """
-        places = np.searchsorted(self.blocks, self.data())
+        places = _places_among(self.blocks, self.data())
         by_block = np.where(self._mapped, np.uint8(Fate.TAKEN), unmapped)
         fate: npt.NDArray[np.uint8] = by_block[places]
         same = self._same & ~self._taken[places]
         fate[same] = Fate.SHARED
         fate[same & self._kept] = Fate.KEPT
         return fate
+
+
+def _places_among(ascending: Keys, values: Keys) -> Places:
+    """Search for all values in ascending order, for what lies close is found much faster."""
+    order = np.argsort(values)
+    places = np.empty_like(order)
+    places[order] = np.searchsorted(ascending, values[order])
+    return places
 
 
 class _LiveTrees:

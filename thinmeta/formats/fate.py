@@ -31,7 +31,7 @@ CSV_HEADER = b"fate,origin_begin,data_begin,length\n"
 def summary_text(chosen: ChosenDevice, found: Fates) -> bytes:
     """Return how many blocks have each fate, a line a fate, and what it means."""
     block_bytes = chosen.pool.data_block_bytes()
-    called = f"device {chosen.name}" if chosen.device is not None else chosen.name
+    called = chosen.name if chosen.device_id is None else f"device {chosen.name}"
     more = "" if found.is_complete else "; metadata is damaged, there may be more"
     lines = [f"Of the blocks that {called} maps, now are{more}:", ""]
     for fate, blocks in found.counts.items():
@@ -50,7 +50,7 @@ def summary_json(chosen: ChosenDevice, found: Fates) -> bytes:
     return json_line(
         type="fate",
         name=chosen.name,
-        device_id=chosen.device.device_id if chosen.device else None,
+        device_id=chosen.device_id,
         mapping_root=chosen.mapping_root,
         data_block_bytes=block_bytes,
         complete=found.is_complete,
