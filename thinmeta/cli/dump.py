@@ -11,7 +11,7 @@ from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import NUMBER, quiet_option
 from thinmeta.cli.repairing import opened_for_repair
-from thinmeta.cli.salvage import SalvageReport, report_for, salvage_option
+from thinmeta.cli.salvage import report_for, salvage_option
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
@@ -96,11 +96,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     selected = frozenset(dev_ids) if dev_ids else None
     report = report_for(salvage=salvage or repair, quiet=quiet)
     progress = Progress(quiet=quiet)
-    opening = (
-        opened_for_repair(choice, (transaction_id, nr_data_blocks), report, progress)
-        if repair and isinstance(report, SalvageReport)
-        else opened(choice, report)
-    )
+    opening = opened_for_repair(choice, report, progress) if repair else opened(choice, report)
     with opening as opened_pool:
         report.warn_of(opened_pool)
         pool = report.prepared(opened_pool, progress, selected)

@@ -15,10 +15,10 @@ from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import (
     _descriptor,
-    further_inputs,
     open_output,
     output_option,
     refuse_input,
+    refuse_inputs,
     replacing,
     terminated_by_exception,
 )
@@ -268,8 +268,7 @@ def _refuse_sources(output: Path, metadata: Path, files: Files) -> None:
     Raises:
         OutputError: `output` is one of them.
     """
-    for read in (str(metadata), *further_inputs()):
-        refuse_input(output, Path(read))
+    refuse_inputs(output, str(metadata))
     for path, what in ((files.data, "data device"), (files.origin, "external origin")):
         try:
             if path is not None:

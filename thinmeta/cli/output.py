@@ -48,11 +48,16 @@ def never_write_to(path: str) -> None:
     click.get_current_context().meta.setdefault(_INPUTS, []).append(path)
 
 
-def further_inputs() -> list[str]:
-    """Return what `never_write_to` was told."""
+def refuse_inputs(output: Path, metadata: str) -> None:
+    """Refuse to write to the metadata, or to what `never_write_to` was told.
+
+    Raises:
+        OutputError: `output` is one of them, or behind it.
+    """
     context = click.get_current_context(silent=True)
-    found: list[str] = context.meta.get(_INPUTS, []) if context else []
-    return found
+    further: list[str] = context.meta.get(_INPUTS, []) if context else []
+    for path in (metadata, *further):
+        refuse_input(output, Path(path))
 
 
 @contextmanager
@@ -77,8 +82,7 @@ def open_output(output: Path | None, metadata: str) -> Iterator["Writer"]:
                 yield writer
             return
         if output.exists():
-            for path in (metadata, *further_inputs()):
-                refuse_input(output, Path(path))
+            refuse_inputs(output, metadata)
         descriptor = _descriptor(output)
         if descriptor is not None or (output.exists() and not output.is_file()):
             place = output if descriptor is None else os.dup(descriptor)

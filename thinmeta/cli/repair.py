@@ -9,7 +9,7 @@ import click
 from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
 from thinmeta.cli.new_metadata import new_metadata_options
-from thinmeta.cli.output import terminated_by_exception
+from thinmeta.cli.output import refuse_inputs, terminated_by_exception
 from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.repairing import opened_for_repair
 from thinmeta.cli.salvage import SalvageReport
@@ -60,12 +60,14 @@ def repair(  # noqa: PLR0913  # one parameter an option
         raise click.UsageError("METADATA is given twice: with --input and with --pool")
     report = SalvageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
-    at_least = transaction_id, nr_data_blocks
     choice = replace(choice, path=source or choice.path)
     with (
         terminated_by_exception(),
-        opened_for_repair(choice, at_least, report, progress) as found,
+        opened_for_repair(choice, report, progress) as found,
     ):
+        report.warn_of(found)
+        if output.exists():
+            refuse_inputs(output, found.source.device.name)
         pool = report.prepared(found, progress)
         listing = Listing(pool, sharing=report.sharing_is_sound, lost_blocks=report.lost_blocks)
         header = header_of(pool)._replace(

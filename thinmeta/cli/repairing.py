@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import Progress
+from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, opened
-from thinmeta.cli.salvage import SalvageReport
 from thinmeta.errors import DamagedMetadataError, InputError
 
 if TYPE_CHECKING:
@@ -18,21 +17,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened_for_repair(
-    choice: MetadataChoice, at_least: tuple[int, int], report: SalvageReport, progress: Progress
+    choice: MetadataChoice, report: DamageReport, progress: Progress
 ) -> Iterator["Pool"]:
     """Open what a broken pool is to go on with, with or without a superblock.
 
     Args:
         choice: the metadata.
-        at_least: the least transaction id and number of data blocks.
-        report: is told what is lost.
+        report: the policy; it must go on past damage, and is told of the choice.
         progress: is shown.
 
     Raises:
         DamagedMetadataError: nothing is left.
         InputError: it cannot be read, or is something else.
     """
-    from thinmeta.analyse.recover.repair import Overrides, choose_state
+    from thinmeta.analyse.recover.repair import choose_state
     from thinmeta.model.state import Roots
     from thinmeta.units import MetadataBlock
 
@@ -46,7 +44,7 @@ def opened_for_repair(
             pool = stack.enter_context(opened(anything, report))
             report.warn(str(error))
         try:
-            chosen = choose_state(pool, Overrides(*at_least), progress.advance)
+            chosen = choose_state(pool, progress.advance)
         finally:
             progress.clear()
         if chosen.candidate is not None:

@@ -13,7 +13,7 @@ from thinmeta.cli.output import (
     _descriptor,
     open_output,
     output_option,
-    refuse_input,
+    refuse_inputs,
     terminated_by_exception,
 )
 from thinmeta.cli.parameters import quiet_option
@@ -82,7 +82,7 @@ def _write_image(
 
     source, nr_blocks = Path(device.name), nr_blocks_of(device)
     if output.exists():
-        refuse_input(output, source)
+        refuse_inputs(output, device.name)
     with (
         terminated_by_exception(),
         open_target(output, source, force=force, size_bytes=None) as target,

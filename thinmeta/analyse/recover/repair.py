@@ -22,19 +22,6 @@ _LAST_TRANSACTION = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
-    """What somebody knows better than the metadata.
-
-    Attributes:
-        transaction_id: the least that the pool's is.
-        nr_data_blocks: the least that there are.
-    """
-
-    transaction_id: int = 0
-    nr_data_blocks: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Choice:
     """The state to go on with.
 
@@ -50,9 +37,7 @@ class Choice:
     candidate: Candidate | None
 
 
-def choose_state(
-    pool: Pool, overrides: Overrides, on_progress: Callable[[int, int], None] = lambda *_: None
-) -> Choice:
+def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_: None) -> Choice:
     """Choose the state to go on with.
 
     1. The superblock's, if both its trees can be listed.
@@ -62,7 +47,6 @@ def choose_state(
 
     Args:
         pool: in the live state; or in any past one, if its superblock is damaged.
-        overrides: what somebody knows better.
         on_progress: told of blocks that were scanned.
 
     Raises:
@@ -85,7 +69,7 @@ def choose_state(
         )
     roots = Roots(best.mapping_root, best.details_root)
     chosen = pool.in_state(roots)
-    chosen.superblock = _rebuilt(chosen.superblock, best, overrides)
+    chosen.superblock = _rebuilt(chosen.superblock, best)
     chosen.live_superblock = replace(
         chosen.live_superblock, data_space_map=chosen.superblock.data_space_map
     )
@@ -97,7 +81,7 @@ def _is_anything_left(pool: Pool) -> bool:
     return bool(read_roots(pool.source, pool.superblock, lost.append)) or not lost
 
 
-def _rebuilt(superblock: Superblock, candidate: Candidate, overrides: Overrides) -> Superblock:
+def _rebuilt(superblock: Superblock, candidate: Candidate) -> Superblock:
     highest = candidate.highest_data_block or 0
     newest = -1 if candidate.transaction_id is None else candidate.transaction_id
     nr_data_blocks = superblock.data_space_map.nr_blocks
@@ -106,14 +90,10 @@ def _rebuilt(superblock: Superblock, candidate: Candidate, overrides: Overrides)
         flags=0,
         version=MAX_THIN_VERSION,
         time=max(superblock.time, candidate.time),
-        transaction_id=max(
-            superblock.transaction_id,
-            overrides.transaction_id,
-            min(newest + 1, _LAST_TRANSACTION),
-        ),
+        transaction_id=max(superblock.transaction_id, min(newest + 1, _LAST_TRANSACTION)),
         data_space_map=replace(
             superblock.data_space_map,
-            nr_blocks=max(nr_data_blocks, overrides.nr_data_blocks, highest + 1),
+            nr_blocks=max(nr_data_blocks, highest + 1),
         ),
         held_root=MetadataBlock(0),
     )
