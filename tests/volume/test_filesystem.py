@@ -18,9 +18,9 @@ from thinmeta.device.extents import Extents
 from thinmeta.model.pool import open_pool
 from thinmeta.volume.filesystem import FileSystem, Journal, Kind, recognise
 from thinmeta.volume.layout import Layout
-from thinmeta.volume.loading import mapped_runs
 from thinmeta.volume.reader import Volume
 from thinmeta.volume.sources import Sources, open_source
+from thinmeta.walk.stretches import read_runs
 
 XFS, EXT4 = "docker-loop-lvm-xfs-64k", "docker-direct-lvm-ext4-512k"
 
@@ -33,7 +33,7 @@ def opened(device: Device, data: Extents | None = None) -> Volume:
     with open_pool(device.metadata) as pool:
         thin = pool.devices[device.device_id]
         block_bytes = pool.data_block_bytes()
-        runs = mapped_runs(pool.source, thin.mapping_root, thin.device_id, pool.on_damage)
+        runs = read_runs(pool.source, thin.mapping_root, thin.device_id, pool.on_damage)
         layout = Layout.read(runs, block_bytes, size=device.size)
     sources = Sources(data or open_source(device.data), block_bytes)
     return Volume(str(device), lambda: layout, sources)

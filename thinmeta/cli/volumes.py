@@ -11,7 +11,6 @@ from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.parameters import QUANTITY
 
 if TYPE_CHECKING:
-    from thinmeta.cli.salvage import SalvageReport
     from thinmeta.device.extents import Extents
     from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.units import Quantity
@@ -126,7 +125,7 @@ def _warn_if_in_use(path: Path, report: DamageReport) -> None:
 
 def read_layout(
     chosen: "ChosenDevice",
-    report: "DamageReport | SalvageReport",
+    report: DamageReport,
     *,
     size: int | None,
     data_bytes: int = MAX_BYTES,
@@ -144,25 +143,23 @@ def read_layout(
     Raises:
         DamagedMetadataError: a part of that is lost, and nobody asked for salvage.
     """
-    from thinmeta.cli.salvage import SalvageReport
     from thinmeta.volume.layout import Layout
-    from thinmeta.volume.loading import mapped_runs
+    from thinmeta.walk.stretches import read_runs
 
     pool = chosen.pool
     size = chosen.size if size is None else size
     block_bytes = pool.data_block_bytes()
-    lost = []
-    if isinstance(report, SalvageReport):
-        report.prepared_devices(chosen)
-        lost = [
-            (lost.first_key, lost.last_key + 1)
-            for loss in report.losses().devices
-            for lost in loss.ranges
-        ]
+    report.prepared_devices(chosen)
+    losses = report.losses()
+    lost = [
+        (lost.first_key, lost.last_key + 1)
+        for loss in (losses.devices if losses is not None else ())
+        for lost in loss.ranges
+    ]
     device_id = chosen.device.device_id if chosen.device else None
     in_pool = pool.live_superblock.data_space_map.nr_blocks * block_bytes or MAX_BYTES
     layout = Layout.read(
-        mapped_runs(pool.source, chosen.mapping_root, device_id, pool.on_damage),
+        read_runs(pool.source, chosen.mapping_root, device_id, pool.on_damage),
         block_bytes,
         size=size,
         data_bytes=min(data_bytes, in_pool),

@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from thinmeta.errors import Damage, DamageKind, OnDamage
 from thinmeta.model.superblock import Superblock
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
-from thinmeta.walk.forest import grow
 from thinmeta.walk.leaves import read_tree
-from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, MAPPINGS, Metadata
+from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, Metadata
 from thinmeta.walk.runs import Run, Runs
-from thinmeta.walk.stretches import Stretch, read_stretches
+from thinmeta.walk.stretches import read_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +31,7 @@ class RunStream:
                 the runs that precede it have been returned.
         """
         device = self.device
-        if device.mapping_root is None:
-            return
-        root = np.array([device.mapping_root], dtype=np.uint64)
-        leaves = grow(device.source, root, MAPPINGS).leaves(0)
-        stretch: Stretch[None] = Stretch((), leaves, device.device_id)
-        for rows in read_stretches(device.source, [stretch], device.on_damage):
-            if len(rows.runs):
-                yield rows.runs
+        return read_runs(device.source, device.mapping_root, device.device_id, device.on_damage)
 
     def read(self) -> Runs:
         """Return all runs at once; their size is the device's."""

@@ -12,7 +12,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from thinmeta.errors import Damage, OnDamage
-from thinmeta.units import DeviceId
+from thinmeta.units import DeviceId, MetadataBlock
+from thinmeta.walk.forest import grow
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Metadata
@@ -78,6 +79,29 @@ def read_stretches(
     for piece in _pieces(stretches):
         yield from reader.read(piece)
     yield Rows(reader.joiner.close(), [], [], [])
+
+
+def read_runs(
+    source: Metadata,
+    root: MetadataBlock | None,
+    device_id: DeviceId | None,
+    on_damage: OnDamage,
+) -> Iterator[Runs]:
+    """Return the runs of a mapping tree, in bounded pieces.
+
+    Args:
+        source: where to read.
+        root: of the tree; None if there is none, which maps nothing.
+        device_id: whose it is, for `on_damage`; None if that is not known.
+        on_damage: told of each bad node.
+    """
+    if root is None:
+        return
+    leaves = grow(source, np.array([root], dtype=np.uint64), MAPPINGS).leaves(0)
+    stretch: Stretch[None] = Stretch((), leaves, device_id)
+    for rows in read_stretches(source, [stretch], on_damage):
+        if len(rows.runs):
+            yield rows.runs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
