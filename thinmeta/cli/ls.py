@@ -79,8 +79,6 @@ def ls(  # noqa: PLR0913  # one parameter an option
     Where metadata is damaged nothing is listed, and the exit code is 5, unless the
     fields need no mapping. With --salvage what is left is: then numbers are bounds.
     """
-    from thinmeta.formats.agreement import disagreements_json
-
     if tree and (fields or format_name == "csv"):
         raise click.UsageError("--tree has its own columns, as text or json")
     report = report_for(salvage=salvage, quiet=quiet)
@@ -101,6 +99,8 @@ def ls(  # noqa: PLR0913  # one parameter an option
             for line in lines:
                 file.write(line)
             if format_name == "json":
+                from thinmeta.formats.agreement import disagreements_json
+
                 for line in (*disagreements_json(odd), *report.json_lines()):
                     file.write(line)
         report.finish()
@@ -110,9 +110,11 @@ def _named(
     choice: MetadataChoice, pool: "Pool", report: DamageReport
 ) -> "tuple[dict[DeviceId, str] | None, list[Disagreement]]":
     """Return the names that there are a source of, and what of them does not fit the pool."""
+    catalogues = choice.names.catalogues(Path(pool.source.device.name))
+    if not catalogues:
+        return None, []
     from thinmeta.names.agreement import disagreements
 
-    catalogues = choice.names.catalogues(Path(pool.source.device.name))
     for note in (note for catalogue in catalogues for note in catalogue.notes):
         report.warn(note)
     names: dict[DeviceId, str] = {}
@@ -122,7 +124,7 @@ def _named(
     odd = disagreements(devices, pool.superblock.transaction_id, catalogues)
     for each in odd:
         report.warn(each.what)
-    return names if catalogues else None, odd
+    return names, odd
 
 
 @dataclass(frozen=True, slots=True)

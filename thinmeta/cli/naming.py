@@ -43,6 +43,9 @@ class NameChoice:
     lvm: tuple[str, ...] = ()
     lv: str | None = None
     _read: "dict[Path, DockerRoot]" = field(default_factory=dict, repr=False, compare=False)
+    _catalogues: "dict[Path, list[Catalogue]]" = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _lvm: "list[LvmState]" = field(default_factory=list, repr=False, compare=False)
 
     def open_metadata(self, *, exclusive: bool, inspect: "Inspect") -> "BlockDevice | None":
@@ -100,11 +103,11 @@ class NameChoice:
         Raises:
             InputError: the root that was given is none.
         """
-        from thinmeta.names.docker.root import read_docker_root
-
         path = self.docker_root or _root_of_live(metadata)
         if path is None:
             return None
+        from thinmeta.names.docker.root import read_docker_root
+
         if path not in self._read:
             self._read[path] = read_docker_root(path)
         return self._read[path]
@@ -119,16 +122,16 @@ class NameChoice:
             InputError: a source that was given cannot be used.
             NotThereError: LVM's metadata has no such pool.
         """
-        docker = self.docker(metadata)
-        found = [docker.catalogue()] if docker else []
-        if state := self._lvm_state():
-            found.append(state.catalogue(self.lv))
-        return found
+        if not self._catalogues.get(metadata):
+            docker, state = self.docker(metadata), self._lvm_state()
+            found = [docker.catalogue()] if docker else []
+            self._catalogues[metadata] = found + ([state.catalogue(self.lv)] if state else [])
+        return self._catalogues[metadata]
 
     def data_block_sectors(self) -> int | None:
         """Return the pool's data block size, as LVM knows it."""
         state = self._lvm_state()
-        return state.catalogue(self.lv).data_block_sectors if state is not None else None
+        return state.pool(self.lv).pool.chunk_sectors if state is not None else None
 
     def on_host(self) -> "OnHost | None":
         """Return what LVM calls the pool on its host; None without LVM's metadata."""
@@ -178,9 +181,9 @@ class NameChoice:
         ]
 
     def _lvm_state(self) -> "LvmState | None":
-        from thinmeta.names.lvm import read_lvm
-
         if self.lvm and not self._lvm:
+            from thinmeta.names.lvm import read_lvm
+
             for name in self.lvm:
                 never_write_to(name if Path(name).exists() else name.rpartition("@")[0])
             state = read_lvm(self.lvm)
