@@ -14,7 +14,7 @@ from tests.cli.commands import process
 from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
 from tests.made_images import BLOCK, written
-from thinmeta.build.packing import nr_blocks_of
+from thinmeta.builder.packing import nr_blocks_of
 from thinmeta.device.blocks import BlockDevice
 from thinmeta.device.opening import open_blocks
 from thinmeta.schemas.signatures import refuse_foreign

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.test_xml_document import DEVICE, END, GOOD, HEAD, SINGLE
+from tests.builder.test_xml_document import DEVICE, END, GOOD, HEAD, SINGLE
 from tests.conftest import Thinmeta
 from tests.made_images import one_device
 from thinmeta.errors import ExitCode

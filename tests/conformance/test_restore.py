@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from tests.build.documents import Document, documents
+from tests.builder.documents import Document, documents
 from tests.cases import Recorded, recorded
 from tests.conformance import reference_tools
 from tests.conftest import Thinmeta

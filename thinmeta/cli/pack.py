@@ -31,7 +31,7 @@ def pack(*, choice: WholeChoice, output: Path | None, quiet: bool) -> None:
     All blocks whose checksum is right are packed, so damaged metadata is packed, too.
     All commands take the pack file as METADATA.
     """
-    from thinmeta.build.packing import pack as packed
+    from thinmeta.builder.packing import pack as packed
 
     if output is None and sys.stdout.isatty():
         raise click.UsageError("a pack file is no text for a terminal; give --output FILE")

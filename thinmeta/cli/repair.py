@@ -50,8 +50,8 @@ def repair(  # noqa: PLR0913  # one parameter an option
     new metadata is as large as the old, or as the device that it is written to.
     """
     from thinmeta.analyse.recover.rebuild import header_of, parts_of
-    from thinmeta.build.restore import build
-    from thinmeta.build.target import open_target
+    from thinmeta.builder.restore import build
+    from thinmeta.builder.target import open_target
     from thinmeta.formats.repair import repaired_json, repaired_text
     from thinmeta.model.listing import Listing
     from thinmeta.units import METADATA_BLOCK_BYTES

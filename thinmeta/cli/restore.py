@@ -45,8 +45,8 @@ def restore(  # noqa: PLR0913  # one parameter an option
 
     What is written is a pool that needs no check and holds no metadata snapshot.
     """
-    from thinmeta.build.restore import restore as restored
-    from thinmeta.build.xml import Overrides
+    from thinmeta.builder.restore import restore as restored
+    from thinmeta.builder.xml import Overrides
     from thinmeta.units import METADATA_BLOCK_BYTES
 
     size_bytes = None if metadata_size is None else metadata_size.in_bytes(METADATA_BLOCK_BYTES)

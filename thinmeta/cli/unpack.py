@@ -64,7 +64,7 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
 
 
 def _pieces(device: "BlockDevice", progress: Progress) -> Iterator["Rows"]:
-    from thinmeta.build.packing import all_blocks, unreadable
+    from thinmeta.builder.packing import all_blocks, unreadable
 
     for blocks, batch in all_blocks(device, progress.advance):
         if batch.faults.any():
@@ -76,8 +76,8 @@ def _pieces(device: "BlockDevice", progress: Progress) -> Iterator["Rows"]:
 def _write_image(
     pieces: Iterator["Rows"], device: "BlockDevice", output: Path, *, force: bool
 ) -> None:
-    from thinmeta.build.packing import nr_blocks_of
-    from thinmeta.build.target import open_target
+    from thinmeta.builder.packing import nr_blocks_of
+    from thinmeta.builder.target import open_target
     from thinmeta.units import METADATA_BLOCK_BYTES
 
     source, nr_blocks = Path(device.name), nr_blocks_of(device)

@@ -84,7 +84,7 @@ def opened_whole(choice: WholeChoice) -> Iterator["BlockDevice"]:
         InputError: there is none, or it is something else.
         NoSnapshotError: the pool is active, and no metadata snapshot is held.
     """
-    from thinmeta.build.packing import refuse_without_metadata
+    from thinmeta.builder.packing import refuse_without_metadata
     from thinmeta.device.opening import open_blocks
     from thinmeta.model.state import State
     from thinmeta.schemas.signatures import refuse_other_formats

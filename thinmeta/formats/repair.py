@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from thinmeta.build.restore import Restored
+from thinmeta.builder.restore import Restored
 from thinmeta.formats.json_lines import json_line
 
 

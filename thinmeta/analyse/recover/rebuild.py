@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from thinmeta.build import parts
+from thinmeta.builder import parts
 from thinmeta.model import listing
 from thinmeta.model.pool import Pool
 from thinmeta.units import SECTOR_BYTES

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.build.documents import Document, Run, documents
+from tests.builder.documents import Document, Run, documents
 from tests.properties import examples
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import CheckOptions
-from thinmeta.build.restore import Restored, restore
+from thinmeta.builder.restore import Restored, restore
 from thinmeta.errors import OutputError
 from thinmeta.model.listing import Listing, SharedBegin, SharedEnd
 from thinmeta.model.pool import Pool, open_pool

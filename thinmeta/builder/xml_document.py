@@ -6,7 +6,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.build.parts import (
+from thinmeta.builder.parts import (
     MAX_DATA_BLOCKS,
     DeviceBegin,
     DeviceEnd,
@@ -17,8 +17,8 @@ from thinmeta.build.parts import (
     SharedEnd,
     SharedRef,
 )
-from thinmeta.build.xml_elements import numbers_of
-from thinmeta.build.xml_piece import Piece, Tag
+from thinmeta.builder.xml_elements import numbers_of
+from thinmeta.builder.xml_piece import Piece, Tag
 from thinmeta.errors import InputError
 from thinmeta.schemas.columns import TIME_MASK
 from thinmeta.units import LAST_KEY

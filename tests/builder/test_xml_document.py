@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thinmeta.build.restore import restore
+from thinmeta.builder.restore import restore
 from thinmeta.errors import InputError
 
 HEAD = (

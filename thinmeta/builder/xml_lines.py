@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.build.xml_piece import MAPPINGS, Mapping, Piece, Tag
-from thinmeta.build.xml_words import WIDEST, WORD, Load, Words, difference, numbers
+from thinmeta.builder.xml_piece import MAPPINGS, Mapping, Piece, Tag
+from thinmeta.builder.xml_words import WIDEST, WORD, Load, Words, difference, numbers
 from thinmeta.walk.ragged import starts_of
 from thinmeta.walk.runs import Runs
 

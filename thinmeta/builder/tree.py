@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.build.data_counts import DataCounts
-from thinmeta.build.store import Places, Store, room_of
+from thinmeta.builder.data_counts import DataCounts
+from thinmeta.builder.store import Places, Store, room_of
 from thinmeta.schemas.columns import CHILD, DATA_BLOCK_SHIFT
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import starts_of

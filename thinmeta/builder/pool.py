@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.build.data_counts import DataCounts
-from thinmeta.build.parts import (
+from thinmeta.builder.data_counts import DataCounts
+from thinmeta.builder.parts import (
     DeviceBegin,
     DeviceEnd,
     Header,
@@ -19,9 +19,9 @@ from thinmeta.build.parts import (
     SharedRef,
     mappings_of,
 )
-from thinmeta.build.space_maps import SpaceMapRoot, write_data_space_map
-from thinmeta.build.store import Store, room_of
-from thinmeta.build.tree import Tree
+from thinmeta.builder.space_maps import SpaceMapRoot, write_data_space_map
+from thinmeta.builder.store import Store, room_of
+from thinmeta.builder.tree import Tree
 from thinmeta.schemas.columns import BLOCK_TIME, CHILD, DATA_BLOCK_SHIFT, DEVICE_DETAILS, dtype_of
 from thinmeta.schemas.superblock import (
     MAX_THIN_VERSION,

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.build.data_counts import DataCounts
-from thinmeta.build.store import Store
-from thinmeta.build.tree import Tree
+from thinmeta.builder.data_counts import DataCounts
+from thinmeta.builder.store import Store
+from thinmeta.builder.tree import Tree
 from thinmeta.schemas.columns import (
     BITMAP_HEADER,
     INDEX_ENTRY,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.test_xml_document import GOOD
+from tests.builder.test_xml_document import GOOD
 from tests.device.test_loop_device import Loop, attach, detach
 from tests.made_images import one_device
-from thinmeta.build import target
-from thinmeta.build.restore import restore
+from thinmeta.builder import target
+from thinmeta.builder.restore import restore
 from thinmeta.errors import InputError, OutputError
 from thinmeta.model.pool import open_pool
 

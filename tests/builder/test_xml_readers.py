@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.build.documents import Document, documents
+from tests.builder.documents import Document, documents
 from tests.properties import examples
-from thinmeta.build import xml, xml_lines
-from thinmeta.build.parts import Header, Part
-from thinmeta.build.xml import Overrides, XmlInput
+from thinmeta.builder import xml, xml_lines
+from thinmeta.builder.parts import Header, Part
+from thinmeta.builder.xml import Overrides, XmlInput
 from thinmeta.errors import InputError
 
 ODD = [b"", b" ", b"\n", b"0", b'"', b"<", b"/", b"-1", b"9" * 20, b"\xff", b"x", b"<!-- -->"]

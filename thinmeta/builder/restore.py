@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinmeta.build.parts import Header, Part
-from thinmeta.build.pool import Miscounted, build_trees, write_superblock
-from thinmeta.build.space_maps import (
+from thinmeta.builder.parts import Header, Part
+from thinmeta.builder.pool import Miscounted, build_trees, write_superblock
+from thinmeta.builder.space_maps import (
     nr_bitmaps,
     write_metadata_ref_counts,
     write_metadata_space_map,
 )
-from thinmeta.build.store import Store
-from thinmeta.build.target import Target, open_target
-from thinmeta.build.xml import Overrides, XmlInput
+from thinmeta.builder.store import Store
+from thinmeta.builder.target import Target, open_target
+from thinmeta.builder.xml import Overrides, XmlInput
 from thinmeta.errors import OutputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from thinmeta.build.parts import MAX_DATA_BLOCKS
-from thinmeta.build.xml_piece import MAPPINGS, Tag
+from thinmeta.builder.parts import MAX_DATA_BLOCKS
+from thinmeta.builder.xml_piece import MAPPINGS, Tag
 from thinmeta.errors import InputError
 from thinmeta.units import LAST_KEY
 

@@ -6,8 +6,8 @@ from xml.parsers import expat
 
 import numpy as np
 
-from thinmeta.build.xml_elements import numbers_of
-from thinmeta.build.xml_piece import MAPPINGS, Piece, Tag
+from thinmeta.builder.xml_elements import numbers_of
+from thinmeta.builder.xml_piece import MAPPINGS, Piece, Tag
 from thinmeta.errors import InputError
 from thinmeta.walk.runs import Runs
 

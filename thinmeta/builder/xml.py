@@ -10,11 +10,11 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from thinmeta.build.parts import Header, Part
-from thinmeta.build.xml_document import Document, Overrides
-from thinmeta.build.xml_lines import MARGIN, read_lines
-from thinmeta.build.xml_parser import Parser
-from thinmeta.build.xml_piece import Piece
+from thinmeta.builder.parts import Header, Part
+from thinmeta.builder.xml_document import Document, Overrides
+from thinmeta.builder.xml_lines import MARGIN, read_lines
+from thinmeta.builder.xml_parser import Parser
+from thinmeta.builder.xml_piece import Piece
 from thinmeta.errors import InputError
 
 __all__ = ["Overrides", "XmlInput"]
