@@ -39,7 +39,7 @@ def dmsetup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
     def prints(text: str, exit_code: int = 0) -> None:
         (tmp_path / "printed").write_text(text)
         script = f"cat {tmp_path}/printed{' >&2' if exit_code else ''}; exit {exit_code}"
-        monkeypatch.setenv("PATH", fake_dmsetup(tmp_path, script))
+        monkeypatch.setenv("THINMETA_DMSETUP", fake_dmsetup(tmp_path, script))
 
     return prints
 
@@ -142,9 +142,19 @@ def test_dmsetup_fails(command: str, dmsetup) -> None:  # noqa: ANN001
 
 @each_command
 def test_dmsetup_is_not_installed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("THINMETA_DMSETUP", raising=False)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
 
     assert_not_found(run(*without_metadata(command)), "dmsetup is not installed")
+
+
+@each_command
+def test_another_dmsetup_that_is_missing_is_named(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THINMETA_DMSETUP", str(tmp_path / "missing"))
+
+    assert_not_found(run(*without_metadata(command)), f"{tmp_path / 'missing'}: cannot be run")
 
 
 def test_an_empty_environment_names_nothing(dmsetup) -> None:  # noqa: ANN001
@@ -163,7 +173,7 @@ def test_the_environments_pool_is_named_when_it_is_missing(tmp_path: Path) -> No
 def test_dmsetup_is_not_asked_where_metadata_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thinmeta: Thinmeta
 ) -> None:
-    monkeypatch.setenv("PATH", fake_dmsetup(tmp_path, f"touch {tmp_path}/asked"))
+    monkeypatch.setenv("THINMETA_DMSETUP", fake_dmsetup(tmp_path, f"touch {tmp_path}/asked"))
 
     thinmeta("dump", packed_image(EMPTY))
     thinmeta("dump", "--help")

@@ -166,26 +166,33 @@ def test_pool_tables_are_read(name: str) -> None:
 
 
 def fake_dmsetup(folder: Path, script: str) -> str:
-    """Put a dmsetup of our own into `folder`; return a PATH in which it comes first."""
+    """Put a dmsetup of our own into `folder`; return what `THINMETA_DMSETUP` is to be."""
     dmsetup = folder / "dmsetup"
     dmsetup.write_text(f"#!/bin/sh\n{script}\n")
     dmsetup.chmod(0o755)
-    return f"{folder}:{os.environ['PATH']}"
+    return str(dmsetup)
 
 
 def test_active_pools_are_those_of_dmsetup_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = f'echo "$@" > {tmp_path}/asked; echo "pool: 0 8 thin-pool 253:0 253:1 128 0"'
-    monkeypatch.setenv("PATH", fake_dmsetup(tmp_path, script))
+    monkeypatch.setenv("THINMETA_DMSETUP", fake_dmsetup(tmp_path, script))
 
     assert active_pools() == [pool("pool", "/dev/block/253:0")]
     assert (tmp_path / "asked").read_text() == "table --target thin-pool\n"
 
 
+def test_a_name_that_is_no_text_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = r"printf '\303\050: 0 8 thin-pool 253:0 253:1 128 0\n'"
+    monkeypatch.setenv("THINMETA_DMSETUP", fake_dmsetup(tmp_path, script))
+
+    assert [os.fsencode(each.name) for each in active_pools()] == [b"\303("]
+
+
 def test_why_dmsetup_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = "echo one >&2; echo 'Command failed.' >&2; exit 1"
-    monkeypatch.setenv("PATH", fake_dmsetup(tmp_path, script))
+    monkeypatch.setenv("THINMETA_DMSETUP", fake_dmsetup(tmp_path, script))
 
     with pytest.raises(InputError, match=r"active pools: Command failed\.$"):
         active_pools()
@@ -194,27 +201,55 @@ def test_why_dmsetup_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_silent_failure_of_dmsetup_gives_its_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", fake_dmsetup(tmp_path, "exit 5"))
+    monkeypatch.setenv("THINMETA_DMSETUP", fake_dmsetup(tmp_path, "exit 5"))
 
     with pytest.raises(InputError, match=r"active pools: exit code 5$"):
         active_pools()
 
 
+@pytest.mark.parametrize(
+    ("content", "mode", "why"),
+    [
+        (None, 0, "no such file or directory"),
+        ("#!/bin/sh\n", 0o644, "permission denied"),
+        ("no script\n", 0o755, "exec format error"),
+        ("#!/no/such/shell\n", 0o755, "no such file or directory"),
+    ],
+)
+def test_a_dmsetup_that_cannot_be_run_is_named(
+    content: str | None, mode: int, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dmsetup = tmp_path / "dmsetup"
+    if content is not None:
+        dmsetup.write_text(content)
+        dmsetup.chmod(mode)
+    monkeypatch.setenv("THINMETA_DMSETUP", str(dmsetup))
+
+    with pytest.raises(InputError, match=f"^{dmsetup}: cannot be run: {why}, so active pools"):
+        active_pools()
+
+
 def test_dmsetup_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("THINMETA_DMSETUP", raising=False)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
 
     with pytest.raises(InputError, match=r"^dmsetup is not installed"):
         active_pools()
 
 
-def test_dmsetup_is_found_where_ordinary_users_do_not_look(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("user", "path"), [(0, "/usr/sbin:/sbin:/tmp/bin"), (1000, "/tmp/bin:/usr/sbin:/sbin")]
+)
+def test_root_runs_the_dmsetup_of_the_system_whatever_path_says(
+    user: int, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[str] = []
     monkeypatch.setattr(shutil, "which", lambda _, path: searched.append(path))
-    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setenv("PATH", "/tmp/bin")
+    monkeypatch.delenv("THINMETA_DMSETUP", raising=False)
 
     with pytest.raises(InputError):
         active_pools()
 
-    assert searched == ["/usr/bin:/usr/sbin:/sbin"]
+    assert searched == [path]

@@ -8,6 +8,11 @@ from thinmeta.errors import InputError
 
 SYSFS = Path("/sys")
 
+DMSETUP_ENVIRONMENT = "THINMETA_DMSETUP"
+"""Names the dmsetup to run, instead of the one that is installed."""
+
+_SYSTEM_FOLDERS = "/usr/sbin:/sbin"
+
 
 class ActivePool(NamedTuple):
     """One active thin-pool: its dm name and the path of its metadata device."""
@@ -40,20 +45,43 @@ def active_pools() -> list[ActivePool]:
     Raises:
         InputError: device-mapper cannot be asked.
     """
-    import shutil
     import subprocess
 
-    dmsetup = shutil.which("dmsetup", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
-    if dmsetup is None:
-        raise InputError("dmsetup is not installed, so active pools cannot be found")
-    asked = subprocess.run(  # noqa: S603  # our own words, no shell
-        [dmsetup, "table", "--target", "thin-pool"], capture_output=True, text=True, check=False
-    )
+    dmsetup = _dmsetup()
+    try:
+        asked = subprocess.run(  # noqa: S603  # our own words, no shell
+            [dmsetup, "table", "--target", "thin-pool"], capture_output=True, check=False
+        )
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"{dmsetup}: cannot be run: {reason}, so active pools cannot be found"
+        ) from error
     if asked.returncode:
-        reason = asked.stderr.strip().splitlines()
-        what = reason[-1] if reason else f"exit code {asked.returncode}"
+        said = os.fsdecode(asked.stderr).strip().splitlines()
+        what = said[-1] if said else f"exit code {asked.returncode}"
         raise InputError(f"dmsetup, which needs root, cannot list the active pools: {what}")
-    return parse_pool_tables(asked.stdout)
+    return parse_pool_tables(os.fsdecode(asked.stdout))
+
+
+def _dmsetup() -> str:
+    """Return where dmsetup is.
+
+    Root does not run what others may have put into a folder of PATH.
+    """
+    import shutil
+
+    if named := os.environ.get(DMSETUP_ENVIRONMENT):
+        return named
+    folders = os.environ.get("PATH", os.defpath)
+    path = f"{_SYSTEM_FOLDERS}:{folders}" if os.geteuid() == 0 else f"{folders}:{_SYSTEM_FOLDERS}"
+    found = shutil.which("dmsetup", path=path)
+    if found is None:
+        raise InputError(
+            "dmsetup is not installed (it is in the package dmsetup or device-mapper), "
+            "so active pools cannot be found"
+        )
+    return found
 
 
 def parse_pool_tables(text: str) -> list[ActivePool]:
