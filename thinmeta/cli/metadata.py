@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import click
 
 from thinmeta.cli.naming import NameChoice, names_options
-from thinmeta.cli.parameters import NUMBER, STATE
+from thinmeta.cli.parameters import FILE, NUMBER, STATE
 from thinmeta.errors import DamagedMetadataError, InputError, NoSnapshotError, OnDamage
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def metadata_options(function: _Function) -> _Function:
             "-p",
             "--pool",
             metavar="METADATA",
-            type=click.Path(path_type=Path),
+            type=FILE,
             help="The pool's metadata: a device, or an image of one, compressed, packed or not.",
         ),
     ):
@@ -129,7 +129,7 @@ def metadata_options(function: _Function) -> _Function:
 
 def metadata_argument(function: _Function) -> _Function:
     """Add METADATA as an argument, too, where a command has no other arguments."""
-    argument = click.argument("metadata", required=False, type=click.Path(path_type=Path))
+    argument = click.argument("metadata", required=False, type=FILE)
     return argument(metadata_options(function))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from thinmeta.cli.output import never_write_to
+from thinmeta.cli.parameters import FILE
 from thinmeta.errors import NotThereError
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def names_options(function: _Function) -> _Function:
         click.option(
             "--docker-root",
             metavar="DIR",
-            type=click.Path(path_type=Path),
+            type=FILE,
             help="Names from Docker: /var/lib/docker or a copy of it; of a live pool that is "
             f"the default. {ENVIRONMENT} sets it, too.",
         ),

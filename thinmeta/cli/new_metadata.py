@@ -1,11 +1,9 @@
 """What commands take that write new metadata."""
 
-from pathlib import Path
-
 import click
 from click.decorators import FC
 
-from thinmeta.cli.parameters import NUMBER, QUANTITY
+from thinmeta.cli.parameters import FILE, NUMBER, QUANTITY
 
 
 def new_metadata_options(function: FC) -> FC:
@@ -38,7 +36,7 @@ def new_metadata_options(function: FC) -> FC:
         click.option(
             "-o",
             "--output",
-            type=click.Path(path_type=Path),
+            type=FILE,
             required=True,
             help="A file, which appears whole or not at all, or a metadata device that nobody "
             "uses.",

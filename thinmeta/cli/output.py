@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 import click
 from click.decorators import FC
 
+from thinmeta.cli.parameters import FILE
 from thinmeta.errors import OutputError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def long_output_option(function: FC) -> FC:
 def _named_option(*names: str) -> Callable[[FC], FC]:
     return click.option(
         *names,
-        type=click.Path(path_type=Path),
+        type=FILE,
         help="Write to this file, whole or not at all; the default is standard output.",
     )
 

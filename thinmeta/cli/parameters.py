@@ -49,7 +49,22 @@ class QuantityParameter(ParameterType):
         return _parsed(Quantity.parse, value, self, param, ctx)
 
 
+class FileParameter(click.Path):
+    """The name of a file, which arrives as a `Path`; whoever opens it says what is wrong."""
+
+    def __init__(self) -> None:
+        """Take any name: an error of the command line is only what is no name at all."""
+        super().__init__(readable=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty name, as an unset variable of a shell leaves it: it is no folder `.`."""
+        if value == "":
+            self.fail("the name of the file is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 NUMBER = click.IntRange(0, 2**64 - 1)
+FILE = FileParameter()
 DEVICE = DeviceParameter()
 STATE = StateParameter()
 QUANTITY = QuantityParameter()

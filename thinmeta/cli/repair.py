@@ -10,7 +10,7 @@ from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
 from thinmeta.cli.new_metadata import new_metadata_options
 from thinmeta.cli.output import refuse_inputs, terminated_by_exception
-from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.parameters import FILE, format_option, quiet_option
 from thinmeta.cli.repairing import opened_for_repair
 from thinmeta.cli.salvage import SalvageReport
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "-i",
     "--input",
     "source",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="METADATA",
     help="The same as --pool.",
 )

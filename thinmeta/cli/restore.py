@@ -8,7 +8,7 @@ import click
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.new_metadata import new_metadata_options
 from thinmeta.cli.output import terminated_by_exception
-from thinmeta.cli.parameters import NUMBER, quiet_option
+from thinmeta.cli.parameters import FILE, NUMBER, quiet_option
 
 if TYPE_CHECKING:
     from thinmeta.units import Quantity
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     "-i",
     "--input",
     "source",
-    type=click.Path(path_type=Path),
+    type=FILE,
     required=True,
     help="XML of a dump; - is standard input.",
 )

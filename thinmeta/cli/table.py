@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,7 @@ from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import DEVICE, format_option, quiet_option
+from thinmeta.cli.parameters import DEVICE, FILE, format_option, quiet_option
 from thinmeta.cli.salvage import report_for, salvage_option
 from thinmeta.cli.volumes import (
     MAX_BYTES,
@@ -47,7 +47,7 @@ _ANY_POOL = "/dev/mapper/POOL"
 @metadata_options
 @click.option(
     "--linear",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="DATA_DEVICE",
     help="Map the device straight onto DATA_DEVICE, without the pool.",
 )
@@ -64,7 +64,7 @@ _ANY_POOL = "/dev/mapper/POOL"
 @click.option("--name", metavar="NAME", help="The dm name of the device to create.")
 @click.option(
     "--dm-table",
-    type=click.File(errors="replace"),
+    type=FILE,
     metavar="FILE",
     help="What `dmsetup table` printed: it says which pool, device and size. `-` is stdin.",
 )
@@ -83,7 +83,7 @@ def table(  # noqa: PLR0913  # one parameter an option
     salvage: bool,
     pool_name: str | None,
     name: str | None,
-    dm_table: IO[str] | None,
+    dm_table: Path | None,
     format_name: str,
     output: Path | None,
     quiet: bool,
@@ -231,14 +231,19 @@ def _read(
     return files.enter_context(Volume(f"device {chosen.name}", load, sources))
 
 
-def _tables(dm_table: IO[str] | None) -> "DmTables | None":
+def _tables(path: Path | None) -> "DmTables | None":
     from thinmeta.formats.dm_table import DmTables
 
-    if dm_table is None:
+    if path is None:
         return None
-    tables = DmTables.parse(dm_table.read())
+    name = "standard input" if path == Path("-") else str(path)
+    try:
+        with click.open_file(str(path), errors="replace") as file:
+            tables = DmTables.parse(file.read())
+    except OSError as error:
+        raise InputError(f"{name}: {(error.strerror or str(error)).lower()}") from error
     if not tables.thins and not tables.pools:
-        raise InputError(f"{dm_table.name}: has no line of a thin device or a thin-pool")
+        raise InputError(f"{name}: has no line of a thin device or a thin-pool")
     return tables
 
 

@@ -8,7 +8,7 @@ from click.decorators import FC
 
 from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.naming import NameChoice
-from thinmeta.cli.parameters import QUANTITY
+from thinmeta.cli.parameters import FILE, QUANTITY
 
 if TYPE_CHECKING:
     from thinmeta.device.extents import Extents
@@ -32,7 +32,7 @@ def data_option(function: FC) -> FC:
     """Add `--data`."""
     return click.option(
         "--data",
-        type=click.Path(path_type=Path),
+        type=FILE,
         metavar="DATA",
         help="The pool's data device, or an image of it; not needed where --lvm names the disks, "
         "or --docker-root has the data.",
@@ -43,7 +43,7 @@ def origin_option(function: FC) -> FC:
     """Add `--origin`."""
     return click.option(
         "--origin",
-        type=click.Path(path_type=Path),
+        type=FILE,
         metavar="ORIGIN",
         help="The device's external origin, or an image of it.",
     )(function)

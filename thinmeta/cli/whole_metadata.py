@@ -10,6 +10,7 @@ import click
 
 from thinmeta.cli.metadata import MetadataChoice, from_environment, opened
 from thinmeta.cli.naming import NameChoice, names_options
+from thinmeta.cli.parameters import FILE
 from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
 
 if TYPE_CHECKING:
@@ -67,10 +68,10 @@ def whole_metadata_argument(function: _Function) -> _Function:
             "--pool",
             "pool",
             metavar="METADATA",
-            type=click.Path(path_type=Path),
+            type=FILE,
             help="The metadata: a device, or an image of one, compressed, packed or not.",
         ),
-        click.argument("metadata", required=False, type=click.Path(path_type=Path)),
+        click.argument("metadata", required=False, type=FILE),
     ):
         collected = decorate(collected)
     return collected  # type: ignore[return-value]
