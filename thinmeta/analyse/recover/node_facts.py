@@ -256,7 +256,7 @@ def _set_mappings(nodes: NodeFacts, group: Places, entries: _Entries) -> None:
     filled = entries.counts > 0
     nodes.time[group] = newest[entries.where]
     nodes.nr_newest[group] = nr_newest[entries.where]
-    nodes.highest[group] = np.where(filled, highest >> np.uint64(DATA_BLOCK_SHIFT), -1)
+    nodes.highest[group[filled]] = highest[filled] >> np.uint64(DATA_BLOCK_SHIFT)
 
     low = np.flatnonzero(filled & (highest < MAX_METADATA_BLOCKS))
     nr_above_0 = np.count_nonzero(words[entries.where[low]], axis=1)
