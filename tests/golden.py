@@ -71,7 +71,11 @@ def parsed_xml(xml: bytes) -> DumpedPool:
             origin_block, data_block, time = numbers
             devices[-1].runs.append(Run(origin_block, data_block, 1, time))
         elif tag == b"<devic":
-            devices.append(DumpedDevice(*numbers))
+            device_id, mapped_blocks, transaction_id, *times = numbers
+            creation_time, snap_time = times
+            devices.append(
+                DumpedDevice(device_id, mapped_blocks, transaction_id, creation_time, snap_time)
+            )
         else:
             assert tag in {b"</devi", b"</supe"}, line
     return DumpedPool(superblock, devices)

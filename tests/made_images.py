@@ -51,7 +51,7 @@ def node(blocknr: int, flags: int, entries: Entries, value: Construct, **header:
     return stamped(block, BTREE_CSUM_XOR)
 
 
-def mappings(begin: int, data_blocks: Sequence[int], time: int = 0) -> Entries:
+def mappings(begin: int, data_blocks: Sequence[int], time: int = 0) -> list[tuple[int, Any]]:
     """Return mappings of neighbouring origin blocks."""
     return [
         (origin_block, {"data_block": data_block, "time": time})

@@ -18,6 +18,7 @@ from thinmeta.analyse.diff import Diff, Relation
 from thinmeta.errors import Damage, DamagedMetadataError
 from thinmeta.model.device_spec import DeviceSpec, choose_device
 from thinmeta.model.pool import Pool, open_pool
+from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.walk.changes import Change
 
 Mapped = dict[int, tuple[int, int]]
@@ -119,7 +120,6 @@ def related_trees(draw: st.DrawFn) -> tuple[Image, list[int], list[Mapped]]:
     image = Image()
     children: tuple[list[tuple[int, int]], ...] = ([], [])
     mapped: tuple[Mapped, Mapped] = ({}, {})
-    shared_parents = []
     for number in range(draw(st.integers(1, 6))):
         begin = 10 * number
         kind = draw(st.sampled_from(["shared", "both", "left", "right"]))
@@ -138,7 +138,7 @@ def related_trees(draw: st.DrawFn) -> tuple[Image, list[int], list[Mapped]]:
             children[side].append((begin, leaf))
             mapped[side].update({block: (data, time) for block, data, time in at})
     shared_parents = children[0] == children[1] and draw(st.booleans())
-    roots = []
+    roots: list[int] = []
     for side in range(2):
         if shared_parents and side == 1:
             roots.append(roots[0])
@@ -269,11 +269,11 @@ def test_a_bad_leaf_of_either_device_stops_the_diff(side: int, tmp_path: Path) -
 
     assert error.value.damage == Damage(
         error.value.damage.what,
-        bad,
-        side,
+        MetadataBlock(bad),
+        DeviceId(side),
         200,
         299,
-        "origin block",  # type: ignore[arg-type]
+        "origin block",
     )
     assert found == [0]  # the range at 100 might not have been the last before the lost ones
 

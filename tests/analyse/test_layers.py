@@ -11,6 +11,7 @@ from tests.names.docker_roots import CASES, root_of
 from thinmeta.analyse.layers import Layer, Written, measured, stack
 from thinmeta.model.pool import open_pool
 from thinmeta.names.catalogue import NameKind
+from thinmeta.units import DeviceId
 
 Mapped = dict[int, int]
 """Data block by origin block."""
@@ -81,7 +82,7 @@ def test_what_is_missing_is_not_measured() -> None:
     assert below.record is not None
     devices = {
         **docker.devices,
-        top.hash: replace(top, record=replace(top.record, device_id=99)),
+        top.hash: replace(top, record=replace(top.record, device_id=DeviceId(99))),
         below.hash: replace(below, record=None),
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pytest
 from hypothesis import given
@@ -34,7 +34,7 @@ from thinmeta.errors import DamagedMetadataError, NotThereError
 from thinmeta.model.device_spec import ChosenDevice, DeviceSpec, choose_device
 from thinmeta.model.pool import Pool, open_pool
 from thinmeta.model.superblock import read_superblock
-from thinmeta.units import LAST_KEY, DataBlock, MetadataBlock, OriginBlock, Quantity
+from thinmeta.units import LAST_KEY, DataBlock, DeviceId, MetadataBlock, OriginBlock, Quantity
 from thinmeta.walk.nodes import Metadata
 
 IMAGES = dumped_images()
@@ -42,6 +42,9 @@ IMAGE_IDS = ["/".join(image) for image in IMAGES]
 
 BLOCKS_OF_A_DEVICE = 60
 """More than these of a device are looked up in part: the ends of runs, and every so many."""
+
+
+Each = TypeVar("Each")
 
 
 class Mapped(NamedTuple):
@@ -77,8 +80,12 @@ def ends_of_runs(case: str, image: str, device_id: int) -> set[int]:
     return {end for run in runs for end in (run.origin_begin, run.origin_begin + run.length - 1)}
 
 
-def some_of(blocks: list[int], count: int) -> set[int]:
+def some_of(blocks: list[Each], count: int) -> set[Each]:
     return set(blocks[:: max(1, len(blocks) // count)])
+
+
+def sharer(device_id: int, origin_block: int, time: int) -> Sharer:
+    return Sharer(DeviceId(device_id), OriginBlock(origin_block), time)
 
 
 def chosen(pool: Pool, name: str | int) -> ChosenDevice:
@@ -143,14 +150,14 @@ def test_sharers_are_the_devices_that_the_dump_has_them_in(case: str, image: str
     users: dict[tuple[int, int], list[Sharer]] = defaultdict(list)
     for device_id, device in devices.items():
         for block, found in device.blocks.items():
-            users[block, found.data_block].append(Sharer(device_id, block, found.time))
+            users[block, found.data_block].append(sharer(device_id, block, found.time))
     shared = [pair for pair, some in users.items() if len(some) > 1]
     pairs = some_of(sorted(users), 60) | some_of(sorted(shared), 60)
 
     with open_pool(packed_image(case, image)) as pool:
         for block, data_block in sorted(pairs):
-            found = sharers_at(pool, OriginBlock(block), DataBlock(data_block))
-            assert found == Sharers(tuple(users[block, data_block]))
+            sharers = sharers_at(pool, OriginBlock(block), DataBlock(data_block))
+            assert sharers == Sharers(tuple(users[block, data_block]))
 
 
 @pytest.mark.parametrize(("case", "image"), IMAGES, ids=IMAGE_IDS)
@@ -158,14 +165,14 @@ def test_all_sharers_are_all_that_the_dump_has(case: str, image: str) -> None:
     users: dict[int, list[Sharer]] = defaultdict(list)
     for device_id, device in model(case, image).items():
         for block, found in device.blocks.items():
-            users[found.data_block].append(Sharer(device_id, block, found.time))
+            users[found.data_block].append(sharer(device_id, block, found.time))
     data_blocks = {DataBlock(block) for block in some_of(sorted(users), 200)}
     unused = DataBlock(max(users, default=0) + 1)
 
     with open_pool(packed_image(case, image)) as pool:
-        found = all_sharers(pool, data_blocks | {unused})
+        sharers = all_sharers(pool, data_blocks | {unused})
 
-    assert found == {block: Sharers(tuple(users[block])) for block in [*data_blocks, unused]}
+    assert sharers == {block: Sharers(tuple(users[block])) for block in [*data_blocks, unused]}
 
 
 def test_a_device_does_not_share_with_itself() -> None:
@@ -175,7 +182,7 @@ def test_a_device_does_not_share_with_itself() -> None:
         of_root = with_sharers(bare, look_up(bare, at(70)))
         everywhere = with_sharers(device, look_up(device, at(70)), everywhere=True)
 
-    assert [each.sharers.found for each in own] == [(Sharer(7, 70, 0),), ()]
+    assert [each.sharers.found for each in own] == [(sharer(7, 70, 0),), ()]
     assert [each.device_id for each in of_root[0].sharers.found] == [1, 7]
     assert of_root[0].lookup.breaks_sharing is None
     assert everywhere == own[:1]
@@ -283,8 +290,8 @@ def test_mappings_at_other_blocks_are_found_if_asked_for(tmp_path: Path) -> None
         quick = with_sharers(device, lookups)
         everywhere = with_sharers(device, lookups, everywhere=True)
 
-    assert quick[0].sharers.found == (Sharer(2, 2, 0),)
-    assert everywhere[0].sharers.found == (Sharer(1, 0, 0), Sharer(2, 2, 0), Sharer(2, 7, 3))
+    assert quick[0].sharers.found == (sharer(2, 2, 0),)
+    assert everywhere[0].sharers.found == (sharer(1, 0, 0), sharer(2, 2, 0), sharer(2, 7, 3))
 
 
 def test_a_device_that_only_the_mapping_tree_has_shares_too(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """XML documents of pools, made at random, and what a slow reader makes of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
@@ -12,8 +13,8 @@ Run = tuple[int, int, int, int]
 class Document:
     """A pool as a dump would list it; a string among the runs refers to a definition."""
 
-    shared: dict[str, list[Run]] = field(default_factory=dict)
-    devices: dict[int, list[Run | str]] = field(default_factory=dict)
+    shared: dict[str, Sequence[Run]] = field(default_factory=dict)
+    devices: dict[int, Sequence[Run | str]] = field(default_factory=dict)
     nr_data_blocks: int = 100_000
 
     def mapped(self, device_id: int) -> dict[int, tuple[int, int]]:
@@ -108,5 +109,5 @@ def documents(draw: st.DrawFn, most: int = 700, *, repeats: bool = True) -> Docu
     return made
 
 
-def end_of(found: list[Run], begin: int) -> int:
+def end_of(found: Sequence[Run], begin: int) -> int:
     return found[-1][0] + found[-1][2] if found else begin

@@ -25,7 +25,8 @@ def objects(thinmeta: Thinmeta, *args: object) -> list[dict[str, Any]]:
 
 
 def row_of(text: str, name: str) -> list[int]:
-    return [int(word) for word in re.search(rf"^{name} +(.*)$", text, re.M)[1].split()[:4]]
+    (row,) = re.findall(rf"^{name} +(.*)$", text, re.M)
+    return [int(word) for word in row.split()[:4]]
 
 
 def test_json_says_what_the_pool_is(thinmeta: Thinmeta) -> None:

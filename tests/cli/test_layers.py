@@ -12,6 +12,7 @@ from tests.cli.commands import process
 from tests.conftest import Thinmeta
 from tests.names.docker_roots import CASE, CASES, copied, state_of, text_of
 from thinmeta.cli.naming import NameChoice
+from thinmeta.units import DeviceId
 
 DESCRIBED = re.compile(r" *\d+  \S+ +([\d.]+ \w+)  +(-|[\d.]+ \w+)  ")
 COUNT = re.compile(r"\b(\d+)(?: +(\d[\d.]* (?:bytes|[KMG]iB)))?")
@@ -85,7 +86,8 @@ def test_the_forest_has_every_device_once(case: str, thinmeta: Thinmeta) -> None
     assert [layer["device_id"] for layer in layers] == sorted(ids)
     assert all(len(line) <= 100 for line in lines)
     dead = [line for line in lines if ", dead: " in line]
-    assert [re.search(r"(\w+)  +[\d.]+ \wiB", line)[1] for line in dead] == ["runner", "dead1"]
+    names = [re.findall(r"(\w+)  +[\d.]+ \wiB", line)[0] for line in dead]
+    assert names == ["runner", "dead1"]
     assert [line.endswith(end) for line, end in zip(dead, ("137", "0"), strict=True)] == [True] * 2
 
 
@@ -96,7 +98,7 @@ def test_the_forest_is_drawn_as_docker_built_it(case: str, thinmeta: Thinmeta) -
     layers = {layer["device_id"]: layer for layer in objects(thinmeta, *options(case))}
     above: dict[int, int] = {}  # the last device of each column
     for line in lines:
-        device_id, column = int(line.split()[0]), re.search(r"\w", line[5:]).start()
+        device_id, column = int(line.split()[0]), len(line[5:]) - len(line[5:].lstrip(" │├└─"))
         begins = line[5 + column - 3] in "├└"
         below = column - 3 if begins else column
         assert layers[device_id]["parent_id"] == above.get(below)
@@ -263,4 +265,4 @@ def test_of_a_live_pool_the_host_s_own_root_is_read(
     monkeypatch.setattr("thinmeta.device.kernel.holders_of", lambda _: ["docker-pool"])
 
     (catalogue,) = names.catalogues(packed_image(CASE))
-    assert catalogue.names()[25] == "dead1"
+    assert catalogue.names()[DeviceId(25)] == "dead1"

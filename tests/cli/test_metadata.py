@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from click.testing import CliRunner, Result
@@ -26,14 +28,18 @@ def run(*args: object, pool: str = "") -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args], env={"THINMETA_POOL": pool})
 
 
-def without_metadata(command: str) -> list[object]:
+def without_metadata(command: str) -> Sequence[object]:
     *words, option, _ = arguments(command, "")
     assert option == "--pool"
     return words
 
 
+class Dmsetup(Protocol):
+    def __call__(self, text: str, exit_code: int = ...) -> None: ...
+
+
 @pytest.fixture
-def dmsetup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
+def dmsetup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dmsetup:
     """Return a function that makes dmsetup print what it is given, and then end with a code."""
 
     def prints(text: str, exit_code: int = 0) -> None:
@@ -81,7 +87,7 @@ def test_what_is_given_is_stronger_than_the_environment(given: list[str]) -> Non
     assert result.stdout_bytes == printed(EMPTY)
 
 
-def test_the_environment_is_stronger_than_an_active_pool(dmsetup) -> None:  # noqa: ANN001
+def test_the_environment_is_stronger_than_an_active_pool(dmsetup: Dmsetup) -> None:
     dmsetup(table("pool", packed_image(*HELD)))
 
     result = run("dump", pool=str(packed_image(EMPTY)))
@@ -89,7 +95,7 @@ def test_the_environment_is_stronger_than_an_active_pool(dmsetup) -> None:  # no
     assert result.stdout_bytes == printed(EMPTY)
 
 
-def test_the_only_active_pool_is_read_by_its_metadata_snapshot(dmsetup) -> None:  # noqa: ANN001
+def test_the_only_active_pool_is_read_by_its_metadata_snapshot(dmsetup: Dmsetup) -> None:
     dmsetup(table("vg-pool-tpool", packed_image(*HELD)))
 
     result = run("dump")
@@ -98,7 +104,7 @@ def test_the_only_active_pool_is_read_by_its_metadata_snapshot(dmsetup) -> None:
     assert result.stdout_bytes == printed(*HELD, "thin_dump-m")
 
 
-def test_for_an_active_pool_without_a_snapshot_the_commands_are_told(dmsetup) -> None:  # noqa: ANN001
+def test_for_an_active_pool_without_a_snapshot_the_commands_are_told(dmsetup: Dmsetup) -> None:
     dmsetup(table("vg-pool-tpool", packed_image(EMPTY)))
 
     result = run("dump")
@@ -118,14 +124,14 @@ def assert_not_found(result: Result, *words: str) -> None:
 
 
 @each_command
-def test_no_active_pool(command: str, dmsetup) -> None:  # noqa: ANN001
+def test_no_active_pool(command: str, dmsetup: Dmsetup) -> None:
     dmsetup("No devices found\n")
 
     assert_not_found(run(*without_metadata(command)), "no thin-pool is active")
 
 
 @each_command
-def test_several_active_pools_are_listed(command: str, dmsetup) -> None:  # noqa: ANN001
+def test_several_active_pools_are_listed(command: str, dmsetup: Dmsetup) -> None:
     dmsetup(table("second", Path("/dev/b")) + table("first", Path("/dev/a")))
 
     assert_not_found(
@@ -134,7 +140,7 @@ def test_several_active_pools_are_listed(command: str, dmsetup) -> None:  # noqa
 
 
 @each_command
-def test_dmsetup_fails(command: str, dmsetup) -> None:  # noqa: ANN001
+def test_dmsetup_fails(command: str, dmsetup: Dmsetup) -> None:
     dmsetup("/dev/mapper/control: open failed\nCommand failed.\n", exit_code=1)
 
     assert_not_found(run(*without_metadata(command)), "dmsetup", "Command failed.")
@@ -157,7 +163,7 @@ def test_another_dmsetup_that_is_missing_is_named(
     assert_not_found(run(*without_metadata(command)), f"{tmp_path / 'missing'}: cannot be run")
 
 
-def test_an_empty_environment_names_nothing(dmsetup) -> None:  # noqa: ANN001
+def test_an_empty_environment_names_nothing(dmsetup: Dmsetup) -> None:
     dmsetup("")
 
     assert_not_found(run("dump", pool=""), "no thin-pool is active")

@@ -371,7 +371,7 @@ def test_a_large_dump_to_a_file_is_the_printed_one(folder: Path, thinmeta: Thinm
 
 
 def test_a_large_dump_into_a_closed_pipe_ends_silently() -> None:
-    words = [sys.executable, "-m", "thinmeta", "dump", LARGE]
+    words: list[str | Path] = [sys.executable, "-m", "thinmeta", "dump", LARGE]
 
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None

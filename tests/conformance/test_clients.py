@@ -6,6 +6,7 @@ Each test names the program; `dump --compat 0.9` is for those that know no `<def
 import re
 from collections import Counter
 from collections.abc import Iterator
+from io import StringIO
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -212,11 +213,13 @@ def test_the_images_have_what_clients_could_stumble_over(thinmeta: Thinmeta) -> 
         assert any(tag in text for text in texts)
 
 
+def events(text: str) -> Iterator[tuple[str, ET.Element]]:
+    """Return the beginnings and ends of the elements, each as soon as it is read."""
+    return ET.iterparse(StringIO(text), ["start", "end"])
+
+
 def tokens(text: str) -> Iterator[ET.Element]:
-    parser = ET.XMLPullParser(["start"])
-    parser.feed(text)
-    for _, element in parser.read_events():
-        yield element
+    return (element for event, element in events(text) if event == "start")
 
 
 @each_image
@@ -253,9 +256,7 @@ def test_borg_maps_one_device(case: str, image: str, thinmeta: Thinmeta) -> None
 
         mapped: list[tuple[int, int]] = []
         depth: list[str] = []
-        parser = ET.XMLPullParser(["start", "end"])
-        parser.feed(text)
-        for event, element in parser.read_events():
+        for event, element in events(text):
             if event == "end":
                 depth.pop()
                 continue

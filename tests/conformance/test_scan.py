@@ -9,6 +9,7 @@ import pytest
 from tests.cases import image_bytes, image_names
 from tests.conformance import reference_tools
 from tests.made_images import device_over
+from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.scan import scan
 
 pytestmark = [
@@ -58,7 +59,7 @@ def test_all_roots_are_found(case: str, image: str, tmp_path: Path) -> None:
     }
     for row in _MAPPINGS.findall(ran.stderr):
         assert tuple(map(int, row)) in of_mappings
-    found = {each.details_root: each for each in candidates}
+    found: dict[int | None, Candidate] = {each.details_root: each for each in candidates}
     for row in _DETAILS.findall(ran.stderr):
         block, nr_devices, nr_mappings, transaction_id, _ = map(int, row)
         assert block in found

@@ -28,6 +28,7 @@ def slowly(code: bytes) -> tuple[bytes, int]:  # noqa: PLR0912, PLR0915  # a bra
         NoBlockError: they make none.
         IndexError: there are too few.
     """
+    at = 0
 
     def operand(width: int) -> int:
         nonlocal at
@@ -38,7 +39,8 @@ def slowly(code: bytes) -> tuple[bytes, int]:  # noqa: PLR0912, PLR0915  # a bra
 
     out: list[int | bytes] = []  # numbers and literals
     halves: list[tuple[int, int]] = []  # from where on how many numbers are shifted
-    at, size, register, times = 0, 0, 0, None
+    size, register = 0, 0
+    times: int | None = None
     while size < BLOCK or times is not None:
         op, nibble = code[at] >> 4, code[at] & 15
         at += 1

@@ -134,7 +134,7 @@ BORDERS = [0, 1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 2 * ROWS_AT_O
 def test_marks_at_the_borders_of_slices(format_name: str, compat: str, before: list[int]) -> None:
     style, _ = style_for(format_name, compat)
     marks = [MARKS[place % len(MARKS)] for place in range(len(before))]
-    parts = [
+    parts: list[Rows[Mark]] = [
         Rows(Runs.none(), [DeviceBegin(device(7))], [0], [0]),
         Rows(runs(0, 2 * ROWS_AT_ONCE + 9), marks, before, [0] * len(before)),
     ]

@@ -1,6 +1,6 @@
 """Lines made many at once are the lines that `str.format` makes one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def rendered(
 
 
 def formatted(
-    templates: Sequence[str], columns: dict[str, Sequence[int]], shapes: Sequence[int]
+    templates: Sequence[str], columns: Mapping[str, Sequence[int]], shapes: Sequence[int]
 ) -> bytes:
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return "".join(

@@ -33,6 +33,7 @@ LARGE = 1 << 30
 
 Rng = np.random.Generator
 Numbers = Sequence[int] | npt.NDArray[Any]
+Values = Numbers | Sequence[tuple[int, ...]]
 
 
 def room_for(value_size: int) -> int:
@@ -47,7 +48,7 @@ CHILDREN = room_for(CHILD.itemsize)
 class HostileImage(Image):
     """An image whose nodes are made from whole columns, so that large ones are made at once."""
 
-    def node(self, keys: Numbers, values: Numbers, dtype: Any = CHILD, **header: int) -> int:
+    def node(self, keys: Numbers, values: Values, dtype: Any = CHILD, **header: int) -> int:
         """Add a node and return its number.
 
         Args:
@@ -75,7 +76,7 @@ class HostileImage(Image):
         """Add an internal node."""
         return self.node(keys, children, **{"flags": INTERNAL_NODE} | header)
 
-    def tree(self, keys: Numbers, values: Numbers, dtype: Any = CHILD) -> int:
+    def tree(self, keys: Numbers, values: Values, dtype: Any = CHILD) -> int:
         """Add a sound tree over any number of entries and return its root."""
         room = room_for(np.dtype(dtype).itemsize)
         cuts = range(0, max(1, len(keys)), room)

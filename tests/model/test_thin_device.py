@@ -1,5 +1,7 @@
 """A device's runs are what thin_dump prints of it, however they are asked for."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def test_a_device_of_many_pieces_is_the_one_that_thin_dump_prints() -> None:
 
 
 @pytest.fixture
-def device():  # noqa: ANN201
+def device() -> Iterator[thinmeta.ThinDevice]:
     with open_pool(packed_image("a04-interleaved-four-thins-64k")) as pool:
         yield pool.devices[1]
 

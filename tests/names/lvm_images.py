@@ -17,7 +17,7 @@ EXTENT_SECTORS = 8
 PE_START = 2048
 
 
-def lvm_crc(data: bytes) -> int:
+def lvm_crc(data: bytes | bytearray) -> int:
     return zlib.crc32(data, LVM_CRC ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
 
 
@@ -201,6 +201,6 @@ def with_gpt(pv: bytes, at: int, block: int = 512) -> bytes:
     return bytes(disk)
 
 
-def written(path: Path, contents: bytes) -> str:
+def written(path: Path, contents: bytes | bytearray) -> str:
     path.write_bytes(contents)
     return str(path)

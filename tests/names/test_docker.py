@@ -11,6 +11,7 @@ from thinmeta.errors import NotThereError
 from thinmeta.names.catalogue import NamedDevice, NameKind, find
 from thinmeta.names.docker.devices import DockerDevice
 from thinmeta.names.docker.imagedb import chain_ids
+from thinmeta.units import DeviceId
 
 each_case = pytest.mark.parametrize("case", CASES)
 
@@ -93,7 +94,9 @@ def test_instructions_are_those_of_docker_history(case: str, image: str) -> None
         assert device.layer.size is not None
         assert (device.instruction.created_by or "").strip() == row["CREATED BY"]
         assert (device.instruction.comment or "") == row["COMMENT"]
-        number, unit = re.fullmatch(r"([\d.]+)(B|MB)", row["SIZE"]).groups()
+        size = re.fullmatch(r"([\d.]+)(B|MB)", row["SIZE"])
+        assert size is not None
+        number, unit = size.groups()
         assert f"{device.layer.size / {'B': 1, 'MB': 1e6}[unit]:.3g}" == number
 
 
@@ -156,7 +159,7 @@ def test_a_container_stands_on_its_image_and_is_never_its_init(case: str) -> Non
 def test_names_of_a_device_come_with_the_tag_first(case: str) -> None:
     names = root_of(case).catalogue().names()
 
-    assert {device_id: names[device_id] for device_id in (1, 2, 8, 17, 25, 29, 31)} == {
+    assert {device_id: names[DeviceId(device_id)] for device_id in (1, 2, 8, 17, 25, 29, 31)} == {
         1: "base",
         2: "base:latest",
         8: "demo:latest",
@@ -181,7 +184,7 @@ def test_what_the_pool_should_be_is_told(case: str) -> None:
     assert (catalogue.transaction_id, catalogue.changing) == (48, 31)
     assert root.file_system == {"docker-loop-lvm-xfs-64k": "xfs"}.get(case, "ext4")
     origins = {device.device_id: device.origin for device in catalogue.devices}
-    assert origins[31] == 30
-    assert origins[30] == 2
-    assert origins[2] == 1
-    assert origins[1] is None
+    assert origins[DeviceId(31)] == 30
+    assert origins[DeviceId(30)] == 2
+    assert origins[DeviceId(2)] == 1
+    assert origins[DeviceId(1)] is None

@@ -19,7 +19,7 @@ from thinmeta.model.superblock import read_superblock
 from thinmeta.names.catalogue import find
 from thinmeta.names.lvm import LvmState, read_lvm
 from thinmeta.names.lvm_places import dashed
-from thinmeta.units import MetadataBlock
+from thinmeta.units import DeviceId, MetadataBlock
 
 CASE = FIXTURES / "c01-lvm-thin-one-pv"
 DOCKER = FIXTURES / "docker-direct-lvm-ext4-512k"
@@ -152,8 +152,8 @@ def test_a_volume_through_metadata_and_data_is_what_the_kernel_read(on_disk: Lvm
     data.close()
 
     truth = (CASE / "truth/thin-devices.sha256").read_text().splitlines()
-    sha256, _, size = next(line.split() for line in truth if line.split()[1] == "4")
-    assert int(size) == len(volume)
+    sha256, _, nr_bytes = next(line.split() for line in truth if line.split()[1] == "4")
+    assert int(nr_bytes) == len(volume)
     assert hashlib.sha256(volume).hexdigest() == sha256
 
 
@@ -192,7 +192,7 @@ def test_a_removed_volume_is_never_meant_by_its_old_name(on_disk: LvmState) -> N
 
 
 def test_a_reused_device_id_has_the_name_of_now(on_disk: LvmState) -> None:
-    assert on_disk.catalogue("pool0").names()[6] == "vgthin/huge_unused"
+    assert on_disk.catalogue("pool0").names()[DeviceId(6)] == "vgthin/huge_unused"
 
 
 @pytest.mark.parametrize(

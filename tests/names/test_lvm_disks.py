@@ -39,6 +39,7 @@ from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, LiveDeviceError, NotThereError, ThinmetaError
 from thinmeta.names.lvm import LvmState, read_lvm
 from thinmeta.schemas.lvm_label import LabelHeader, MdaHeader
+from thinmeta.units import DeviceId
 
 EXTENT = EXTENT_SECTORS * SECTOR
 METADATA = one_device()
@@ -421,7 +422,7 @@ def test_groups_of_several_disks_have_their_pools(tmp_path: Path, disk: str) -> 
     other = one_pool().replace(b"vg {", b"wg {").replace(b"gggg", b"hhhh").replace(b"pppp", b"qqqq")
     second = written(tmp_path / "second", physical_volume([other], DISK_DATA, uuid_of("q")))
     with read_lvm([disk, second]) as state:
-        assert {state.catalogue(f"{name}/pool").names()[1] for name in ("vg", "wg")} == {
+        assert {state.catalogue(f"{name}/pool").names()[DeviceId(1)] for name in ("vg", "wg")} == {
             "vg/root",
             "wg/root",
         }

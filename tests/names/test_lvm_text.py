@@ -19,7 +19,7 @@ BACKUPS = sorted(FIXTURES.glob("*/vgcfgbackup*.txt"))
 
 NAMES = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9+_.-]{0,8}", fullmatch=True)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
-STRINGS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
+STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SCALARS = INTEGERS | STRINGS
 SECTIONS: st.SearchStrategy[dict[str, Any]] = st.recursive(
     st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=4), max_size=5),

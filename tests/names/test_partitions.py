@@ -22,7 +22,7 @@ CONTENTS = bytes(range(256)) * 400
 def found(path: str) -> list[tuple[int, int]]:
     disk = Disk.open(path)
     try:
-        return [tuple(each) for each in partitions(disk)]
+        return [(each.number, each.offset) for each in partitions(disk)]
     finally:
         disk.close()
 

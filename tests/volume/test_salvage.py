@@ -8,7 +8,6 @@ from tests.volume.volumes import UNIT, Made, noise
 from thinmeta.device.extents import Extents
 from thinmeta.errors import OutputError
 from thinmeta.volume import extract
-from thinmeta.volume.extract import no_progress
 from thinmeta.volume.rescue_map import RescueMap, Status
 from thinmeta.volume.salvage import open_rescue
 from thinmeta.volume.sources import Unreadable
@@ -150,4 +149,3 @@ def test_an_empty_volume_is_rescued(tmp_path: Path) -> None:
 
     assert run(tmp_path / "out", empty) == []
     assert run(tmp_path / "out", empty) == []
-    assert no_progress(1) is None

@@ -1,5 +1,7 @@
 """Trees that share nodes are walked together, and each keeps its leaves, in order."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,13 +18,17 @@ from tests.walk.growing import (
     leaf_numbers,
     planted,
 )
-from thinmeta.device.blocks import BlockDevice
+from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
 from thinmeta.errors import Damage
 from thinmeta.units import LAST_KEY
 from thinmeta.walk.forest import Forest, Wanted, grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import read_leaves, read_tree
 from thinmeta.walk.nodes import MAPPINGS, REASONS, Metadata
+
+
+def fail(damage: Damage) -> None:
+    pytest.fail(str(damage))
 
 
 def blocks(*numbers: int) -> np.ndarray:
@@ -94,7 +100,7 @@ def test_only_the_wanted_leaves_are_followed(trees: list[Shape], begin: int, len
             continue
         wanted = overlapping(begin, end)
         with metadata_over(made.image) as source:
-            keys, _ = read_tree(source, root, MAPPINGS, on_damage=pytest.fail, wanted=wanted)
+            keys, _ = read_tree(source, root, MAPPINGS, on_damage=fail, wanted=wanted)
             forest = grow(source, blocks(root), MAPPINGS, wanted=wanted)
         inside = [key for key in held if begin <= key < end]
         assert [key for key in keys.tolist() if begin <= key < end] == inside
@@ -109,7 +115,7 @@ def test_a_tree_none_of_which_is_wanted_has_no_entries(tree: Shape) -> None:
 
     with metadata_over(made.image) as source:
         keys, values = read_tree(
-            source, made.roots[0], MAPPINGS, on_damage=pytest.fail, wanted=overlapping(0, 300)
+            source, made.roots[0], MAPPINGS, on_damage=fail, wanted=overlapping(0, 300)
         )
 
     assert (len(keys), len(values)) == (0, 0)
@@ -146,7 +152,7 @@ def test_trees_of_all_heights_share_what_is_at_the_same_height() -> None:
 
 def test_more_nodes_than_are_in_memory_at_once() -> None:
     nr_leaves = 1300
-    tree: Shape = tuple(tuple(range(begin, begin + 2)) for begin in range(0, nr_leaves, 2))
+    tree = tuple(tuple(range(begin, begin + 2)) for begin in range(0, nr_leaves, 2))
     halves: Shape = (tree[:200], tree[200:400], tree[400:])
     made = grown([halves, *tree[:600]])
 
@@ -270,20 +276,20 @@ def test_leaves_are_read_as_the_mappings_that_were_written(trees: list[Shape]) -
 class CountingDevice(BlockDevice):
     """Counts how often each block is read."""
 
-    reads: dict[int, int]
+    def __init__(self, device: BlockDevice) -> None:
+        self.__dict__.update(vars(device))
+        self.reads = Counter[int]()
 
-    def read(self, wanted: np.ndarray):  # noqa: ANN201
-        for block in wanted.tolist():
-            self.reads[block] = self.reads.get(block, 0) + 1
-        return super().read(wanted)
+    def read(self, blocks: Blocks) -> BlockBatch:
+        self.reads.update(blocks.tolist())
+        return super().read(blocks)
 
 
 def test_a_shared_node_is_read_once_and_the_leaves_not_at_all() -> None:
     first, shared = (0, 1), (2, 3)
     made = grown([(first, shared, (4,)), (first, shared, (4, 5)), (first, shared, (4, 6))])
-    with device_over(made.image) as device:
-        device.__class__ = CountingDevice
-        device.reads = {}
+    with device_over(made.image) as opened:
+        device = CountingDevice(opened)
         forest = grow(Metadata(device, device.nr_blocks), blocks(*made.roots), MAPPINGS)
 
     level = forest.levels[1].nodes

@@ -68,7 +68,11 @@ def test_a_shared_leaf_is_one_finding_that_names_all_devices() -> None:
         for place in anatomy.mapping_places()
         if place.is_leaf and anatomy.occurrences[place.block] > 1
     )
-    devices = {place.device_id for place in anatomy.mapping_places() if place.block == leaf.block}
+    devices = {
+        place.device_id
+        for place in anatomy.mapping_places()
+        if place.block == leaf.block and place.device_id is not None
+    }
     mapped = len(anatomy.mappings(leaf.block))
     image.flip_bit(leaf.block, 999)
 

@@ -11,6 +11,7 @@ from tests.cases import image_bytes
 from tests.made_images import BLOCK, Entries, Image, details, mappings, stamped
 from tests.properties import examples
 from thinmeta.analyse.recover.block_classes import BlockClass
+from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.schemas.btree_node import (
     BTREE_CSUM_XOR,
     INTERNAL_NODE,
@@ -207,7 +208,7 @@ def test_what_is_left_is_what_paths_of_sound_nodes_lead_to(data: st.DataObject) 
 
     found = scanned(b"".join(model.image.blocks))
 
-    by_root = {each.mapping_root: each for each in found.candidates}
+    by_root: dict[int | None, Candidate] = {each.mapping_root: each for each in found.candidates}
     assert set(by_root) == {listed for listed, _, _ in states}
     for listed, _, roots in states:
         known = [root for root in roots.values() if model.is_known(root, lost)]

@@ -43,14 +43,16 @@ def live_roots(case: str, image: str = "meta") -> tuple[int, int]:
     return int(superblock["data_mapping_root"]), int(superblock["device_details_root"])
 
 
-def found_devices(found: Scan, candidate: Candidate) -> dict[int, tuple[object, ...]]:
+def found_devices(
+    found: Scan, candidate: Candidate
+) -> dict[int, tuple[int | None, int, int | None]]:
     return {
         each.device_id: (each.mapping_root, each.nr_mappings, each.mapped_blocks)
         for each in found.devices(candidate)
     }
 
 
-def known_devices(anatomy: Anatomy) -> dict[int, tuple[object, ...]]:
+def known_devices(anatomy: Anatomy) -> dict[int, tuple[int | None, int, int | None]]:
     return {
         device_id: (
             anatomy.device_roots[device_id],
@@ -223,6 +225,7 @@ def test_a_block_that_was_used_again_is_lost_to_its_old_parent() -> None:
     (device,) = [each for each in found.devices(found.candidates[0]) if each.device_id == device_id]
     assert found.classes[first] == BlockClass.MAPPINGS
     assert device.nr_nodes_lost == 1
+    assert device.mapped_blocks is not None
     assert device.nr_mappings == device.mapped_blocks - len(anatomy.entries(first))
 
 
