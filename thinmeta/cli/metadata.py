@@ -148,25 +148,32 @@ def from_environment() -> Path | None:
 
 
 @contextmanager
-def opened(choice: MetadataChoice, on_damage: OnDamage) -> Iterator["Pool"]:
+def opened(
+    choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool = False
+) -> Iterator["Pool"]:
     """Open the metadata that was asked for, or that of the only active pool.
+
+    Args:
+        choice: which.
+        on_damage: told of each damage.
+        all_blocks: unpack a compressed image past what its superblock counts, too.
 
     Raises:
         InputError: there is none, or more than one pool is active.
         NoSnapshotError: no metadata snapshot is held.
     """
     from thinmeta.device.kernel import ActivePool, holders_of
-    from thinmeta.device.opening import snapshot_commands
+    from thinmeta.device.opening import open_blocks, snapshot_commands
     from thinmeta.model.pool import open_pool
     from thinmeta.model.state import State
     from thinmeta.schemas.signatures import refuse_foreign, refuse_other_formats
 
     active = None
     state = choice.state or State.LIVE
+    inspect = refuse_foreign if isinstance(state, State) else refuse_other_formats
+    exclusive = state is not State.SNAP
     place: Path | BlockDevice | None = choice.path
     if place is None:
-        inspect = refuse_foreign if isinstance(state, State) else refuse_other_formats
-        exclusive = state is not State.SNAP
         place = choice.names.open_metadata(exclusive=exclusive, inspect=inspect)
     if place is None:
         place = from_environment() or choice.names.metadata_path()
@@ -174,6 +181,8 @@ def opened(choice: MetadataChoice, on_damage: OnDamage) -> Iterator["Pool"]:
         active = _only_active_pool()
         place, state = active.metadata, choice.state or State.SNAP
     path = place if isinstance(place, Path) else Path(place.name)
+    if all_blocks and active is None and isinstance(place, Path):
+        place = open_blocks(place, inspect=inspect, exclusive=exclusive)
     try:
         with open_pool(
             place,

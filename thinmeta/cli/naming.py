@@ -14,8 +14,8 @@ from thinmeta.errors import NotThereError
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
+    from thinmeta.device.containers import Inspect
     from thinmeta.device.extents import Extents
-    from thinmeta.device.opening import Inspect
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.names.catalogue import Catalogue, NamedDevice

@@ -98,7 +98,7 @@ def opened_whole(choice: WholeChoice) -> Iterator["BlockDevice"]:
         path = from_environment() or choice.names.metadata_path()
     if place is None and (path is None or choice.metadata_snapshot):
         snapshot = MetadataChoice(path, State.SNAP, ignore_unsupported=True)
-        with opened(snapshot, raise_damage) as pool:
+        with opened(snapshot, raise_damage, all_blocks=True) as pool:
             yield pool.source.device
         return
     if place is None and path is not None:

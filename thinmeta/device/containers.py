@@ -4,6 +4,8 @@ A compressed image is recognised by its content. Blocks of zeros become holes, s
 nearly empty 16 GiB image needs neither 16 GiB of memory nor of disk. A stream that
 ends too early or is damaged gives what was unpacked until then: a copy from a
 broken host is cut short more often than not, and each block has its checksum.
+
+Few bytes may unpack to many, and ask for much memory: both have a bound.
 """
 
 import os
@@ -16,9 +18,21 @@ from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 if TYPE_CHECKING:
     from thinmeta.device.pack_file import PackFile
 
+Inspect = Callable[[bytes], int | None]
+"""Given the beginning of an image (a block, or all of a shorter one): raises InputError where
+it is no metadata; returns how many blocks of it are of use, None for all."""
+
 _PIECE = 16 * METADATA_BLOCK_BYTES
-_PACKED_PIECE = 1024
-"""Bytes unpacked at once: so few, because bzip2 makes up to 45,000 times as many of them."""
+"""Bytes that a stream becomes at once, and that are a hole where all are zeros."""
+
+_PACKED_PIECE = 1 << 14
+_ZSTD_PIECE = 256
+"""Bytes unpacked at once: so few, because 4 of them become 128 KiB, and nothing stops it there."""
+
+_XZ_MEMORY = 256 << 20
+_ZSTD_WINDOW = 128 << 20
+_TOO_MUCH_MEMORY = ("Memory usage limit exceeded", "requires too much memory")
+"""What the libraries say of a stream that asks for more than that."""
 
 
 class _Decompressor(Protocol):
@@ -26,7 +40,7 @@ class _Decompressor(Protocol):
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 def _gzip() -> _Decompressor:
@@ -44,25 +58,46 @@ def _bzip2() -> _Decompressor:
 def _xz() -> _Decompressor:
     import lzma
 
-    return lzma.LZMADecompressor()
+    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
 
 
-def _zstd() -> Any:
-    try:
-        import zstandard
-    except ImportError as error:
-        raise InputError(
-            "the image is compressed with zstd, which needs an extra: "
-            "pip install 'thinmeta[zstd]', or unpack it with zstd -d"
-        ) from error
-    return zstandard.ZstdDecompressor().decompressobj()
+class _Zstd:
+    """A zstd frame; its library knows no longest output, so it gets little input."""
+
+    def __init__(self) -> None:
+        try:
+            import zstandard
+        except ImportError as error:
+            raise InputError(
+                "the image is compressed with zstd, which needs an extra: "
+                "pip install 'thinmeta[zstd]', or unpack it with zstd -d"
+            ) from error
+        self.unconsumed_tail = b""
+        self._frame: Any = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._frame.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._frame.unused_data) + self.unconsumed_tail
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:  # noqa: ARG002
+        self.unconsumed_tail = data[_ZSTD_PIECE:]
+        return bytes(self._frame.decompress(data[:_ZSTD_PIECE]))
 
 
 _PACKINGS: dict[bytes, tuple[str, Callable[[], _Decompressor]]] = {
     b"\x1f\x8b\x08": ("gzip", _gzip),
     b"BZh": ("bzip2", _bzip2),
     b"\xfd7zXZ\x00": ("xz", _xz),
-    b"\x28\xb5\x2f\xfd": ("zstd", _zstd),
+    b"\x28\xb5\x2f\xfd": ("zstd", _Zstd),
+}
+
+_LARGE = {
+    "xz": f"it takes more than {_XZ_MEMORY >> 20} MiB of memory to unpack; xz -d unpacks it",
+    "zstd": f"its window is larger than {_ZSTD_WINDOW >> 20} MiB; zstd -d --long=31 unpacks it",
 }
 
 _PACK_FILE = "pack file"
@@ -80,13 +115,13 @@ def packing_of(beginning: bytes) -> str | None:
     return next((name for magic, name in _NAMES.items() if beginning.startswith(magic)), None)
 
 
-def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
+def unpack(fd: int, inspect: Inspect) -> tuple[int, str | None]:
     """Unpack the compressed image or pack file behind `fd` into an unnamed sparse file.
 
     Args:
         fd: the file; it is read from its beginning and left open.
         inspect: given the first block, of a compressed image before the rest is
-            unpacked; it raises when the image is not worth it.
+            unpacked: no more of that is than what is of use.
 
     Returns:
         A descriptor of the unpacked file, and what was wrong with the packed one.
@@ -108,10 +143,8 @@ def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
 
                 size, wrong = _place_blocks(PackFile(packed), unpacked, inspect)
             else:
-                _, begin = next(
-                    each for magic, each in _PACKINGS.items() if beginning.startswith(magic)
-                )
-                size, wrong = _copy_sparse(_Stream(packed, begin), unpacked, inspect)
+                stream = _Stream(packed, beginning)
+                size, wrong = _copy_sparse(stream, unpacked, inspect)
             result = os.dup(unpacked.fileno())
     except OSError as error:
         raise InputError(
@@ -126,9 +159,7 @@ def unpack(fd: int, inspect: Callable[[bytes], None]) -> tuple[int, str | None]:
     return result, f"the {what} is damaged after {size} bytes unpacked: {wrong}"
 
 
-def _place_blocks(
-    pack: "PackFile", target: IO[bytes], inspect: Callable[[bytes], None]
-) -> tuple[int, str | None]:
+def _place_blocks(pack: "PackFile", target: IO[bytes], inspect: Inspect) -> tuple[int, str | None]:
     """Write the blocks of a pack file where they belong.
 
     Returns:
@@ -151,10 +182,12 @@ class _Stream:
         wrong: after the last part: why it is not the end.
     """
 
-    def __init__(self, file: IO[bytes], begin: Callable[[], _Decompressor]) -> None:
+    def __init__(self, file: IO[bytes], beginning: bytes) -> None:
         self.wrong: str | None = None
         self._file = file
-        self._begin = begin
+        self._name, self._begin = next(
+            each for magic, each in _PACKINGS.items() if beginning.startswith(magic)
+        )
 
     def parts(self) -> Iterator[bytes]:
         decompressor = self._begin()
@@ -166,41 +199,58 @@ class _Stream:
                         break
                     decompressor = self._begin()
                 try:
-                    part = decompressor.decompress(packed)
+                    yield from _unpacked(decompressor, packed)
                 except Exception as error:  # noqa: BLE001  # the libraries share no base class
-                    self.wrong = str(error) or type(error).__name__
+                    self.wrong = self._described(error)
                     return
-                yield part
                 packed = decompressor.unused_data if decompressor.eof else b""
         if not decompressor.eof:
             self.wrong = "it ends too early"
 
+    def _described(self, error: Exception) -> str:
+        said = str(error) or type(error).__name__
+        return _LARGE[self._name] if any(each in said for each in _TOO_MUCH_MEMORY) else said
 
-def _copy_sparse(
-    stream: _Stream, target: IO[bytes], inspect: Callable[[bytes], None]
-) -> tuple[int, str | None]:
-    """Copy until the end, the first fault of the stream, or what no metadata can exceed.
+
+def _unpacked(decompressor: _Decompressor, packed: bytes) -> Iterator[bytes]:
+    """Return all that can be had of `packed`, a piece at a time."""
+    while True:
+        part = decompressor.decompress(packed, _PIECE)
+        yield part
+        # Where a library keeps what it did not take for itself, this is nothing.
+        packed = getattr(decompressor, "unconsumed_tail", b"")
+        if decompressor.eof or (not packed and len(part) < _PIECE):
+            return
+
+
+def _copy_sparse(stream: _Stream, target: IO[bytes], inspect: Inspect) -> tuple[int, str | None]:
+    """Copy until the end, the first fault of the stream, or what is of use.
 
     Returns:
         How many bytes were copied, and what was wrong with the stream.
     """
-    limit = (MAX_METADATA_BLOCKS + 1) * METADATA_BLOCK_BYTES
-    size = 0
+    size, limit = 0, METADATA_BLOCK_BYTES
     for piece in _pieces(stream.parts()):
         if not size:
-            inspect(piece[:METADATA_BLOCK_BYTES])
+            limit *= _nr_wanted(inspect(piece[:METADATA_BLOCK_BYTES]))
         if piece.count(0) == len(piece):
             target.seek(len(piece), os.SEEK_CUR)
         else:
             target.write(piece)
         size += len(piece)
         if size >= limit:
+            size = limit
             break
     if not size and stream.wrong is None:
         inspect(b"")
-    target.truncate(size)
     target.flush()
+    target.truncate(size)
     return size, stream.wrong
+
+
+def _nr_wanted(of_use: int | None) -> int:
+    """Return how many blocks to unpack: one more than can be of use, so that more shows."""
+    return MAX_METADATA_BLOCKS + 1 if of_use is None else of_use
 
 
 def _pieces(parts: Iterator[bytes]) -> Iterator[bytes]:

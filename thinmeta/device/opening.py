@@ -3,19 +3,15 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from thinmeta.device.blocks import BlockDevice, Fault
-from thinmeta.device.containers import MAGIC_BYTES, packing_of, unpack
+from thinmeta.device.containers import MAGIC_BYTES, Inspect, packing_of, unpack
 from thinmeta.device.kernel import SYSFS, holders_of
 from thinmeta.errors import InputError, LiveDeviceError
 from thinmeta.units import METADATA_BLOCK_BYTES
-
-Inspect = Callable[[bytes], None]
-"""Given the beginning of the image (a block, or all of a shorter one); raises InputError."""
 
 
 def open_blocks(
@@ -28,7 +24,7 @@ def open_blocks(
 
     Args:
         path: a regular file, which may be compressed or a pack file, or a block device.
-        inspect: refuses what is no metadata.
+        inspect: refuses what is no metadata; says how much of a compressed image to unpack.
         exclusive: refuse what a pool or anything else holds open; False is for
             reading a metadata snapshot, which stands still.
         sysfs: where the kernel tells about loop devices and holders.

@@ -29,7 +29,7 @@ from thinmeta.model.superblock import (
     with_roots,
 )
 from thinmeta.model.thin_device import DeviceTable, ThinDevice, read_device_table, read_roots
-from thinmeta.schemas.signatures import refuse_foreign, refuse_other_formats
+from thinmeta.schemas.signatures import counted, refuse_foreign, refuse_other_formats
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import SECTOR_BYTES, MetadataBlock
 from thinmeta.walk.nodes import Metadata
@@ -245,8 +245,9 @@ def open_pool(
     """Open a pool's metadata: a device, an image of one, or a compressed image.
 
     Args:
-        path: where it is; it is only read, never written. A device that is open already,
-            as one that lies in pieces of a disk, is taken over.
+        path: where it is; it is only read, never written. Of a compressed image no more
+            is unpacked than the blocks that its superblock counts. A device that is open
+            already, as one that lies in pieces of a disk, is taken over.
         state: what to read: the live state, that of the metadata snapshot (the only one
             that can be read while the pool is active), or a past one by its roots. Only
             the last can be read where the superblock is damaged: what a superblock says
@@ -266,7 +267,9 @@ def open_pool(
         device = path
     else:
         inspect = refuse_other_formats if isinstance(state, Roots) else refuse_foreign
-        device = open_blocks(Path(path), inspect=inspect, exclusive=state is not State.SNAP)
+        device = open_blocks(
+            Path(path), inspect=counted(inspect), exclusive=state is not State.SNAP
+        )
     damage = None
     try:
         try:

@@ -9,9 +9,10 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from thinmeta.device.blocks import BlockDevice, Fault
+from thinmeta.device.containers import Inspect
 from thinmeta.device.extents import Extents
 from thinmeta.device.kernel import SYSFS
-from thinmeta.device.opening import Inspect, live_message
+from thinmeta.device.opening import live_message
 from thinmeta.errors import InputError, LiveDeviceError, NotThereError
 from thinmeta.names.catalogue import Catalogue
 from thinmeta.names.disk import Disk

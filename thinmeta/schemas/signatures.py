@@ -1,9 +1,14 @@
 """What a file that is no thin-pool metadata is instead, by its first block."""
 
+from collections.abc import Callable
+
+import numpy as np
+
 from thinmeta.device.containers import MAGIC_BYTES, packing_of
 from thinmeta.errors import InputError
-from thinmeta.schemas.superblock import THIN_SUPERBLOCK_MAGIC
-from thinmeta.units import METADATA_BLOCK_BYTES
+from thinmeta.schemas.decode import parse_superblock, superblock_fault
+from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION, THIN_SUPERBLOCK_MAGIC
+from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 CACHE_SUPERBLOCK_MAGIC = 0o6142003
 """Source: drivers/md/dm-cache-metadata.c."""
@@ -31,6 +36,26 @@ def refuse_foreign(beginning: bytes) -> None:
             "has no thin-pool superblock in its first block; "
             "a pool's data device (_tdata) has none, its metadata device (_tmeta) has"
         )
+
+
+def counted(refuse: Callable[[bytes], None]) -> Callable[[bytes], int]:
+    """Return `refuse` that also tells how many blocks of an image can be of use.
+
+    That is what the superblock counts, or after a resize, of which it may know nothing,
+    the metadata space map. A superblock that is damaged says nothing, and then it is what
+    metadata can have.
+    """
+
+    def refuse_and_count(beginning: bytes) -> int:
+        refuse(beginning)
+        row = np.frombuffer(beginning, dtype=np.uint8)
+        if superblock_fault(row, SUPERBLOCK_LOCATION) is not None:
+            return MAX_METADATA_BLOCKS
+        fields = parse_superblock(row)
+        said = max(fields.metadata_nr_blocks, fields.metadata_space_map_root.nr_blocks, 1)
+        return min(int(said), MAX_METADATA_BLOCKS)
+
+    return refuse_and_count
 
 
 def refuse_other_formats(beginning: bytes) -> None:
