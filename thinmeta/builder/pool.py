@@ -30,7 +30,7 @@ from thinmeta.schemas.superblock import (
     THIN_SUPERBLOCK_MAGIC,
     Superblock,
 )
-from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, SECTOR_BYTES
+from thinmeta.units import METADATA_BLOCK_BYTES, SECTOR_BYTES
 from thinmeta.walk.leaf_list import NODES_AT_ONCE
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.runs import Runs
@@ -138,8 +138,8 @@ class _Builder:
     def _add_runs(self, runs: Runs) -> None:
         if not len(runs):
             return
-        if int(runs.length.max()) > MAX_METADATA_BLOCKS * room_of(BLOCK_TIME):
-            self._store.allocate(MAX_METADATA_BLOCKS)  # says so, instead of filling the disk
+        longest = int(runs.length.max())
+        self._store.require(longest // room_of(BLOCK_TIME), f"{longest} mappings")
         for keys, values in mappings_of(runs):
             self._tree.add(keys, values)
 

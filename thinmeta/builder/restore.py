@@ -8,6 +8,7 @@ from thinmeta.builder.parts import Header, Part
 from thinmeta.builder.pool import Miscounted, build_trees, write_superblock
 from thinmeta.builder.space_maps import (
     nr_bitmaps,
+    require_space_map,
     write_metadata_ref_counts,
     write_metadata_space_map,
 )
@@ -86,7 +87,8 @@ def build(header: Header, parts: Iterable[Part], target: Target) -> Restored:
     Raises:
         OutputError: the target is too small, or the metadata larger than any can be.
     """
-    store = Store(target.fd, target.nr_blocks)
+    store = Store(target.fd, target.nr_blocks, str(target.path))
+    require_space_map(store, header.nr_data_blocks or 0)
     built = build_trees(header, parts, store)
     ref_count_root = write_metadata_ref_counts(store)
     nr_blocks = _nr_blocks(target, store.nr_blocks + 1, built.data_space_map.nr_blocks)

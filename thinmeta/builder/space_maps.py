@@ -43,8 +43,22 @@ def nr_bitmaps(nr_blocks: int) -> int:
     return -(-nr_blocks // ENTRIES_PER_BLOCK)
 
 
+def require_space_map(store: Store, nr_data_blocks: int) -> None:
+    """Refuse far more data blocks than metadata of that size can count.
+
+    Raises:
+        OutputError: the bitmaps alone have no room.
+    """
+    store.require(nr_bitmaps(nr_data_blocks), f"{nr_data_blocks} data blocks")
+
+
 def write_data_space_map(store: Store, counts: DataCounts, nr_blocks: int) -> SpaceMapRoot:
-    """Write the space map of the data device."""
+    """Write the space map of the data device.
+
+    Raises:
+        OutputError: there are more blocks than can be counted.
+    """
+    require_space_map(store, nr_blocks)
     index = Tree(store, INDEX_ENTRY)
     large = Tree(store, REF_COUNT)
     nr_allocated = 0

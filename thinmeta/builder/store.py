@@ -17,6 +17,9 @@ from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata, checked_entri
 Places = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.uint32]
 
+_SOON_COUNTED = 1 << 16
+"""So many blocks beyond the limit are built at once, though not written, to tell how many."""
+
 
 def room_of(values: np.dtype[Any]) -> int:
     """Return how many entries a node has room for; a node of a third of it may stand alone.
@@ -35,10 +38,11 @@ class Store:
         limit: how many the metadata may have; what is beyond is counted, not written.
     """
 
-    def __init__(self, fd: int, limit: int | None) -> None:
-        """Write to `fd`, an empty file that stays the caller's."""
+    def __init__(self, fd: int, limit: int | None, name: str) -> None:
+        """Write to `fd`, an empty file that stays the caller's and will be `name`."""
         self.nr_blocks = 1
         self.limit = MAX_METADATA_BLOCKS if limit is None else limit
+        self._name = name
         self._fd = fd
         self._references = np.zeros(1024, dtype=np.uint32)
 
@@ -50,12 +54,33 @@ class Store:
         """
         first = self.nr_blocks
         if first + count > MAX_METADATA_BLOCKS:
-            raise OutputError(
-                f"the metadata needs more than {MAX_METADATA_BLOCKS} blocks of "
-                f"{METADATA_BLOCK_BYTES} bytes, which is the most that metadata can have"
-            )
+            raise self._too_many(first + count, "")
         self.nr_blocks += count
         return first
+
+    def require(self, count: int, what: str) -> None:
+        """Refuse at once what needs `count` blocks more, where that is far beyond the limit.
+
+        What is only a little beyond goes on: at the end one knows how much is needed.
+
+        Args:
+            count: how many at least.
+            what: needs them.
+
+        Raises:
+            OutputError: there is no room.
+        """
+        needed = self.nr_blocks + count
+        if needed > max(self.limit, _SOON_COUNTED) or needed > MAX_METADATA_BLOCKS:
+            raise self._too_many(needed, f" for {what}")
+
+    def _too_many(self, needed: int, what: str) -> OutputError:
+        room = min(self.limit, MAX_METADATA_BLOCKS)
+        most = ", the most that metadata can have" if room == MAX_METADATA_BLOCKS else ""
+        return OutputError(
+            f"{self._name}: has room for {room} metadata blocks{most}, but at least {needed} "
+            f"are needed{what}: {needed * METADATA_BLOCK_BYTES} bytes"
+        )
 
     def write(self, first: int, rows: Rows, salt: int) -> None:
         """Put checksums into `rows` and write them to the blocks from `first` on."""

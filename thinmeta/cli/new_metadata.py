@@ -1,9 +1,17 @@
 """What commands take that write new metadata."""
 
+from typing import TYPE_CHECKING
+
 import click
 from click.decorators import FC
 
 from thinmeta.cli.parameters import FILE, NUMBER, QUANTITY
+
+if TYPE_CHECKING:
+    from thinmeta.cli.messages import DamageReport
+    from thinmeta.units import Quantity
+
+_MOST_BYTES = 2**63 - 1  # of a file
 
 
 def new_metadata_options(function: FC) -> FC:
@@ -44,3 +52,28 @@ def new_metadata_options(function: FC) -> FC:
     ):
         function = decorate(function)
     return function
+
+
+def bytes_of(metadata_size: "Quantity | None", report: "DamageReport") -> int | None:
+    """Return `--metadata-size` in bytes; warn of what the kernel would not use.
+
+    Raises:
+        click.UsageError: nothing can have that size.
+    """
+    from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, SECTOR_BYTES
+
+    if metadata_size is None:
+        return None
+    size = metadata_size.in_bytes(METADATA_BLOCK_BYTES)
+    if not METADATA_BLOCK_BYTES <= size <= _MOST_BYTES:
+        raise click.UsageError(
+            f"--metadata-size: {size} bytes are less than a block of {METADATA_BLOCK_BYTES} bytes, "
+            "or more than any file has"
+        )
+    if size > MAX_METADATA_BLOCKS * METADATA_BLOCK_BYTES:
+        most = MAX_METADATA_BLOCKS * METADATA_BLOCK_BYTES // SECTOR_BYTES
+        report.warn(
+            f"--metadata-size: the kernel uses {most} sectors of metadata (15.9 GiB) and no more; "
+            "the rest stays unused"
+        )
+    return size

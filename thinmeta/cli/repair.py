@@ -8,7 +8,7 @@ import click
 
 from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
-from thinmeta.cli.new_metadata import new_metadata_options
+from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
 from thinmeta.cli.output import refuse_inputs, terminated_by_exception
 from thinmeta.cli.parameters import FILE, format_option, quiet_option
 from thinmeta.cli.repairing import opened_for_repair
@@ -54,12 +54,13 @@ def repair(  # noqa: PLR0913  # one parameter an option
     from thinmeta.builder.target import open_target
     from thinmeta.formats.repair import repaired_json, repaired_text
     from thinmeta.model.listing import Listing
-    from thinmeta.units import METADATA_BLOCK_BYTES
+    from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
     if source and choice.path:
         raise click.UsageError("METADATA is given twice: with --input and with --pool")
     report = SalvageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
+    size = bytes_of(metadata_size, report)
     choice = replace(choice, path=source or choice.path)
     with (
         terminated_by_exception(),
@@ -75,13 +76,12 @@ def repair(  # noqa: PLR0913  # one parameter an option
         )
         if header.nr_data_blocks is not None:
             header = header._replace(nr_data_blocks=max(nr_data_blocks, header.nr_data_blocks))
-        size = pool.source.nr_blocks * METADATA_BLOCK_BYTES
-        if metadata_size is not None:
-            size = metadata_size.in_bytes(METADATA_BLOCK_BYTES)
-        elif (output.exists() and output.stat().st_size) or output.is_block_device():
-            size = 0
+        if size is None and not (
+            (output.exists() and output.stat().st_size) or output.is_block_device()
+        ):
+            size = min(pool.source.nr_blocks, MAX_METADATA_BLOCKS) * METADATA_BLOCK_BYTES or None
         with open_target(
-            output, Path(pool.source.device.name), force=force, size_bytes=size or None
+            output, Path(pool.source.device.name), force=force, size_bytes=size
         ) as target:
             restored = build(header, parts_of(listing), target)
     style = repaired_json if format_name == "json" else repaired_text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import DamageReport, Progress
-from thinmeta.cli.new_metadata import new_metadata_options
+from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
 from thinmeta.cli.output import terminated_by_exception
 from thinmeta.cli.parameters import FILE, NUMBER, quiet_option
 
@@ -47,10 +47,9 @@ def restore(  # noqa: PLR0913  # one parameter an option
     """
     from thinmeta.builder.restore import restore as restored
     from thinmeta.builder.xml import Overrides
-    from thinmeta.units import METADATA_BLOCK_BYTES
 
-    size_bytes = None if metadata_size is None else metadata_size.in_bytes(METADATA_BLOCK_BYTES)
     report = DamageReport(quiet=quiet)
+    size_bytes = bytes_of(metadata_size, report)
     progress = Progress(quiet=quiet)
     try:
         with terminated_by_exception():
