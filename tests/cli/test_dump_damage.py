@@ -4,6 +4,7 @@ import errno
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -459,7 +460,7 @@ def test_a_pointer_that_leads_elsewhere_is_not_followed(to: str, form: str, dump
 
     if form in SHARING:  # which leaves are shared is what the pointers say
         assert result.exit_code == 5
-        assert f"metadata block {target}, " in result.stderr
+        assert f": {named(leaf, target)}: " in result.stderr
     else:
         before = sound.before({leaf.block})
         assert_damage(result, before, named(leaf, target), what)
@@ -480,7 +481,9 @@ def test_a_shared_leaf_is_held_against_the_key_range_of_each_tree(form: str, dum
     result = dump(image, form)
 
     assert result.exit_code == 5, result.stderr
-    assert f"metadata block {first.block}, " in result.stderr.splitlines()[-1]
+    owner = next(each for each in anatomy.device_ids if anatomy.device_roots[each] == root.block)
+    place = replace(leaves[-1], device_id=owner)
+    assert f": {named(place, first.block)}: " in result.stderr.splitlines()[-1]
 
 
 @every_form

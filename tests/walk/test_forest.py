@@ -47,7 +47,7 @@ def test_each_tree_has_its_leaves_in_key_order(trees: list[Shape]) -> None:
 
     forest = grown_forest(made.image, made.roots)
 
-    assert not forest.spoiled()
+    assert not len(forest.doubtful_blocks())
     assert forest.heights.tolist() == [height_of(tree) for tree in trees]
     assert forest.nr_leaves().tolist() == [len(leaf_numbers(tree)) for tree in trees]
     for place, tree in enumerate(trees):
@@ -134,7 +134,7 @@ def test_no_trees_are_a_forest_too() -> None:
     forest = grown_forest(Image().superblock(), [])
 
     assert forest.nr_leaves().tolist() == []
-    assert not forest.spoiled()
+    assert not len(forest.doubtful_blocks())
 
 
 def test_trees_of_all_heights_share_what_is_at_the_same_height() -> None:
@@ -194,7 +194,7 @@ def test_a_bad_internal_node_stands_for_what_it_should_have_held() -> None:
     forest = grown_forest(bytes(image), made.roots)
     leaves = forest.leaves(0)
 
-    assert forest.spoiled()
+    assert forest.doubtful_blocks().tolist() == [bad]
     assert leaves.blocks.tolist() == [*made.blocks([0, 1]), bad, *made.blocks([4, 5])]
     assert [REASONS[code] for code in leaves.codes] == [
         "is sound",

@@ -13,8 +13,8 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId
 from thinmeta.walk.forest import Forest, grow
-from thinmeta.walk.leaf_list import Leaves
-from thinmeta.walk.leaves import damage_of
+from thinmeta.walk.leaf_list import Leaves, pieces
+from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.shared_runs import SharedRuns, find_shared_runs
 from thinmeta.walk.stretches import Rows, Stretch, read_stretches
@@ -146,14 +146,22 @@ class Listing:
         return grow(self._pool.source, roots, MAPPINGS)
 
     def _spoiled(self) -> Iterator[Damage]:
-        """Return damage above the leaves, which hides what is shared; leaves come later."""
-        if not self._forest.spoiled():
+        """Return damage that hides what is shared, each with the keys that its own tree gives.
+
+        Of a leaf that stands in places which exclude each other only its keys tell where
+        it belongs. Other bad leaves come later, in their place.
+        """
+        doubtful = self._forest.doubtful_blocks()
+        if not len(doubtful):
             return
         for tree, device in enumerate(self._mapped):
             leaves = self._forest.leaves(tree)
-            for place in np.flatnonzero(leaves.codes).tolist():
-                damage = damage_of(leaves, leaves.codes, place, MAPPINGS)
-                yield replace(damage, device_id=device.device_id)
+            at = np.minimum(np.searchsorted(doubtful, leaves.blocks), len(doubtful) - 1)
+            for piece in pieces(leaves[doubtful[at] == leaves.blocks]):
+                _, codes = read_leaves(self._pool.source, piece, MAPPINGS)
+                for place in np.flatnonzero(codes).tolist():
+                    damage = damage_of(piece, codes, place, MAPPINGS)
+                    yield replace(damage, device_id=device.device_id)
 
     def _stretches(self) -> Iterator[Stretch[Mark]]:
         sections: _Sections = self._whole_tree

@@ -105,10 +105,10 @@ class Forest:
             totals[here] = below[self.roots[here]]
         return totals
 
-    def spoiled(self) -> bool:
-        """Tell whether a node above the leaves cannot be believed.
+    def doubtful_blocks(self) -> Blocks:
+        """Return the leaves that some tree cannot believe, each once and ascending.
 
-        That also shows where a leaf stands in two places that exclude each other.
+        Either a node above one is bad, or it stands in two places that exclude each other.
         """
         nodes = self.levels[0].nodes
         blocks, identity = distinct_places(nodes.blocks)
@@ -116,7 +116,9 @@ class Forest:
         last = np.full(len(blocks), LAST_KEY, dtype=np.uint64)
         np.maximum.at(low, identity, nodes.low)
         np.minimum.at(last, identity, nodes.last)
-        return bool(nodes.codes.any() or (low > last).any())
+        is_doubtful = low > last
+        is_doubtful[identity[nodes.codes != 0]] = True
+        return blocks[is_doubtful]
 
 
 Wanted = Callable[[Keys, Keys], npt.NDArray[np.bool_]]
