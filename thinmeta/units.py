@@ -22,8 +22,17 @@ METADATA_BLOCK_BYTES = 4096
 MAX_METADATA_BLOCKS = 255 * 16320
 """What one metadata index block can hold: 15.9 GiB. Source: dm-space-map-metadata.h."""
 
+DATA_BLOCK_SECTORS = range(128, 2097152 + 1, 128)
+"""The sizes that a pool's data blocks can have. Source: `pool_ctr()`, drivers/md/dm-thin.c."""
+
 LAST_KEY = 2**64 - 1
 """The highest key a B-tree can hold."""
+
+
+def impossible_block_size(sectors: int) -> str:
+    """Say why no pool has data blocks of this size, which is not in `DATA_BLOCK_SECTORS`."""
+    return f"a data block of {sectors} sectors cannot be: it is a multiple of 128 up to 2097152"
+
 
 _UNITS = {"b": 1, "s": SECTOR_BYTES, **{p: 1024**n for n, p in enumerate("kmgtpe", 1)}}
 _QUANTITY = re.compile(r"(\d+)(?:([sb])|([kmgtpe])(?:i?b)?)?", re.ASCII | re.IGNORECASE)

@@ -184,3 +184,92 @@ def test_the_input_is_not_written_over(thinmeta: Thinmeta, tmp_path: Path) -> No
 
     assert thinmeta("check", "-o", image, image).exit_code == 1
     assert image.read_bytes() == before
+
+
+def with_superblock(
+    directory: Path, case: str = "a08-snapshots-of-snapshots", **fields: Any
+) -> Path:
+    image = DamagedImage.of(case)
+    for name, value in fields.items():
+        image.superblock()[name] = value
+    image.restamp(0)
+    return image.write_to(directory / "image.bin")
+
+
+@pytest.mark.parametrize("sectors", [0, 64, 129, 2097152 + 128, 2**32 - 1])
+def test_a_block_size_that_no_pool_can_have(
+    sectors: int, thinmeta: Thinmeta, tmp_path: Path
+) -> None:
+    image = with_superblock(tmp_path, data_block_size=sectors)
+    what = f"a data block of {sectors} sectors cannot be: it is a multiple of 128 up to 2097152"
+
+    result = thinmeta("check", image)
+
+    assert result.exit_code == 5
+    assert f"fatal: superblock: {what}" in result.stdout.splitlines()
+    for command in (["dump"], ["ls"], ["rmap", "--region", "0..9"], ["info"], ["lookup", "1", "0"]):
+        option = ["-p"] if command[0] == "lookup" else []
+        result = thinmeta(*command, *option, image)
+        assert result.exit_code == 0, result.output
+        assert f"Warning: {image}: {what}" in result.stderr.splitlines()
+
+
+@pytest.mark.parametrize("command", ["check", "info", "ls", "scan", "table", "dump"])
+@pytest.mark.parametrize("sectors", [0, 129, 2097152 + 128, 2**32, 2**64 - 1, 2**64])
+def test_a_block_size_that_no_pool_can_have_is_no_option(
+    sectors: int, command: str, thinmeta: Thinmeta
+) -> None:
+    result = thinmeta(command, "--data-block-size", sectors, SOUND)
+
+    if command == "dump" and sectors < 2**32:  # as thin_dump
+        assert result.exit_code == 0
+        assert f' data_block_size="{sectors}" ' in result.stdout
+    else:
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "'--data-block-size'" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "info"])
+def test_a_time_that_no_mapping_can_hold_is_warned_of(
+    command: str, thinmeta: Thinmeta, tmp_path: Path
+) -> None:
+    fits = thinmeta(command, with_superblock(tmp_path, time=2**24 - 1))
+    result = thinmeta(command, with_superblock(tmp_path, time=2**24))
+
+    assert (fits.exit_code, fits.stderr) == (0, "")
+    assert result.exit_code == 0
+    assert "the pool's time, 16777216, does not fit into the 24 bits" in result.stderr
+
+
+@pytest.mark.parametrize("which", ["data", "metadata"])
+def test_more_blocks_in_use_than_there_are(which: str, thinmeta: Thinmeta, tmp_path: Path) -> None:
+    image = DamagedImage.of("a08-snapshots-of-snapshots")
+    root = image.superblock()[f"{which}_space_map_root"]
+    nr_blocks = int(root["nr_blocks"])
+    root["nr_allocated"] = nr_blocks + 5
+    image.restamp(0)
+    path = image.write_to(tmp_path / "image.bin")
+
+    for options in ([], ["--super-block-only"], ["--skip-mappings"]):
+        result = thinmeta("check", *options, path)
+        found = (
+            f"not fatal: {which} space map: the superblock says that {nr_blocks + 5} of "
+            f"{nr_blocks} blocks are in use"
+        )
+        assert result.exit_code == 7
+        assert result.stdout.splitlines()[1:3] == [
+            f"METADATA_FREE_BLOCKS={0 if which == 'metadata' else 1990}",
+            found,
+        ]
+    first = objects(thinmeta("check", "-f", "json", path).stdout)[0]
+    assert first[f"{which}_free_blocks"] == 0
+
+
+def test_a_snap_time_that_is_still_to_come(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    result = thinmeta("check", with_superblock(tmp_path, time=12))
+
+    assert result.exit_code == 7
+    assert (
+        "not fatal: device details: devices 12, 13, 14: the snap time, 14, is later than the "
+        "superblock's time, 12: until that has passed it, each write goes to a copy of its block"
+    ) in result.stdout.splitlines()

@@ -111,3 +111,102 @@ def test_where_nothing_is_left_nothing_is_written(tmp_path: Path, thinmeta: Thin
 
     assert thinmeta("repair", "-i", zeros, "-o", output, "--data-block-size", 128).exit_code == 5
     assert not output.exists()
+
+
+@pytest.mark.parametrize("command", ["repair", "dump"])
+def test_a_block_size_that_no_pool_can_have_is_refused(
+    command: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    image, output = DamagedImage.of("a08-snapshots-of-snapshots"), tmp_path / "new.bin"
+    image.superblock()["data_block_size"] = 129
+    image.restamp(0)
+    sound = image.write_to(tmp_path / "sound.bin")
+    image.zero(Anatomy.of("a08-snapshots-of-snapshots").details[0].block)
+    lost = image.write_to(tmp_path / "lost.bin")
+    is_repair = command == "repair"
+
+    for path in (sound, lost):
+        args = ["repair", "-o", output, "-i", path] if is_repair else ["dump", "-r", path]
+        result = thinmeta(*args)
+        if path is sound and not is_repair:  # as thin_dump
+            assert result.exit_code == 0
+            continue
+        assert result.exit_code == 3
+        assert "a data block of 129 sectors cannot be" in result.stderr.splitlines()[-1]
+        assert "--data-block-size gives another" in result.stderr.splitlines()[-1]
+        assert not output.exists()
+        assert thinmeta(*args, "--data-block-size", 256).exit_code in (0, 6)
+        output.unlink(missing_ok=True)
+    assert thinmeta("dump", "-r", lost, "--data-block-size", 129).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command", [["repair", "-o", "new.bin", "-i"], ["dump", "-r"], ["dump", "--salvage"],
+                ["ls", "--salvage"], ["rmap", "--salvage", "--region", "0..900"]]
+)  # fmt: skip
+def test_mappings_that_are_missing_in_sound_nodes_are_a_loss(
+    command: list[str], tmp_path: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, anatomy = DamagedImage.of(CASES[0]), Anatomy.of(CASES[0])
+    leaf = anatomy.leaves(anatomy.device_ids[0])[1].block
+    left = int(image.header(leaf)["nr_entries"]) - 1
+    image.header(leaf)["nr_entries"] = left
+    image.restamp(leaf)
+    monkeypatch.chdir(tmp_path)
+
+    result = thinmeta(*command, image.write_to(tmp_path / "meta.bin"))
+
+    assert "1 of the 531 mappings in its details are missing" in result.stderr
+    assert result.exit_code == 6
+    assert "mappings are missing; all that is sound was read" in result.stderr.splitlines()[-1]
+
+
+def test_a_lost_root_of_a_device_without_mappings_loses_nothing(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a20-transaction-ids"
+    anatomy = Anatomy.of(case)
+    image = DamagedImage.of(case)
+    empty = next(each for each in anatomy.device_ids if not anatomy.mapped_blocks(each))
+    root = anatomy.device_roots[empty]
+    others = [each for each in anatomy.device_ids if anatomy.device_roots[each] == root]
+    assert not any(anatomy.mapped_blocks(each) for each in others)
+    image.zero(root)
+    path, output = image.write_to(tmp_path / "meta.bin"), tmp_path / "new.bin"
+
+    result = thinmeta("repair", "-i", path, "-o", output)
+
+    assert result.exit_code == 0
+    assert (
+        f"Warning: device {empty}: its mapping tree is damaged, but by its details it has no "
+        "mappings"
+    ) in result.stderr.splitlines()
+    sound = thinmeta("dump", "--compat", "0.9", packed_image(case)).stdout
+    assert thinmeta("dump", "--compat", "0.9", output).stdout == sound
+    assert thinmeta("dump", "-r", path).exit_code == 0
+
+
+def test_the_time_is_not_below_the_times_that_are_made_up(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    xml, made = tmp_path / "pool.xml", tmp_path / "made.bin"
+    thinmeta("dump", packed_image("a10-external-origin"), "-o", xml)
+    thinmeta("restore", "-i", xml, "-o", made)
+    image = DamagedImage(made.read_bytes())
+    anatomy = Anatomy(image)
+    newest = max(
+        time
+        for place in anatomy.mapping_places()
+        if place.is_leaf
+        for _, _, time in anatomy.mappings(place.block)
+    )
+    image.superblock()["time"] = newest
+    image.restamp(0)
+    image.zero(anatomy.details[0].block)
+    path, output = image.write_to(tmp_path / "meta.bin"), tmp_path / "new.bin"
+
+    assert thinmeta("repair", "-i", path, "-o", output).exit_code == 6
+    assert_sound(output, thinmeta)
+    for printed in (thinmeta("dump", "-r", path), thinmeta("dump", output)):
+        assert f' time="{newest + 1}" ' in printed.stdout.splitlines()[0]
+        assert f' snap_time="{newest + 1}"' in printed.stdout

@@ -21,10 +21,7 @@ from thinmeta.builder.xml_elements import numbers_of
 from thinmeta.builder.xml_piece import Piece, Tag
 from thinmeta.errors import InputError
 from thinmeta.schemas.columns import TIME_MASK
-from thinmeta.units import LAST_KEY
-
-_DATA_BLOCK_SECTORS = range(128, 2097152 + 1, 128)
-"""What the kernel takes. Source: `pool_ctr()`, drivers/md/dm-thin.c (Linux v6.6)."""
+from thinmeta.units import DATA_BLOCK_SECTORS, LAST_KEY, impossible_block_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +202,8 @@ class Document:
         sectors = numbers["data_block_size"]
         if overrides.data_block_sectors is not None:
             sectors = overrides.data_block_sectors
-        if sectors not in _DATA_BLOCK_SECTORS:
-            raise InputError(
-                f"a data block of {sectors} sectors cannot be: it is a multiple of 128 up to "
-                f"2097152; --data-block-size gives another"
-            )
+        if sectors not in DATA_BLOCK_SECTORS:
+            raise InputError(f"{impossible_block_size(sectors)}; --data-block-size gives another")
         return Header(
             time=numbers["time"],
             transaction_id=max(numbers["transaction"], overrides.transaction_id),

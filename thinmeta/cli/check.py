@@ -92,6 +92,7 @@ def _checked(
     progress = Progress(quiet=quiet)
     with opened(choice, damage_report) as pool:
         damage_report.warn_of(pool)
+        damage_report.warn_of_time(pool)
         if quiet and output is None:
             return check_pool(pool, options)
         style = REPORTS[format_name]()

@@ -1,6 +1,7 @@
 """`thinmeta dump`."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import NUMBER, quiet_option
+from thinmeta.cli.parameters import NUMBER, NUMBER_32, quiet_option
 from thinmeta.cli.repairing import opened_for_repair
 from thinmeta.cli.salvage import report_for, salvage_option
 from thinmeta.units import SECTOR_BYTES
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@metadata_argument
+@partial(metadata_argument, block_size=NUMBER_32)  # as thin_dump, which prints any
 @click.option(
     "-f",
     "--format",

@@ -43,6 +43,7 @@ def info(  # noqa: PLR0913  # one parameter an option
     report = report_for(salvage=salvage, quiet=quiet)
     with opened(choice, report) as pool:
         report.warn_of(pool)
+        report.warn_of_time(pool)
         if pool.superblock_damage is not None:
             report.fail_for(pool.superblock_damage, pool.source.device.name)
         described = describe(pool)

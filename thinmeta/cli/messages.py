@@ -58,9 +58,27 @@ class DamageReport:
             click.echo(f"Warning: {text}", err=True)
 
     def warn_of(self, pool: "Pool") -> None:
-        """Say what was odd about opening `pool`."""
+        """Say what was odd about opening `pool`, and what no pool can be."""
+        from thinmeta.units import DATA_BLOCK_SECTORS, impossible_block_size
+
+        name, sectors = pool.source.device.name, pool.superblock.data_block_sectors
         for note in pool.source.device.notes:
             self.warn(note)
+        is_known = sectors or pool.superblock_damage is None
+        if is_known and sectors not in DATA_BLOCK_SECTORS:
+            self.warn(f"{name}: {impossible_block_size(sectors)}")
+
+    def warn_of_time(self, pool: "Pool") -> None:
+        """Say that the pool's time has gone past what a mapping can hold."""
+        from thinmeta.schemas.columns import TIME_MASK
+
+        time = pool.live_superblock.time
+        if time > TIME_MASK:
+            self.warn(
+                f"{pool.source.device.name}: the pool's time, {time}, does not fit into the "
+                "24 bits that a mapping has for it: the kernel would write the rest into the "
+                "number of the data block"
+            )
 
     def prepared(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import click
 
 from thinmeta.cli.naming import NameChoice, names_options
-from thinmeta.cli.parameters import FILE, NUMBER, STATE
+from thinmeta.cli.parameters import BLOCK_SIZE, FILE, STATE, ParameterType
 from thinmeta.errors import DamagedMetadataError, InputError, NoSnapshotError, OnDamage
 
 if TYPE_CHECKING:
@@ -62,8 +62,13 @@ class MetadataChoice:
         return self.names.introduced(choose_device(pool, self.names.resolved(pool, spec)))
 
 
-def metadata_options(function: _Function) -> _Function:
-    """Add `--pool` and its options; they arrive as a `MetadataChoice`, `choice`."""
+def metadata_options(function: _Function, *, block_size: ParameterType = BLOCK_SIZE) -> _Function:
+    """Add `--pool` and its options; they arrive as a `MetadataChoice`, `choice`.
+
+    Args:
+        function: the command.
+        block_size: what `--data-block-size` takes.
+    """
 
     def collected(  # noqa: PLR0913  # one parameter an option
         *args: Any,
@@ -98,7 +103,7 @@ def metadata_options(function: _Function) -> _Function:
         click.option(
             "--data-block-size",
             "data_block_sectors",
-            type=NUMBER,
+            type=block_size,
             metavar="SECTORS",
             help="The data block size, instead of what the superblock says.",
         ),
@@ -127,10 +132,10 @@ def metadata_options(function: _Function) -> _Function:
     return collected  # type: ignore[return-value]
 
 
-def metadata_argument(function: _Function) -> _Function:
+def metadata_argument(function: _Function, *, block_size: ParameterType = BLOCK_SIZE) -> _Function:
     """Add METADATA as an argument, too, where a command has no other arguments."""
     argument = click.argument("metadata", required=False, type=FILE)
-    return argument(metadata_options(function))
+    return argument(metadata_options(function, block_size=block_size))
 
 
 def _snapshot(state: "AnyState | None") -> "AnyState":

@@ -63,7 +63,24 @@ class FileParameter(click.Path):
         return super().convert(value, param, ctx)
 
 
+class BlockSizeParameter(ParameterType):
+    """Sectors of a data block that a pool can have; arrives as an int."""
+
+    name = "sectors"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it; what no pool can have is a usage error."""
+        from thinmeta.units import DATA_BLOCK_SECTORS, impossible_block_size
+
+        sectors = NUMBER.convert(value, param, ctx)
+        if sectors not in DATA_BLOCK_SECTORS:
+            self.fail(impossible_block_size(sectors), param, ctx)
+        return sectors
+
+
 NUMBER = click.IntRange(0, 2**64 - 1)
+NUMBER_32 = click.IntRange(0, 2**32 - 1)
+BLOCK_SIZE = BlockSizeParameter()
 FILE = FileParameter()
 DEVICE = DeviceParameter()
 STATE = StateParameter()

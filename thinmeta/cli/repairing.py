@@ -48,8 +48,21 @@ def opened_for_repair(
         finally:
             progress.clear()
         if chosen.candidate is not None:
+            _refuse_impossible_block_size(chosen.pool, choice)
             report.warn(f"going on with state {chosen.roots}: {_described(chosen.pool)}")
         yield chosen.pool
+
+
+def _refuse_impossible_block_size(pool: "Pool", choice: MetadataChoice) -> None:
+    """Refuse what no superblock that is made anew may say, as thin_dump --repair does."""
+    from thinmeta.analyse.recover.rebuild import refuse_impossible_block_size
+
+    try:
+        refuse_impossible_block_size(pool)
+    except InputError as error:
+        if choice.data_block_sectors is None:
+            raise
+        raise click.BadParameter(str(error), param_hint="'--data-block-size'") from error
 
 
 def _described(pool: "Pool") -> str:

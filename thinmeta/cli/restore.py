@@ -8,7 +8,7 @@ import click
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
 from thinmeta.cli.output import terminated_by_exception
-from thinmeta.cli.parameters import FILE, NUMBER, quiet_option
+from thinmeta.cli.parameters import BLOCK_SIZE, FILE, quiet_option
 
 if TYPE_CHECKING:
     from thinmeta.units import Quantity
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 )
 @new_metadata_options
 @quiet_option
-@click.option("--data-block-size", type=NUMBER, metavar="SECTORS", help="Write this one instead.")
+@click.option(
+    "--data-block-size", type=BLOCK_SIZE, metavar="SECTORS", help="Write this one instead."
+)
 def restore(  # noqa: PLR0913  # one parameter an option
     *,
     source: Path,

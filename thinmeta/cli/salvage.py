@@ -64,16 +64,14 @@ class SalvageReport(DamageReport):
         self, pool: "Pool", progress: Progress, selected: frozenset[int] | None = None
     ) -> "Pool":
         """Tell what is lost of a pool, or of some devices, and return what is left of it."""
-        from thinmeta.model.salvage import losses_of_pool, salvaged_table
+        from thinmeta.model.salvage import losses_of_pool, salvaged
 
         try:
             losses = losses_of_pool(pool, selected, progress.advance)
         finally:
             progress.clear()
         self._tell(pool, losses)
-        left = pool.for_salvage(self)
-        left.device_table = salvaged_table(left, losses)
-        return left
+        return salvaged(pool, losses, self)
 
     def prepared_devices(self, *devices: "ChosenDevice") -> "list[ChosenDevice]":
         """Tell what is lost of some devices, and return what is left of them."""

@@ -22,7 +22,7 @@ class CheckText:
         """Return what is known before the check: the live superblock's totals."""
         lines = (
             f"TRANSACTION_ID={live.transaction_id}",
-            f"METADATA_FREE_BLOCKS={_free_blocks(live)}",
+            f"METADATA_FREE_BLOCKS={live.metadata_space_map.nr_free}",
         )
         return "".join(f"{line}\n" for line in lines).encode()
 
@@ -44,9 +44,9 @@ class CheckJson:
             needs_check=live.needs_check,
             held_root=live.held_root or None,
             nr_metadata_blocks=live.metadata_space_map.nr_blocks,
-            metadata_free_blocks=_free_blocks(live),
+            metadata_free_blocks=live.metadata_space_map.nr_free,
             nr_data_blocks=live.data_space_map.nr_blocks,
-            data_free_blocks=live.data_space_map.nr_blocks - live.data_space_map.nr_allocated,
+            data_free_blocks=live.data_space_map.nr_free,
         )
 
     def report(self, report: CheckReport) -> Iterator[bytes]:
@@ -121,7 +121,3 @@ def _where(finding: Finding) -> Iterator[str]:
         else:
             end = "end" if finding.last_key in (None, LAST_KEY) else str(finding.last_key)
             yield f"{finding.key_name}s {finding.first_key}..{end}"
-
-
-def _free_blocks(live: Superblock) -> int:
-    return live.metadata_space_map.nr_blocks - live.metadata_space_map.nr_allocated

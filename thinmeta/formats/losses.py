@@ -34,7 +34,7 @@ def last_word(losses: Losses) -> str:
     """Return in one line how much is lost."""
     incomplete = [loss for loss in losses.devices if not loss.is_complete]
     missing = sum(loss.missing or 0 for loss in incomplete)
-    without_details = sum(map(_has_no_details, losses.devices))
+    without_details = sum(loss.has_no_details for loss in losses.devices)
     counts = {
         f"{len(incomplete)} of {len(losses.devices)} devices are not complete": len(incomplete),
         f"{missing} mappings are missing": missing,
@@ -47,9 +47,12 @@ def last_word(losses: Losses) -> str:
 
 def _device_text(loss: DeviceLoss) -> Iterator[str]:
     name = _called(loss.tree)
+    if loss.is_complete and (loss.tree.root is None or loss.ranges):
+        yield f"{name}: its mapping tree is damaged, but by its details it has no mappings"
+        return
     if loss.tree.root is None:
         yield f"{name}: its mapping tree is lost"
-    if _has_no_details(loss):
+    if loss.has_no_details:
         yield f"{name}: its details are lost; its times and its transaction id are made up"
     for lost in loss.ranges:
         end = "the end" if lost.last_key == LAST_KEY else lost.last_key
@@ -103,10 +106,6 @@ def _damage_fields(damage: Damage) -> dict[str, Any]:
 
 def _open_end(last: int | None) -> int | None:
     return None if last == LAST_KEY else last
-
-
-def _has_no_details(loss: DeviceLoss) -> bool:
-    return loss.tree.device_id is not None and loss.tree.stored is None
 
 
 def _called(tree: Tree) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from thinmeta.errors import Damage
+from thinmeta.errors import Damage, OnDamage
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import DeviceTable, ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
@@ -87,9 +87,17 @@ class DeviceLoss:
         return self.beyond + sum(lengths) if self.missing is None else self.missing
 
     @property
+    def has_no_details(self) -> bool:
+        """Whether it is a device whose details are lost."""
+        return self.tree.device_id is not None and self.tree.stored is None
+
+    @property
     def is_complete(self) -> bool:
-        """Whether nothing of the device is lost."""
-        return self.tree.root is not None and not self.ranges and not self.beyond
+        """Whether none of the device's mappings is lost."""
+        if self.tree.stored == 0 and not self.found and not self.beyond:
+            return True  # what is damaged held nothing
+        is_whole = self.tree.root is not None and not self.ranges and not self.beyond
+        return is_whole and not self.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +124,9 @@ class Losses:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is lost."""
-        found = self.trees or self.disagreements
-        return not found and all(device.is_complete for device in self.devices)
+        return not self.trees and all(
+            device.is_complete and not device.has_no_details for device in self.devices
+        )
 
     @classmethod
     def joined(cls, parts: Sequence["Losses"]) -> Self:
@@ -182,12 +191,22 @@ def losses_of_trees(
     )
 
 
-def salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
-    """Return the devices as far as they are left: with the mappings that were found.
+def salvaged(pool: Pool, losses: Losses, on_damage: OnDamage) -> Pool:
+    """Return what is left of a pool: its devices, with the mappings that were found.
 
     A device whose details are lost is among them. Its times are later than those of all
-    mappings, so that a pool that is made of this copies each block before it writes to it.
+    mappings, so that a pool that is made of this copies each block before it writes to
+    it, once: the pool's own time is as late, or it would copy for ever.
     """
+    left = pool.for_salvage(on_damage)
+    left.device_table = _salvaged_table(left, losses)
+    if any(loss.has_no_details for loss in losses.devices):
+        time = max(left.superblock.time, losses.newest + 1)
+        left.superblock = replace(left.superblock, time=time)
+    return left
+
+
+def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
     table = pool.device_table
     there = {device.device_id: device for device in table.devices}
     superblock = pool.superblock

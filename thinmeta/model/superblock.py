@@ -37,6 +37,11 @@ class SpaceMapRoot:
     bitmap_root: MetadataBlock
     ref_count_root: MetadataBlock
 
+    @property
+    def nr_free(self) -> int:
+        """Blocks that are free; none where more are said to be in use than there are."""
+        return max(0, self.nr_blocks - self.nr_allocated)
+
 
 @dataclass(frozen=True, slots=True)
 class Superblock:

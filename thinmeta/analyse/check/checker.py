@@ -1,5 +1,6 @@
 """The check of a pool: superblock, devices, mappings, metadata snapshot, space maps."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.superblock import Superblock, read_superblock
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
-from thinmeta.units import MAX_METADATA_BLOCKS
+from thinmeta.units import DATA_BLOCK_SECTORS, MAX_METADATA_BLOCKS, impossible_block_size
 from thinmeta.walk.leaves import OnProgress
 
 _EVERYTHING = CheckOptions()
@@ -46,6 +47,7 @@ def check_pool(
         InputError: a metadata snapshot was read, and the pool moved on meanwhile.
     """
     progress = Progress()
+    progress.add(_impossible_fields(pool))
     if options.extent is Extent.SUPERBLOCK:
         return _report(progress)
     source, live = pool.source, pool.live_superblock
@@ -86,6 +88,25 @@ def _overridden(superblock: Superblock, options: CheckOptions) -> Superblock:
     if options.details_root is not None:
         superblock = replace(superblock, device_details_root=options.details_root)
     return superblock
+
+
+def _impossible_fields(pool: Pool) -> Iterator[Finding]:
+    """Return what the superblock says and no pool can be."""
+    sectors = pool.superblock.data_block_sectors
+    is_snapshot = pool.superblock is not pool.live_superblock
+    if sectors not in DATA_BLOCK_SECTORS:
+        what = impossible_block_size(sectors)
+        yield Finding(Severity.FATAL, Part.SUPERBLOCK, what, in_snapshot=is_snapshot)
+    if is_snapshot:
+        return  # it has no space maps
+    live = pool.live_superblock
+    for part, root in (
+        (Part.DATA_SPACE_MAP, live.data_space_map),
+        (Part.METADATA_SPACE_MAP, live.metadata_space_map),
+    ):
+        if root.nr_allocated > root.nr_blocks:
+            what = f"the superblock says that {root.nr_allocated} of {root.nr_blocks} blocks are"
+            yield Finding(Severity.NOT_FATAL, part, f"{what} in use")
 
 
 def _held_superblock(pool: Pool, progress: Progress) -> Superblock | None:

@@ -211,7 +211,8 @@ class Comparison:
         root = self._stored.root
         complete = not self._stored.index_lost and not self._bad_bitmaps
         complete = complete and len(self._stored.numbers) >= self._stored.nr_bitmaps
-        if complete and self._in_use != root.nr_allocated:
+        is_possible = root.nr_allocated <= root.nr_blocks  # else it is told already
+        if complete and is_possible and self._in_use != root.nr_allocated:
             yield Finding(
                 Severity.NOT_FATAL,
                 self._stored.part,

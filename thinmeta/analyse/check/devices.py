@@ -82,6 +82,7 @@ def check_device_trees(walker: TreeWalker, states: list[CheckedState]) -> list[M
     for state in states:
         table = read_device_table(walker.source, state.superblock, raise_damage)
         walker.progress.add(_disagreements(table, state))
+        walker.progress.add(_later_snap_times(table, state))
         found += _mapping_trees(table, state)
     return found
 
@@ -98,6 +99,25 @@ def _disagreements(table: DeviceTable, state: CheckedState) -> Iterator[Finding]
             lost="its mappings" if listed else "its details",
             block=damage.block,
             device_ids=(damage.device_id,),
+            in_snapshot=state.is_snapshot,
+        )
+
+
+def _later_snap_times(table: DeviceTable, state: CheckedState) -> Iterator[Finding]:
+    """Tell of devices that were snapshotted in the future.
+
+    Source: `__snapshotted_since()`, drivers/md/dm-thin-metadata.c (Linux v6.6).
+    """
+    time = state.superblock.time
+    later = [device for device in table.devices if device.snap_time > time]
+    if later:
+        highest = max(device.snap_time for device in later)
+        yield Finding(
+            Severity.NOT_FATAL,
+            Part.DETAILS,
+            f"the snap time, {highest}, is later than the superblock's time, {time}: "
+            "until that has passed it, each write goes to a copy of its block",
+            device_ids=tuple(device.device_id for device in later),
             in_snapshot=state.is_snapshot,
         )
 
