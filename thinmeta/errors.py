@@ -20,7 +20,11 @@ class ExitCode(IntEnum):
         return member
 
     DONE = 0, "done"
-    OTHER = 1, "anything not listed here; also a closed pipe, silently"
+    OTHER = (
+        1,
+        "anything not listed here; output or a warning that cannot be written, as where the "
+        "stream is closed; a closed pipe, silently",
+    )
     USAGE = 2, "the command line is wrong"
     INPUT = 3, "the input cannot be used: missing, unreadable, of the wrong kind, or live"
     NOT_THERE = 4, "what was asked for is not there: a device, a metadata snapshot, a name"

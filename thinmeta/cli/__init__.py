@@ -43,6 +43,14 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(sorted(_COMMANDS.items()))
 
+    def main(self, *args: Any, **others: Any) -> Any:
+        from thinmeta.cli.ending import run
+
+        click_main: Any = super().main
+        if not others.pop("standalone_mode", True):
+            return click_main(*args, standalone_mode=False, **others)
+        raise SystemExit(run(lambda: click_main(*args, standalone_mode=False, **others)))
+
     def invoke(self, ctx: click.Context) -> Any:
         from thinmeta.errors import ThinmetaError
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.bytes_progress import BytesProgress
+from thinmeta.cli.ending import say
 from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import (
@@ -144,7 +145,7 @@ class _Extraction:
         self._lost_bytes = 0
         if self._is_json:
             for line in report.json_lines():
-                click.echo(line, nl=False, err=True)
+                say(line.decode(), nl=False)
 
     def to_stream(self, output: Path | None) -> None:
         """Write it in order."""
@@ -229,7 +230,7 @@ class _Extraction:
 
         self._lost_bytes += unreadable.length
         if self._is_json:
-            click.echo(unreadable_json(unreadable), nl=False, err=True)
+            say(unreadable_json(unreadable).decode(), nl=False)
         elif unreadable.source is not Source.LOST:  # which the report has told
             self._report.warn(str(unreadable))
 

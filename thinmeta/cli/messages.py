@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from thinmeta.cli.ending import say
 from thinmeta.errors import Damage, DamagedMetadataError, DamageKind, raise_damage
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class DamageReport:
     def warn(self, text: str) -> None:
         """Say something that is not the end, unless it was to be quiet."""
         if not self._quiet:
-            click.echo(f"Warning: {text}", err=True)
+            say(f"Warning: {text}")
 
     def warn_of(self, pool: "Pool") -> None:
         """Say what was odd about opening `pool`, and what no pool can be."""

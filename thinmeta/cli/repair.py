@@ -9,7 +9,7 @@ import click
 from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
 from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
-from thinmeta.cli.output import refuse_inputs, terminated_by_exception
+from thinmeta.cli.output import open_output, refuse_inputs, terminated_by_exception
 from thinmeta.cli.parameters import FILE, format_option, quiet_option
 from thinmeta.cli.repairing import opened_for_repair
 from thinmeta.cli.salvage import SalvageReport
@@ -85,6 +85,9 @@ def repair(  # noqa: PLR0913  # one parameter an option
         ) as target:
             restored = build(header, parts_of(listing), target)
     style = repaired_json if format_name == "json" else repaired_text
-    for line in (*style(output, restored), *(report.json_lines() if format_name == "json" else ())):
-        click.echo(line, nl=False)
+    with open_output(None, pool.source.device.name) as file:
+        for line in style(output, restored):
+            file.write(line)
+        for line in report.json_lines() if format_name == "json" else ():
+            file.write(line)
     report.finish()

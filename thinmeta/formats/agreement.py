@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.printable import text_line
 from thinmeta.names.agreement import Disagreement
 
 
@@ -11,7 +12,7 @@ def disagreements_text(found: Sequence[Disagreement]) -> Iterator[bytes]:
     if found:
         yield b"\nThe pool and Docker disagree:\n"
     for each in found:
-        yield f"  {each.what}\n".encode()
+        yield text_line(f"  {each.what}")
 
 
 def disagreements_json(found: Sequence[Disagreement]) -> Iterator[bytes]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from thinmeta.formats.printable import printable
+
 
 def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
     r"""Return the header and each row as a line that ends in a newline.
@@ -15,5 +17,6 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[
     """
     for row in chain([header], rows):
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(row)
+        cells = [printable(cell) if isinstance(cell, str) else cell for cell in row]
+        csv.writer(text, lineterminator="\n").writerow(cells)
         yield text.getvalue().encode()

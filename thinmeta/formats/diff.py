@@ -4,6 +4,7 @@ from typing import Any
 
 from thinmeta.analyse.diff import Relation, Summary
 from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.model.device_spec import ChosenDevice
 
@@ -27,7 +28,7 @@ def summary_text(left: ChosenDevice, right: ChosenDevice, summary: Summary) -> b
         size = size_text(blocks * block_bytes)
         cause = caused.get(word, "") if blocks else ""
         lines.append(f"{word:8} {blocks:>12} blocks  {size:>12}  {cause}".rstrip())
-    return "\n".join([*lines, "", ""]).encode()
+    return b"".join(map(text_line, [*lines, ""]))
 
 
 def summary_json(left: ChosenDevice, right: ChosenDevice, summary: Summary) -> bytes:

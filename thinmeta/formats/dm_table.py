@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from thinmeta.formats.lines import Lines
+from thinmeta.formats.printable import printable, text_line
 from thinmeta.formats.style import Buffer
 from thinmeta.volume.linear import ERROR, ZERO, Targets
 
@@ -96,7 +97,7 @@ def _are_numbers(*words: str) -> bool:
 def thin_line(sectors: int, pool: str, device_id: int, origin: str | None) -> bytes:
     """Return the table of a thin device."""
     words = ["0", str(sectors), "thin", pool, str(device_id)]
-    return " ".join([*words, origin] if origin else words).encode() + b"\n"
+    return text_line(" ".join([*words, origin] if origin else words))
 
 
 def linear_lines(targets: Targets, devices: Sequence[str], *, as_json: bool) -> Iterator[Buffer]:
@@ -111,7 +112,7 @@ def linear_lines(targets: Targets, devices: Sequence[str], *, as_json: bool) -> 
         Parts of the text, each valid until the next is asked for.
     """
     shapes = _JSON if as_json else _TEXT
-    escaped = [_quoted(each) if as_json else each for each in devices]
+    escaped = [_quoted(each) if as_json else printable(each) for each in devices]
     named = [
         shapes[0].replace("DEVICE", each.replace("{", "{{").replace("}", "}}")) for each in escaped
     ]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from thinmeta.analyse.fate import Fate, FateRanges, Fates
 from thinmeta.formats.json_lines import json_line
 from thinmeta.formats.lines import Lines
+from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.formats.style import Buffer
 from thinmeta.model.device_spec import ChosenDevice
@@ -40,7 +41,7 @@ def summary_text(chosen: ChosenDevice, found: Fates) -> bytes:
             meaning = _MEANINGS[fate] if blocks else ""
             line = f"{fate.name.lower():8} {blocks:>12} blocks  {size:>12}  {meaning}"
             lines.append(line.rstrip())
-    return "\n".join([*lines, ""]).encode()
+    return b"".join(map(text_line, lines))
 
 
 def summary_json(chosen: ChosenDevice, found: Fates) -> bytes:

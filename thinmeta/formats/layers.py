@@ -7,6 +7,7 @@ from typing import Any
 
 from thinmeta.analyse.layers import Layer
 from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.containers import Container
@@ -266,4 +267,4 @@ def _cut(text: str, room: int) -> str:
 
 
 def _line(text: str) -> bytes:
-    return f"{text.rstrip()}\n".encode()
+    return text_line(text.rstrip())

@@ -8,6 +8,7 @@ from thinmeta.analyse.lookup import Hole, Lookup, Mapping, PathNode
 from thinmeta.analyse.sharers import Answer, Sharer, Sharers
 from thinmeta.formats.csv_table import csv_lines
 from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.printable import text_line
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.units import LAST_KEY, SECTOR_BYTES
 
@@ -57,7 +58,7 @@ def lookup_text(
         lines = list(_answer_lines(chosen, answer))
         if with_path:
             lines += [f"  {_node_text(node)}" for node in answer.lookup.path]
-        yield "".join(f"{line}\n" for line in lines).encode()
+        yield b"".join(map(text_line, lines))
 
 
 def lookup_json(

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from thinmeta.builder.restore import Restored
 from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.printable import text_line
 
 
 def repaired_text(output: Path, restored: Restored) -> Iterator[bytes]:
     """Return what was written, in a line."""
-    yield (
+    yield text_line(
         f"{output}: {restored.nr_devices} devices with {restored.nr_mappings} mappings, "
-        f"{restored.nr_allocated} of {restored.nr_blocks} metadata blocks in use\n"
-    ).encode()
+        f"{restored.nr_allocated} of {restored.nr_blocks} metadata blocks in use"
+    )
 
 
 def repaired_json(output: Path, restored: Restored) -> Iterator[bytes]:

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator, Sequence
-from shlex import quote
 from typing import Any
 
 from thinmeta.analyse.recover.block_classes import NODE_CLASSES, BlockClass
@@ -13,6 +12,7 @@ from thinmeta.analyse.recover.devices import FoundDevice
 from thinmeta.analyse.recover.orphans import Orphan
 from thinmeta.analyse.recover.scan import NodeCount, Scan
 from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.printable import shell_word
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 
@@ -249,4 +249,4 @@ def _hints(scan: Scan, metadata: str) -> Iterator[bytes]:
     if examples:
         yield b"\n"
     for what, command in examples:
-        yield f"{what:<24}thinmeta {command} {quote(metadata)}\n".encode()
+        yield f"{what:<24}thinmeta {command} {shell_word(metadata)}\n".encode()

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from shlex import join
 
 from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.printable import shell_word, text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.units import SECTOR_BYTES
 from thinmeta.volume.filesystem import FileSystem, Journal, Kind
@@ -72,7 +72,10 @@ class Plan:
             return []
         image = f"{self.name}.img"
         options = _REPLAYING[self.file_system.kind]
-        return [f"{join([*self.extract, '-o', image])}", f"mount -o {options} {image} /mnt"]
+        return [
+            " ".join(map(shell_word, [*self.extract, "-o", image])),
+            f"mount -o {options} {image} /mnt",
+        ]
 
 
 def table_text(plan: Plan, table: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
@@ -92,7 +95,8 @@ def table_text(plan: Plan, table: Iterable[bytes | memoryview]) -> Iterator[byte
     for command in mounts[:1]:
         yield _comment(f"  {command}")
     for command in mounts[1:]:
-        yield _comment(f"or, as it has another file system:\n#   {command}")
+        yield _comment("or, as it has another file system:")
+        yield _comment(f"  {command}")
     replay = plan.replay()
     if replay and plan.file_system:
         lines = _REPLAY_TEXT if plan.file_system.journal is Journal.DIRTY else _MAYBE_TEXT
@@ -135,4 +139,4 @@ def thin_target_json(sectors: int, pool: str, device_id: int, origin: str | None
 
 
 def _comment(text: str) -> bytes:
-    return f"# {text}".rstrip().encode() + b"\n"
+    return text_line(f"# {text}".rstrip())

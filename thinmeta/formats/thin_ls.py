@@ -11,6 +11,7 @@ from thinmeta.analyse.leaf_counts import Ask
 from thinmeta.analyse.usage import DeviceUsage
 from thinmeta.formats.csv_table import csv_lines
 from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.printable import printable
 from thinmeta.units import SECTOR_BYTES, DeviceId
 
 _UNITS = {
@@ -172,7 +173,7 @@ def text_table(
 def _cell(field: Field, row: DeviceUsage, block_bytes: int, compat: str) -> str:
     number = field.value(row, block_bytes)
     if isinstance(number, str) or (number is None and field.key == "name"):
-        return number or ""
+        return printable(number or "")
     if number is None:
         # thin_ls shows the first block of a device that maps none.
         number = {"highest_block": 1, "highest_sector": block_bytes // SECTOR_BYTES}.get(
