@@ -67,6 +67,10 @@ class OutputError(ThinmetaError):
     """The output cannot be written."""
 
 
+class NoRoomError(OutputError):
+    """The metadata does not fit where it is to be written."""
+
+
 class DamageKind(Enum):
     """What kind of promise the metadata breaks."""
 

@@ -1,5 +1,7 @@
 """What restore builds holds what it was built from, by the kernel's rules."""
 
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +10,29 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.builder.documents import Document, Run, documents
+from tests.conformance import reference_tools
 from tests.properties import examples
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import CheckOptions
-from thinmeta.builder.restore import Restored, restore
-from thinmeta.errors import OutputError
-from thinmeta.model.listing import Listing, SharedBegin, SharedEnd
+from thinmeta.builder.parts import (
+    DeviceBegin,
+    DeviceEnd,
+    Header,
+    Mark,
+    Part,
+    SharedBegin,
+    SharedEnd,
+    SharedRef,
+)
+from thinmeta.builder.restore import Restored, build_within, restore
+from thinmeta.builder.target import Target
+from thinmeta.errors import NoRoomError, OutputError
+from thinmeta.model import listing
+from thinmeta.model.listing import Listing
 from thinmeta.model.pool import Pool, open_pool
 from thinmeta.walk.forest import grow
 from thinmeta.walk.nodes import MAPPINGS
+from thinmeta.walk.runs import Runs
 
 
 def restored(document: Document, folder: Path, **options: int) -> Path:
@@ -45,9 +61,9 @@ def shared_sizes(pool: Pool) -> list[int]:
     sizes, begin = [], 0
     for rows in Listing(pool, sharing=True).rows():
         for mark, mappings in zip(rows.marks, rows.mappings, strict=True):
-            if isinstance(mark, SharedBegin):
+            if isinstance(mark, listing.SharedBegin):
                 begin = mappings
-            elif isinstance(mark, SharedEnd):
+            elif isinstance(mark, listing.SharedEnd):
                 sizes.append(mappings - begin)
     return sorted(sizes)
 
@@ -94,6 +110,86 @@ def test_what_is_half_a_leaf_stays_shared(size: int, shared: list[int], tmp_path
     with open_pool(restored(document, tmp_path)) as pool:
         assert_sound(pool)
         assert shared_sizes(pool) == shared
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, 125, 126, 252, 253, 63_505])
+@pytest.mark.parametrize("others", [[], [(99_999, 9, 1, 0)]])
+def test_what_is_all_of_some_devices_is_one_tree(
+    size: int, others: list[Run | str], tmp_path: Path
+) -> None:
+    shared: dict[str, Sequence[Run]] = {"e": [], "d": singles(0, size)}
+    devices: dict[int, Sequence[Run | str]] = {each: ["e", "d", "e"] for each in range(9)}
+    document = Document(shared, devices | {9: ["e", "d", *others]}, nr_data_blocks=200_000)
+
+    with open_pool(restored(document, tmp_path)) as pool:
+        assert_sound(pool)
+        roots = {each: device.mapping_root for each, device in pool.devices.items()}
+        assert len({roots[each] for each in range(9)}) == 1
+        assert (roots[9] == roots[0]) == (not others)
+        assert mapped(pool, 8) == document.mapped(8)
+        assert mapped(pool, 9) == document.mapped(9)
+
+
+@pytest.mark.parametrize("name", ["2.xml", "600.xml"])
+@pytest.mark.live
+@pytest.mark.skipif(not reference_tools.ARE_THERE, reason="no reference tools")
+def test_small_shared_trees_are_those_of_thin_restore(name: str, tmp_path: Path) -> None:
+    nr_devices = int(name.partition(".")[0])
+    devices: dict[int, Sequence[Run | str]] = {each + 1: ["a"] for each in range(nr_devices)}
+    document = Document({"a": [(0, 0, 40, 0)]}, devices, nr_data_blocks=1000)
+    theirs = tmp_path / "theirs.bin"
+    theirs.write_bytes(bytes(2 << 20))
+
+    ours = restored(document, tmp_path, size_bytes=2 << 20)
+
+    tools = reference_tools.FOLDER / "1.1.0"
+    source = tmp_path / "pool.xml"
+    subprocess.run([tools / "thin_restore", "-i", source, "-o", theirs], check=True)
+    for tool in ("thin_check", "thin_dump"):
+        answers = [
+            subprocess.run([tools / tool, path], capture_output=True, check=True).stdout
+            for path in (ours, theirs)
+        ]
+        assert answers[0] == answers[1]
+    free = {2: 502, 600: 494}[nr_devices]
+    with open_pool(ours) as pool:
+        assert pool.superblock.metadata_space_map.nr_free == free
+
+
+def test_more_stays_shared_where_it_would_not_fit(tmp_path: Path) -> None:
+    """Leaves that are at least a third full, as the kernel has them, are not copied then."""
+    header = Header(1, 2, 128, 100_000)
+    shared: list[Mark] = []
+    runs = []
+    for name in range(20):
+        shared += [SharedBegin(name), SharedEnd()]
+        runs += singles(1000 * name, 100)
+    before = [100 * each for name in range(20) for each in (name, name + 1)]
+    columns = [np.array(column, dtype=np.uint64) for column in zip(*runs, strict=True)]
+    parts = [Part(Runs(*columns), shared, before)]
+    for number in range(30):
+        refs = [SharedRef(name) for name in range(20)]
+        marks: list[Mark] = [DeviceBegin(number, 2000, 0, 0, 0), *refs, DeviceEnd()]
+        parts.append(Part(Runs.none(), marks, [0] * len(marks)))
+    room = 100
+
+    def built(nr_blocks: int | None) -> Restored:
+        with (tmp_path / "built.bin").open("w+b") as file:
+            target = Target(Path("built.bin"), file.fileno(), nr_blocks, is_device=False)
+            return build_within(header, lambda: parts, target)
+
+    copied = built(None)
+    assert copied.nr_allocated > 30 * 2000 // 252
+    tight = built(room)
+
+    assert tight.nr_allocated <= room
+    assert tight.nr_mappings == copied.nr_mappings == 30 * 2000
+    with open_pool(tmp_path / "built.bin") as pool:
+        assert_sound(pool)
+        assert len(mapped(pool, 29)) == 2000
+        assert pool.source.device.nr_blocks == room
+    with pytest.raises(NoRoomError, match="are needed"):
+        built(20)
 
 
 @pytest.mark.parametrize("nr_devices", [2, 3, 255, 256, 257, 600])

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance import reference_tools
+from thinmeta.analyse.check.checker import check_pool
 from thinmeta.builder.restore import restore
 from thinmeta.errors import InputError
+from thinmeta.model.pool import open_pool
 
 HEAD = (
     '<superblock uuid="" time="5" transaction="9" version="2" data_block_size="128"'
@@ -63,7 +66,7 @@ def test_what_is_no_number(time: str, tmp_path: Path) -> None:
         (' length="3"', "", 3, "<range_mapping> has no attribute length"),
         ('length="3"', 'length="0"', 3, "the mapping of 5 has a length of 0"),
         ('length="3"', 'length="993"', 3, "goes past the last of the 1000 data blocks"),
-        ('length="3"', f'length="{2**64 - 5}"', 3, "goes past the highest origin block"),
+        ('length="3"', f'length="{2**64 - 4}"', 3, "goes past the highest origin block"),
         ('data_begin="8"', f'data_begin="{2**64 - 1}"', 3, "goes past the last of the 1000 data"),
         ('length="3"', f'length="{10**30}"', 3, "length is 1000000000"),
         ('data_block="7"', 'data_block="1000"', 6, "goes past the last of the 1000 data blocks"),
@@ -167,3 +170,41 @@ def test_a_mapping_of_a_trillion_blocks_does_not_fill_the_disk(tmp_path: Path) -
     assert ran.returncode == 1
     assert "has room for 4161600 metadata blocks, the most that" in ran.stderr
     assert [each.name for each in tmp_path.iterdir()] == ["pool.xml"]
+
+
+LAST = 2**64 - 1
+AT_THE_END = [
+    f'    <single_mapping origin_block="{LAST}" data_block="7" time="0"/>\n',
+    f'    <range_mapping origin_begin="{LAST - 2}" data_begin="7" length="3" time="0"/>\n',
+]
+
+
+@pytest.mark.parametrize("mapping", AT_THE_END)
+@pytest.mark.parametrize("before", ["", " "])
+def test_the_last_origin_block_there_can_be(mapping: str, before: str, tmp_path: Path) -> None:
+    source, output = tmp_path / "pool.xml", tmp_path / "pool.bin"
+    source.write_text(HEAD + DEF + before + mapping + "  </def>\n" + DEVICE + REF + END)
+
+    summary = restore(source, output)
+
+    assert summary.nr_mappings == (1 if "single" in mapping else 3)
+    with open_pool(output) as pool:
+        assert not check_pool(pool).findings
+        (run,) = pool.devices[1].runs()
+        assert run.origin_begin + run.length - 1 == LAST
+    for name in ("1.1.0", "0.9.0") if reference_tools.ARE_THERE else ():
+        dump = reference_tools.FOLDER / name / "thin_dump"
+        assert f'="{run.origin_begin}"' in subprocess.check_output([dump, output], text=True)
+
+
+@pytest.mark.parametrize("mapping", AT_THE_END)
+@pytest.mark.parametrize("more", [SINGLE, RANGE, *AT_THE_END])
+def test_nothing_comes_after_the_last_origin_block(mapping: str, more: str, tmp_path: Path) -> None:
+    text = HEAD + DEVICE + mapping + more + END
+    what = "does not come after what is mapped before it"
+
+    fault = fault_of(text, tmp_path)
+    assert fault.startswith("line 4: the mapping of ")
+    assert fault.endswith(what)
+    by_ref = HEAD + DEF + more + "  </def>\n" + DEVICE + mapping + REF + END
+    assert fault_of(by_ref, tmp_path).startswith("line 7: 'a' begins with block ")

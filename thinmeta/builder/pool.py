@@ -67,6 +67,13 @@ class Built:
     miscounted: tuple[Miscounted, ...]
 
 
+LEAST_SHARED = room_of(BLOCK_TIME) // 2
+"""Mappings that are worth a leaf of their own, where devices have others beside them."""
+
+LEAST_IN_LEAF = room_of(BLOCK_TIME) // 3
+"""Mappings that a leaf must have, unless it is all of a tree."""
+
+
 class _Shared(NamedTuple):
     """What several devices share: entries that are too few for a shared leaf, or leaves."""
 
@@ -76,18 +83,22 @@ class _Shared(NamedTuple):
     nr_entries: int
 
 
-def build_trees(header: Header, parts: Iterable[Part], store: Store) -> Built:
+def build_trees(
+    header: Header, parts: Iterable[Part], store: Store, least_shared: int = LEAST_SHARED
+) -> Built:
     """Write all but the metadata's own space map and the superblock.
 
     Args:
         header: for the number of data blocks.
         parts: what to build; see `parts`.
         store: where to, with nothing in it yet.
+        least_shared: how many mappings stay shared where devices have others beside them;
+            fewer are copied to each. `LEAST_IN_LEAF` or more.
 
     Raises:
         OutputError: no metadata can have so many blocks.
     """
-    builder = _Builder(store)
+    builder = _Builder(store, least_shared)
     for part in parts:
         builder.add(part)
     return builder.finish(header.nr_data_blocks)
@@ -118,13 +129,17 @@ def write_superblock(
 class _Builder:
     """The state that goes from part to part."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, least_shared: int) -> None:
         self._store = store
+        self._least_shared = least_shared
         self._counts = DataCounts()
         self._tree = Tree(store, BLOCK_TIME)
         self._name: str | int = 0
         self._device = DeviceBegin(0, 0, 0, 0, 0)
         self._shared: dict[str | int, _Shared] = {}
+        self._roots: dict[str | int, int] = {}
+        # The one reference that is all that the device has so far.
+        self._sole: str | int | None = None
         self._devices: list[tuple[DeviceBegin, int, int]] = []
 
     def add(self, part: Part) -> None:
@@ -138,6 +153,7 @@ class _Builder:
     def _add_runs(self, runs: Runs) -> None:
         if not len(runs):
             return
+        self._add_sole()
         longest = int(runs.length.max())
         self._store.require(longest // room_of(BLOCK_TIME), f"{longest} mappings")
         for keys, values in mappings_of(runs):
@@ -151,22 +167,56 @@ class _Builder:
             case SharedEnd():
                 self._end_shared()
             case SharedRef(name):
-                shared = self._shared[name]
-                if len(shared.blocks):
-                    self._tree.add_leaves(shared.keys, shared.blocks, shared.nr_entries)
-                else:
-                    self._tree.add(shared.keys, shared.values)
+                self._refer(name)
             case DeviceBegin():
                 self._device = mark
                 self._tree = Tree(self._store, BLOCK_TIME, self._counts)
             case DeviceEnd():
-                self._devices.append((self._device, self._tree.nr_entries, self._tree.root()))
+                if self._sole is None:
+                    nr_entries, root = self._tree.nr_entries, self._tree.root()
+                else:
+                    nr_entries, root = (
+                        self._shared[self._sole].nr_entries,
+                        self._root_of(self._sole),
+                    )
+                    self._sole = None
+                self._devices.append((self._device, nr_entries, root))
+
+    def _refer(self, name: str | int) -> None:
+        """Take what is shared into a device: as its whole tree, if nothing else comes."""
+        if not self._shared[name].nr_entries and (self._sole is not None or self._tree.nr_entries):
+            return
+        self._add_sole()
+        if self._tree.nr_entries:
+            self._tree_takes(self._tree, self._shared[name])
+        else:
+            self._sole = name
+
+    def _add_sole(self) -> None:
+        if self._sole is not None:
+            self._tree_takes(self._tree, self._shared[self._sole])
+            self._sole = None
+
+    def _root_of(self, name: str | int) -> int:
+        """Return the tree that holds what is shared and nothing else, for who has no more."""
+        if name not in self._roots:
+            tree = Tree(self._store, BLOCK_TIME, self._counts)
+            self._tree_takes(tree, self._shared[name])
+            self._roots[name] = tree.root()
+        return self._roots[name]
+
+    @staticmethod
+    def _tree_takes(tree: Tree, shared: _Shared) -> None:
+        if len(shared.blocks):
+            tree.add_leaves(shared.keys, shared.blocks, shared.nr_entries)
+        else:
+            tree.add(shared.keys, shared.values)
 
     def _end_shared(self) -> None:
-        """Share what makes a leaf that is half full; copy what is less."""
+        """Share what makes a leaf that is full enough; copy what is less, but as a whole tree."""
         tree = self._tree
         none = np.empty(0, dtype=np.uint64)
-        if tree.nr_entries < room_of(BLOCK_TIME) // 2:
+        if tree.nr_entries < self._least_shared:
             self._shared[self._name] = _Shared(*tree.open_entries(), none, tree.nr_entries)
         else:
             keys, blocks = tree.leaves()

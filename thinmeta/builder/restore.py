@@ -1,11 +1,18 @@
 """Metadata from XML, or from any other stream of parts, into a file or onto a device."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from thinmeta.builder.parts import Header, Part
-from thinmeta.builder.pool import Miscounted, build_trees, write_superblock
+from thinmeta.builder.pool import (
+    LEAST_IN_LEAF,
+    LEAST_SHARED,
+    Miscounted,
+    build_trees,
+    write_superblock,
+)
 from thinmeta.builder.space_maps import (
     nr_bitmaps,
     require_space_map,
@@ -15,7 +22,7 @@ from thinmeta.builder.space_maps import (
 from thinmeta.builder.store import Store
 from thinmeta.builder.target import Target, open_target
 from thinmeta.builder.xml import Overrides, XmlInput
-from thinmeta.errors import OutputError
+from thinmeta.errors import NoRoomError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 _SMALLEST_BLOCKS = 512
@@ -81,15 +88,43 @@ def restore(  # noqa: PLR0913  # one parameter an option
         return build(xml.header(), xml.parts(), target)
 
 
-def build(header: Header, parts: Iterable[Part], target: Target) -> Restored:
-    """Write metadata from a stream of parts into the file of `target`.
+def build_within(header: Header, parts: Callable[[], Iterable[Part]], target: Target) -> Restored:
+    """Write metadata into the file of `target`, sharing as much as it takes to fit.
+
+    At first as `build` does, which makes the fuller leaves.
+
+    Args:
+        header: what the superblock will say.
+        parts: returns the stream, once for each attempt.
+        target: where to.
 
     Raises:
         OutputError: the target is too small, or the metadata larger than any can be.
     """
+    try:
+        return build(header, parts(), target)
+    except NoRoomError:
+        os.ftruncate(target.fd, 0)
+        return build(header, parts(), target, LEAST_IN_LEAF)
+
+
+def build(
+    header: Header, parts: Iterable[Part], target: Target, least_shared: int = LEAST_SHARED
+) -> Restored:
+    """Write metadata from a stream of parts into the file of `target`.
+
+    Args:
+        header: what the superblock will say.
+        parts: devices, and what they share.
+        target: where to; its file is empty.
+        least_shared: see `build_trees`.
+
+    Raises:
+        NoRoomError: the target is too small, or the metadata larger than any can be.
+    """
     store = Store(target.fd, target.nr_blocks, str(target.path))
     require_space_map(store, header.nr_data_blocks or 0)
-    built = build_trees(header, parts, store)
+    built = build_trees(header, parts, store, least_shared)
     ref_count_root = write_metadata_ref_counts(store)
     nr_blocks = _nr_blocks(target, store.nr_blocks + 1, built.data_space_map.nr_blocks)
     root = write_metadata_space_map(store, nr_blocks, ref_count_root)
@@ -119,7 +154,7 @@ def _nr_blocks(target: Target, nr_used: int, nr_data_blocks: int) -> int:
     while needed < nr_used + nr_bitmaps(needed):
         needed = nr_used + nr_bitmaps(needed)
     if nr_blocks < nr_used + nr_bitmaps(nr_blocks):
-        raise OutputError(
+        raise NoRoomError(
             f"{target.path}: has room for {nr_blocks} metadata blocks, but {needed} are needed: "
             f"{needed * METADATA_BLOCK_BYTES} bytes"
         )

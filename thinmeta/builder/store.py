@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import BlockDevice, Rows
 from thinmeta.device.checksum import checksums
-from thinmeta.errors import OutputError
+from thinmeta.errors import NoRoomError
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
 from thinmeta.schemas.columns import BLOCK_TIME, KEY, NODE_HEADER
 from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
@@ -50,7 +50,7 @@ class Store:
         """Hand out `count` blocks; return the first.
 
         Raises:
-            OutputError: no metadata can have so many.
+            NoRoomError: no metadata can have so many.
         """
         first = self.nr_blocks
         if first + count > MAX_METADATA_BLOCKS:
@@ -68,16 +68,16 @@ class Store:
             what: needs them.
 
         Raises:
-            OutputError: there is no room.
+            NoRoomError: there is no room.
         """
         needed = self.nr_blocks + count
         if needed > max(self.limit, _SOON_COUNTED) or needed > MAX_METADATA_BLOCKS:
             raise self._too_many(needed, f" for {what}")
 
-    def _too_many(self, needed: int, what: str) -> OutputError:
+    def _too_many(self, needed: int, what: str) -> NoRoomError:
         room = min(self.limit, MAX_METADATA_BLOCKS)
         most = ", the most that metadata can have" if room == MAX_METADATA_BLOCKS else ""
-        return OutputError(
+        return NoRoomError(
             f"{self._name}: has room for {room} metadata blocks{most}, but at least {needed} "
             f"are needed{what}: {needed * METADATA_BLOCK_BYTES} bytes"
         )

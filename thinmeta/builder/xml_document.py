@@ -1,7 +1,7 @@
 """What a dump's XML means, and that it is in order: nesting, names, block numbers."""
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,18 @@ class Overrides:
     nr_data_blocks: int = 0
 
 
+class _Floors(NamedTuple):
+    """For each run, the last block that is mapped before it, unless nothing is."""
+
+    lasts: npt.NDArray[np.uint64]
+    is_free: npt.NDArray[np.bool_]
+
+    def set(self, place: int, floor: int) -> None:
+        """Let the run at `place`, if there is one, begin with the block `floor` or a later one."""
+        self.lasts[place : place + 1] = max(floor - 1, 0)
+        self.is_free[place : place + 1] = not floor
+
+
 class Document:
     """Turns pieces into parts; knows what is open and what has been defined.
 
@@ -69,23 +81,24 @@ class Document:
             InputError: it is not what a dump may have there.
         """
         rows = piece.rows
-        ends = rows.origin_begin + rows.length
-        floors = np.zeros_like(ends)
-        floors[1:] = ends[:-1]
-        floors[:1] = self._floor
+        # The last block of each run, since what is one further may not fit into 64 bits.
+        lasts = rows.origin_begin + rows.length - np.uint64(1)
+        floors = _Floors(np.zeros_like(lasts), np.zeros(len(lasts), dtype=np.bool_))
+        floors.lasts[1:] = lasts[:-1]
+        floors.set(0, self._floor)
         marks: list[Mark] = []
         before: list[int] = []
         done = 0
         try:
             for tag in piece.tags:
-                self._pass(piece, ends, done, tag.before)
+                self._pass(piece, lasts, done, tag.before)
                 done = tag.before
                 mark = self._tag(tag)
-                floors[done : done + 1] = self._floor
+                floors.set(done, self._floor)
                 if mark is not None:
                     marks.append(mark)
                     before.append(done)
-            self._pass(piece, ends, done, len(rows))
+            self._pass(piece, lasts, done, len(rows))
         except InputError:
             self._check(piece, floors, done)  # what is wrong before it comes first
             raise
@@ -100,7 +113,7 @@ class Document:
         """
         raise InputError(f"{self._name}: line {line}: {what}")
 
-    def _pass(self, piece: Piece, ends: npt.NDArray[np.uint64], begin: int, end: int) -> None:
+    def _pass(self, piece: Piece, lasts: npt.NDArray[np.uint64], begin: int, end: int) -> None:
         """Go over rows that belong to what is open."""
         if begin == end:
             return
@@ -108,9 +121,9 @@ class Document:
             self.fail(int(piece.lines[begin]), "a mapping stands in no device")
         if self._first is None:
             self._first = int(piece.rows.origin_begin[begin])
-        self._floor = int(ends[end - 1])
+        self._floor = int(lasts[end - 1]) + 1
 
-    def _check(self, piece: Piece, floors: npt.NDArray[np.uint64], end: int) -> None:
+    def _check(self, piece: Piece, floors: "_Floors", end: int) -> None:
         """Raise for the first of `end` rows that cannot be."""
         nr_data_blocks = self.header.nr_data_blocks if self.header else None
         most = MAX_DATA_BLOCKS if nr_data_blocks is None else nr_data_blocks
@@ -120,13 +133,15 @@ class Document:
         wrong = {
             "has a length of 0": rows.length == 0,
             f"has a time above {TIME_MASK}": rows.time > TIME_MASK,
-            f"goes past the highest origin block there can be, {LAST_KEY - 1}": (
-                rows.origin_begin + rows.length < rows.origin_begin
+            f"goes past the highest origin block there can be, {LAST_KEY}": (
+                rows.origin_begin + rows.length - np.uint64(1) < rows.origin_begin
             ),
             f"goes past the last of the {most} data blocks": (
                 (data_ends > most) | (data_ends < rows.data_begin)
             ),
-            "does not come after what is mapped before it": rows.origin_begin < floors[:end],
+            "does not come after what is mapped before it": (
+                ~floors.is_free[:end] & (rows.origin_begin <= floors.lasts[:end])
+            ),
         }
         if not any(mask.any() for mask in wrong.values()):
             return

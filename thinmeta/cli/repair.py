@@ -50,7 +50,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
     new metadata is as large as the old, or as the device that it is written to.
     """
     from thinmeta.analyse.recover.rebuild import header_of, parts_of
-    from thinmeta.builder.restore import build
+    from thinmeta.builder.restore import build_within
     from thinmeta.builder.target import open_target
     from thinmeta.formats.repair import repaired_json, repaired_text
     from thinmeta.model.listing import Listing
@@ -83,7 +83,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
         with open_target(
             output, Path(pool.source.device.name), force=force, size_bytes=size
         ) as target:
-            restored = build(header, parts_of(listing), target)
+            restored = build_within(header, lambda: parts_of(listing), target)
     style = repaired_json if format_name == "json" else repaired_text
     with open_output(None, pool.source.device.name) as file:
         for line in style(output, restored):

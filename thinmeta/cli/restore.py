@@ -43,7 +43,7 @@ def restore(  # noqa: PLR0913  # one parameter an option
 
     A new file is made as large as the pool may ever need; of an existing file or a
     device the size is kept. Mappings that several devices share stay shared, where they
-    are 126 or more in one <def>.
+    are 126 or more in one <def>, or all of the devices that refer to it.
 
     What is written is a pool that needs no check and holds no metadata snapshot.
     """
