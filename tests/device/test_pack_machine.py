@@ -1,5 +1,6 @@
 """The instructions of pack files: run as a slow model runs them, and found again by the encoder."""
 
+import random
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -99,7 +100,7 @@ def block_of(*code: bytes) -> bytes:
     done = run(first, 0, 1)
     assert (done.numbers, done.end, done.wrong) == ([NUMBER], len(first), None)
     assert len(done.content) == BLOCK
-    return done.content
+    return bytes(done.content)
 
 
 def numbers(*values: int) -> bytes:
@@ -235,7 +236,7 @@ def test_any_instructions_do_what_the_model_does(code: bytes) -> None:
 
     done = run(bytes(8) + code, 0, 1)
 
-    assert (done.numbers, done.content, done.end) == ([0], expected, 8 + end)
+    assert (done.numbers, bytes(done.content), done.end) == ([0], expected, 8 + end)
 
 
 @examples(60)
@@ -255,6 +256,58 @@ def test_blocks_do_not_mix(several: list[bytes]) -> None:
         assert (len(done.numbers), done.wrong) == (len(several), None)
 
 
+def with_other_operands(code: bytes, chance: random.Random) -> bytes:
+    """Return the same instructions with other numbers to set and add, and other literals."""
+    parts, at = [], 0
+    while at < len(code):
+        op, nibble = code[at] >> 4, code[at] & 15
+        size = int.from_bytes(code[at + 1 : at + 1 + nibble], "little") if op == 10 else 0
+        end = at + 1 + {0: nibble, 2: nibble, 4: nibble, 9: nibble, 10: nibble + size}.get(op, 0)
+        kept = at + 1 + (nibble if op == 10 else op in (6, 8, 11))
+        end = max(end, kept)
+        parts += [code[at:kept], chance.randbytes(end - kept)]
+        at = end
+    return b"".join(parts)
+
+
+@examples(60)
+@given(
+    kinds=st.lists(codes(), min_size=1, max_size=3),
+    repeats=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 40)), min_size=1, max_size=5),
+    seed=st.integers(0, 2**32),
+)
+def test_blocks_of_one_shape(kinds: list[bytes], repeats: list[tuple[int, int]], seed: int) -> None:
+    """Blocks with the same instructions in a row are each what they are alone."""
+    chance = random.Random(seed)
+    several = [
+        with_other_operands(kinds[kind % len(kinds)], chance)
+        for kind, count in repeats
+        for _ in range(count)
+    ]
+    expected = []
+    with suppress(IndexError, NoBlockError):
+        for code in several:
+            expected.append(slowly(code)[0])  # noqa: PERF401  # until one raises
+    event("all are blocks" if len(expected) == len(several) else "one is none")
+    joined = b"".join(
+        place.to_bytes(8, "little") + code for place, code in enumerate(several, 2**40)
+    )
+
+    got: list[bytes] = []
+    at = 0
+    while (done := run(joined, at, 100)).numbers:
+        first = 2**40 + len(got)
+        assert done.numbers == list(range(first, first + len(done.numbers)))
+        got += [bytes(done.content[at : at + BLOCK]) for at in range(0, len(done.content), BLOCK)]
+        at = done.end
+        if done.wrong:
+            break
+
+    assert got[: len(expected)] == expected
+    if len(expected) == len(several):
+        assert (len(got), done.end, done.wrong) == (len(several), len(joined), None)
+
+
 def test_as_many_blocks_as_asked_for() -> None:
     code = b"".join(number.to_bytes(8, "little") + b"\x62\x00" for number in range(5))
 
@@ -262,7 +315,7 @@ def test_as_many_blocks_as_asked_for() -> None:
     rest = run(code, first.end, 3)
 
     assert (first.numbers, rest.numbers) == ([0, 1, 2], [3, 4])
-    assert first.content + rest.content == bytes(5 * BLOCK)
+    assert bytes(first.content) + bytes(rest.content) == bytes(5 * BLOCK)
 
 
 @pytest.mark.parametrize("kept", range(4))
@@ -270,7 +323,7 @@ def test_a_block_that_is_not_all_there_is_left_for_later(kept: int) -> None:
     whole = bytes(8) + literal(BLOCK) + bytes(BLOCK)
     cut = whole[: [3, 9, 11, -1][kept]]
 
-    assert run(whole + cut, 0, 9) == ([0], bytes(BLOCK), len(whole), None)
+    assert run(whole + cut, 0, 9) == ([0], memoryview(bytes(BLOCK)), len(whole), None)
 
 
 # The encoder

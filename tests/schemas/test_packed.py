@@ -30,7 +30,7 @@ def again(rows: Rows) -> bytes:
         done = run(code, at, 100)
         assert done.wrong is None
         assert done.numbers == numbers[len(content) // BLOCK :][: len(done.numbers)].tolist()
-        content, at = content + done.content, done.end
+        content, at = content + bytes(done.content), done.end
     return content
 
 

@@ -1,11 +1,11 @@
-"""Instructions of `pack_machine` for many lists of numbers at once."""
+"""Instructions of `pack_steps` for many lists of numbers at once."""
 
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.device.pack_machine import Counts, Numbers, Op
+from thinmeta.device.pack_steps import Counts, Numbers, Op
 
 _NIBBLE = 16
 

@@ -116,16 +116,16 @@ class PackFile:
         if length or stream.unused_data:
             raise _BrokenError("more follows its zlib stream")
 
-    def _believed(self, numbers: list[int], content: bytes) -> Iterator[Stretch]:
+    def _believed(self, numbers: list[int], content: memoryview) -> Iterator[Stretch]:
         """Return the blocks, which must be of the device, and not more than it has."""
         self._room -= len(numbers)
         if self._room < 0:
             raise _BrokenError("more blocks than the device has")
         sound = next((at for at, each in enumerate(numbers) if each >= self.nr_blocks), None)
-        view, first = memoryview(content), 0
+        first = 0
         for at, (one, other) in enumerate(pairwise([*numbers[:sound], -1]), 1):
             if other != one + 1:
-                part = view[first * METADATA_BLOCK_BYTES : at * METADATA_BLOCK_BYTES]
+                part = content[first * METADATA_BLOCK_BYTES : at * METADATA_BLOCK_BYTES]
                 yield Stretch(numbers[first], part)
                 first = at
         if sound is not None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from thinmeta.device.blocks import Blocks, Rows
 from thinmeta.device.checksum import checksums
 from thinmeta.device.pack_encoder import encoded, literal, shifted
-from thinmeta.device.pack_machine import SHIFT
+from thinmeta.device.pack_steps import SHIFT
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
 from thinmeta.schemas.columns import CHILD, KEY, NODE_HEADER
 from thinmeta.schemas.space_map import BITMAP_CSUM_XOR, INDEX_CSUM_XOR
