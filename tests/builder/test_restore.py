@@ -30,7 +30,7 @@ from thinmeta.errors import NoRoomError, OutputError
 from thinmeta.model import listing
 from thinmeta.model.listing import Listing
 from thinmeta.model.pool import Pool, open_pool
-from thinmeta.walk.forest import grow
+from thinmeta.walk.growing import grow
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.runs import Runs
 

@@ -116,10 +116,19 @@ def planted(trees: Sequence[Shape]) -> Forest:
     levels = []
     for height, nodes in enumerate(places):
         children = [node if isinstance(node, tuple) else () for node in nodes]
-        below = [places[height - 1][child] for node in children for child in node] if height else []
-        starts = np.cumsum([0, *map(len, children)])
+        starts = np.cumsum([0, *(max(0, len(node) - 1) for node in children)])
         blocks = [node if isinstance(node, int) else 0 for node in nodes]
-        levels.append(Level(some_leaves(blocks), starts, np.array(below, dtype=np.int64)))
+        inner = [places[height - 1][child] for node in children for child in node[:-1]]
+        last = [places[height - 1][node[-1]] for node in children if node]
+        levels.append(
+            Level(
+                some_leaves(blocks),
+                np.arange(len(last)),
+                starts,
+                np.array(inner, dtype=np.int64),
+                np.array(last, dtype=np.int64),
+            )
+        )
     return Forest(
         MAPPINGS, levels, np.array(heights, dtype=np.int64), np.array(roots, dtype=np.int64)
     )

@@ -21,7 +21,9 @@ from tests.walk.growing import (
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
 from thinmeta.errors import Damage
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.forest import Forest, Wanted, grow
+from thinmeta.walk.children import Wanted
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import read_leaves, read_tree
 from thinmeta.walk.nodes import MAPPINGS, REASONS, Metadata
@@ -296,3 +298,58 @@ def test_a_shared_node_is_read_once_and_the_leaves_not_at_all() -> None:
     assert device.reads[int(level.blocks[level.low == 2 * KEYS_A_LEAF][0])] == 1
     # How high the trees are shows on the way down the first children.
     assert set(made.leaf_blocks.values()) & set(device.reads) == {made.leaf_blocks[0]}
+
+
+def test_key_ranges_that_differ_in_their_end_share_all_other_children() -> None:
+    """Each root gives each of the nodes below another key range: a place in all is 12 million."""
+    nr_roots, nr_nodes, width = 500, 100, 252
+    image = Image()
+    leaf = image.leaf(mappings(0, [1]))
+    step = width * 1000 * 4
+    nodes = [
+        image.internal([(place * step + step // 2 + key, leaf) for key in range(width)])
+        for place in range(nr_nodes)
+    ]
+    roots = [
+        image.internal([(place * step + number, node) for place, node in enumerate(nodes)])
+        for number in range(nr_roots)
+    ]
+
+    forest = grown_forest(b"".join(image.blocks), roots)
+
+    inner = nr_nodes * (width - 1)
+    assert len(forest.levels[0].nodes) <= inner + nr_roots * nr_nodes
+    assert len(forest.levels[1].inner) == inner
+    assert forest.nr_leaves().tolist() == [nr_nodes * width] * nr_roots
+    places = forest.leaf_places_of(np.array([7, 400]))
+    assert np.bincount(places[1]).tolist() == [nr_nodes * width] * 2
+    for tree in (7, 400):
+        assert (np.diff(forest.leaves(tree).low.astype(np.int64)) > 0).all()
+
+
+def test_bad_nodes_take_no_place_in_the_levels_below_them() -> None:
+    """However high a tree is, a node that cannot be believed is listed once."""
+    image = Image()
+    way = image.leaf(mappings(0, [1]))
+    for _ in range(60):
+        way = image.internal([(0, way)])
+    root = image.internal([(0, way), *((1000 + key, 4000) for key in range(200))])
+
+    forest = grown_forest(b"".join(image.blocks), [root])
+
+    assert [len(level.nodes) for level in forest.levels] == [201, *[1] * 61]
+    assert forest.leaves(0).blocks.tolist() == [1, *[4000] * 200]
+
+
+def test_trees_without_an_end_are_read_once() -> None:
+    """A chain of nodes, each of which is a tree: the way down is the same one."""
+    image = Image()
+    chain = [image.leaf(mappings(0, [1]))]
+    for _ in range(600):
+        chain.append(image.internal([(0, chain[-1])]))
+    with device_over(b"".join(image.blocks)) as opened:
+        device = CountingDevice(opened)
+        forest = grow(Metadata(device, device.nr_blocks), blocks(*chain), MAPPINGS)
+
+    assert forest.heights.tolist() == [min(64, height) for height in range(601)]
+    assert device.reads.total() < 64 * len(chain)

@@ -19,7 +19,7 @@ from thinmeta.model.state import State
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.walk.columnar import Columnar
-from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import pieces
 from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves, read_tree
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask
@@ -226,7 +226,7 @@ class _LiveTrees:
             tree = self._ids.index(same_id)
             self._own[self._forest.leaf_places(tree)] = True
             created[tree] = _NEVER
-        self._created = _least_of_leaves(self._forest, np.array(created, dtype=np.uint64))
+        self._created = self._forest.spread(np.array(created, dtype=np.uint64), np.minimum, _NEVER)
 
     def meet(self, past: _Past, on_progress: OnProgress | None) -> None:
         """Read all leaves, and tell what is bad of them."""
@@ -263,19 +263,6 @@ def _may_be_one(past: ThinDevice | None, live: ThinDevice | None) -> bool:
     if past is None or live is None:
         return True
     return (past.creation_time, past.transaction_id) == (live.creation_time, live.transaction_id)
-
-
-def _least_of_leaves(forest: Forest, of_trees: Keys) -> Keys:
-    """Return for each leaf the least number of those trees that have it."""
-    least = np.empty(0, dtype=np.uint64)
-    for height in range(len(forest.levels) - 1, -1, -1):
-        above, here = least, forest.heights == height
-        least = np.full(len(forest.levels[height].nodes), _NEVER)
-        np.minimum.at(least, forest.roots[here], of_trees[here])
-        if len(above):
-            level = forest.levels[height + 1]
-            np.minimum.at(least, level.children, np.repeat(above, np.diff(level.starts)))
-    return least
 
 
 def _unmapped(live: Pool, blocks: Keys, *, are_found: bool) -> npt.NDArray[np.uint8]:

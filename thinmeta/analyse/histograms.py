@@ -16,7 +16,7 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.state import State
 from thinmeta.schemas.space_map import OVERFLOW_COUNT
-from thinmeta.walk.forest import grow
+from thinmeta.walk.growing import grow
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.stretches import Stretch, read_stretches
 

@@ -19,7 +19,8 @@ from thinmeta.units import (
     OriginBlock,
     Quantity,
 )
-from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask, Metadata, read_nodes
@@ -217,7 +218,7 @@ class _Reached:
 
     def lows(self) -> list[int]:
         """Return the lowest key of each node that was passed, the leaf's first."""
-        return [int(level.nodes.low[0]) for level in self.forest.levels]
+        return [int(level.nodes.low[0]) for level in self.forest.levels if len(level.nodes)]
 
     def mapping(self) -> Mapping | None:
         """Return the key's mapping."""
@@ -248,7 +249,7 @@ class _Reached:
         for height in range(int(self.forest.heights[0]), -1, -1):
             node = self.forest.levels[height].nodes
             read, codes = read_nodes(self.source, node.blocks, MAPPINGS, internal=height > 0)
-            if node.codes[0] or codes[0] or node.low[0] > self.key:
+            if not len(codes) or node.codes[0] or codes[0] or node.low[0] > self.key:
                 break
             passed.append(
                 PathNode(

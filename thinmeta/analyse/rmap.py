@@ -14,7 +14,7 @@ import numpy.typing as npt
 from thinmeta.model.pool import Pool
 from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
 from thinmeta.walk.columnar import Columnar
-from thinmeta.walk.forest import grow
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask, Metadata

@@ -12,11 +12,13 @@ from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.pool import Pool
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import DataBlock, DeviceId, OriginBlock
-from thinmeta.walk.forest import Forest, Wanted, grow
+from thinmeta.walk.children import Wanted
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Keys, Mask
-from thinmeta.walk.ragged import Places, ragged, starts_of
+from thinmeta.walk.ragged import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,19 +180,6 @@ def _hits(
 
 def _trees_with(forest: Forest, marked: Mask) -> Iterator[tuple[int, Places]]:
     """Return the trees that have marked leaves, each with those leaves in key order."""
-    marks = [marked]
-    for level in forest.levels[1:]:
-        below = starts_of(marks[-1][level.children].astype(np.int64))
-        marks.append(below[level.starts[1:]] > below[level.starts[:-1]])
-    tree_marks = np.zeros(len(forest.roots), dtype=np.bool_)
-    for height, mark in enumerate(marks):
-        here = forest.heights == height
-        tree_marks[here] = mark[forest.roots[here]]
-    for tree in np.flatnonzero(tree_marks).tolist():
-        places = forest.roots[tree : tree + 1]
-        for height in range(int(forest.heights[tree]), 0, -1):
-            level = forest.levels[height]
-            begin = level.starts[places]
-            children = level.children[ragged(begin, level.starts[places + 1] - begin)]
-            places = children[marks[height - 1][children]]
-        yield tree, places
+    marks = forest.marked(marked)
+    for tree in np.flatnonzero(forest.totals(marked.astype(np.int64))).tolist():
+        yield tree, forest.leaf_places_of(np.array([tree]), marks)[0]

@@ -11,7 +11,8 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.salvage import DeviceLoss, Losses
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId, MetadataBlock
-from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import OnProgress, combined, damage_of, read_tree
 from thinmeta.walk.nodes import DETAILS, MAPPINGS
 from thinmeta.walk.ragged import Places

@@ -16,7 +16,8 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import DeviceTable, ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
-from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import OnProgress, combined, damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes, Metadata

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.units import LAST_KEY, MetadataBlock
-from thinmeta.walk.forest import children_of
+from thinmeta.walk.children import children_of
 from thinmeta.walk.heights import roots_of
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves

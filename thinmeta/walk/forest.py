@@ -5,30 +5,27 @@ from the leaves up (a leaf has height 0), because trees of different height shar
 nodes at the same distance from the leaves. The leaves are listed and not read.
 
 A node stands in the forest once for each key range that a parent gives it, so that
-a wrong parent spoils its own tree only. A node that cannot be believed is carried
-down to the leaves, where it stands for all that it should have held.
+a wrong parent spoils its own tree only. Of a node's children only the last one's range
+depends on the node's own; the others stand once for each block, so that a forest is not
+larger than all the entries that were read. A node that cannot be believed stands among
+the leaves, for all that it should have held.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
-from thinmeta.schemas.columns import CHILD
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.heights import roots_of
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
-from thinmeta.walk.nodes import (
-    REACHED_TWICE,
-    Keys,
-    Kind,
-    Metadata,
-    checked_entries,
-    read_nodes,
-)
-from thinmeta.walk.ragged import Places, distinct, distinct_places, ragged, starts_of
+from thinmeta.walk.leaf_list import Leaves
+from thinmeta.walk.nodes import REACHED_TWICE, Kind
+from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
+
+NOWHERE = -1
+"""The place of a child that is not there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,30 +34,58 @@ class Level:
 
     Attributes:
         nodes: distinct by block and key range.
-        starts: where each node's children begin in `children`, shape `(n + 1,)`.
-        children: places in the level below, in key order.
+        bodies: which body each node has, shape `(n,)`.
+        starts: where each body's children begin in `inner`, shape `(m + 1,)`.
+        inner: the bodies' children: places in the level below, in key order.
+        last: each node's last child, which follows those of its body; or `NOWHERE`.
     """
 
     nodes: Leaves
+    bodies: Places
     starts: Places
-    children: Places
+    inner: Places
+    last: Places
+
+    @classmethod
+    def of_leaves(cls, nodes: Leaves) -> "Level":
+        """Return a level without one below."""
+        nothing = np.empty(0, dtype=np.int64)
+        return cls(nodes, nothing, np.zeros(1, dtype=np.int64), nothing, nothing)
+
+    def children(self, places: Places) -> tuple[Places, Places]:
+        """Return the children of some nodes, one after the other, and how many each has."""
+        bodies, last = self.bodies[places], self.last[places]
+        begins = self.starts[bodies]
+        nr_inner = self.starts[bodies + 1] - begins
+        has_last = last != NOWHERE
+        counts = nr_inner + has_last
+        ends = np.cumsum(counts)
+        children = np.empty(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
+        children[ragged(ends - counts, nr_inner)] = self.inner[ragged(begins, nr_inner)]
+        children[ends[has_last] - 1] = last[has_last]
+        return children, counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forest:
     """Trees that were grown together.
 
+    A place in a level is that of one of its `n` nodes, or `n + i` for the `i`th of the
+    nodes that cannot be believed, which are the last of the leaves.
+
     Attributes:
         kind: what the leaves hold.
         levels: by height; `levels[0]` are the leaves.
         heights: of each tree, shape `(n,)`.
         roots: each tree's root as a place in its level, shape `(n,)`.
+        nr_bad: nodes that cannot be believed.
     """
 
     kind: Kind
     levels: list[Level]
     heights: Places
     roots: Places
+    nr_bad: int = 0
 
     def leaves(self, tree: int) -> Leaves:
         """Return the leaves of one tree, in key order."""
@@ -78,12 +103,65 @@ class Forest:
 
     def leaf_places(self, tree: int) -> Places:
         """Return the leaves of one tree as places in `levels[0]`, in key order."""
-        places = self.roots[tree : tree + 1]
-        for height in range(int(self.heights[tree]), 0, -1):
-            level = self.levels[height]
-            begin = level.starts[places]
-            places = level.children[ragged(begin, level.starts[places + 1] - begin)]
-        return places
+        return self.leaf_places_of(np.array([tree], dtype=np.int64))[0]
+
+    def leaf_places_of(
+        self, trees: Places, marks: list[npt.NDArray[np.bool_]] | None = None
+    ) -> tuple[Places, Places]:
+        """Return the leaves of some trees, tree by tree in key order.
+
+        Args:
+            trees: ascending or not.
+            marks: by height, the places to follow; None follows all. See `marked`.
+
+        Returns:
+            Places in `levels[0]`; and for each the element of `trees` that has it.
+        """
+        places, owners = self.roots[trees], np.arange(len(trees), dtype=np.int64)
+        heights = self.heights[trees]
+        for height in range(int(heights.max(initial=0)), -1, -1):
+            deeper = heights[owners] >= height
+            if marks is not None:
+                kept = ~deeper
+                kept[deeper] = marks[height][places[deeper]]
+                places, owners, deeper = places[kept], owners[kept], deeper[kept]
+            if height:
+                places, owners = self._below(height, places, owners, deeper)
+        return places, owners
+
+    def _below(
+        self, height: int, places: Places, owners: Places, deeper: npt.NDArray[np.bool_]
+    ) -> tuple[Places, Places]:
+        """Return the children of those of `places` that go `deeper`, the others as they are."""
+        level, nr_nodes = self.levels[height], len(self.levels[height].nodes)
+        is_node = deeper & (places < nr_nodes)
+        if is_node.all():
+            children, counts = level.children(places)
+            return children, np.repeat(owners, counts)
+        children, of_nodes = level.children(places[is_node])
+        counts = np.ones(len(places), dtype=np.int64)
+        counts[is_node] = of_nodes
+        starts = starts_of(counts)
+        below = np.empty(int(starts[-1]), dtype=np.int64)
+        below[ragged(starts[:-1][is_node], of_nodes)] = children
+        bad = deeper & ~is_node
+        below[starts[:-1][bad]] = places[bad] - nr_nodes + self._nr_nodes(height - 1)
+        below[starts[:-1][~deeper]] = places[~deeper]
+        return below, np.repeat(owners, counts)
+
+    def blocks(self, height: int) -> Blocks:
+        """Return the block of each place in a level."""
+        blocks = self.levels[height].nodes.blocks
+        bad = self.levels[0].nodes.blocks[self._nr_nodes(0) :]
+        return np.concatenate((blocks, bad)) if height else blocks
+
+    def bad_places(self, height: int) -> Places:
+        """Return the places in a level of the nodes that cannot be believed."""
+        return np.arange(self.nr_bad) + self._nr_nodes(height)
+
+    def _nr_nodes(self, height: int) -> int:
+        nr_nodes = len(self.levels[height].nodes)
+        return nr_nodes if height else nr_nodes - self.nr_bad
 
     def nr_leaves(self) -> Places:
         """Return how many leaves each tree has, shape `(n,)`."""
@@ -95,15 +173,53 @@ class Forest:
         Args:
             of_leaves: what each leaf counts, by its place in `levels[0]`.
         """
-        below = of_leaves
         totals = np.zeros(len(self.roots), dtype=np.int64)
-        for height, level in enumerate(self.levels):
-            if height:
-                sums = starts_of(below[level.children])
-                below = sums[level.starts[1:]] - sums[level.starts[:-1]]
+        for height, sums in enumerate(self._sums(of_leaves)):
             here = self.heights == height
-            totals[here] = below[self.roots[here]]
+            totals[here] = sums[self.roots[here]]
         return totals
+
+    def marked(self, leaves: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+        """Return by height which places lead to marked leaves."""
+        return [sums > 0 for sums in self._sums(leaves.astype(np.int64))]
+
+    def _sums(self, of_leaves: Places) -> Iterator[Places]:
+        """Return by height each place's sum over the leaves below it."""
+        below = of_leaves
+        yield below
+        of_bad = of_leaves[self._nr_nodes(0) :]
+        for level in self.levels[1:]:
+            below = np.append(below, 0)  # for NOWHERE
+            of_inner = starts_of(below[level.inner])[level.starts]
+            below = np.concatenate(
+                ((of_inner[1:] - of_inner[:-1])[level.bodies] + below[level.last], of_bad)
+            )
+            yield below
+
+    def spread(self, of_trees: npt.NDArray[Any], join: np.ufunc, nothing: Any) -> npt.NDArray[Any]:
+        """Return for each leaf what its trees have together, once for each time they have it.
+
+        Args:
+            of_trees: what each tree has, shape `(n,)`.
+            join: what joins two of these, such as `np.add` or `np.minimum`.
+            nothing: what changes nothing when it is joined.
+        """
+        of_bad = np.full(self.nr_bad, nothing, dtype=of_trees.dtype)
+        above: npt.NDArray[Any] = np.empty(0, dtype=of_trees.dtype)
+        for height in range(len(self.levels) - 1, -1, -1):
+            nr_nodes = self._nr_nodes(height)
+            here = np.full(nr_nodes + self.nr_bad + 1, nothing, dtype=of_trees.dtype)
+            roots = self.heights == height
+            join.at(here, self.roots[roots], of_trees[roots])
+            if height + 1 < len(self.levels):
+                level = self.levels[height + 1]
+                of_bodies = np.full(len(level.starts) - 1, nothing, dtype=of_trees.dtype)
+                join.at(of_bodies, level.bodies, above)
+                join.at(here, level.inner, np.repeat(of_bodies, np.diff(level.starts)))
+                join.at(here, level.last, above)
+            above = here[:nr_nodes]
+            of_bad = join(of_bad, here[nr_nodes:-1])
+        return np.concatenate((above, of_bad))
 
     def doubtful_blocks(self) -> Blocks:
         """Return the leaves that some tree cannot believe, each once and ascending.
@@ -119,116 +235,3 @@ class Forest:
         is_doubtful = low > last
         is_doubtful[identity[nodes.codes != 0]] = True
         return blocks[is_doubtful]
-
-
-Wanted = Callable[[Keys, Keys], npt.NDArray[np.bool_]]
-"""Given children's lowest and highest keys, which of them to follow."""
-
-
-def grow(source: Metadata, roots: Blocks, kind: Kind, *, wanted: Wanted | None = None) -> Forest:
-    """Walk the trees at `roots` down to the list of their leaves.
-
-    The cost follows the number of distinct nodes above the leaves.
-
-    Args:
-        source: where to read.
-        roots: root nodes, shape `(n,)`; may repeat.
-        kind: what the leaves hold.
-        wanted: follow only these children; None follows all.
-
-    Returns:
-        The forest; nodes that cannot be believed are in it, with their codes.
-    """
-    trees, heights, sure = roots_of(source, roots, kind)
-    places = np.empty(len(roots), dtype=np.int64)
-    levels: list[Level] = []
-    above = Leaves.none()
-    for height in range(int(heights.max(initial=0)), -1, -1):
-        here = np.flatnonzero(heights == height)
-        nodes, where = _distinct(Leaves.joined([above, trees[here]]))
-        if levels:
-            levels[-1] = Level(levels[-1].nodes, levels[-1].starts, where[: len(above)])
-        places[here] = where[len(above) :]
-        if height:
-            above, counts = children_of(source, nodes, kind, wanted)
-            starts = starts_of(counts)
-        else:
-            starts = np.zeros(len(nodes) + 1, dtype=np.int64)
-        levels.append(Level(nodes, starts, np.empty(0, dtype=np.int64)))
-    forest = Forest(kind, levels[::-1], heights, places)
-    _mark_bad_leaves(source, forest, np.flatnonzero(~sure))
-    return forest
-
-
-def _mark_bad_leaves(source: Metadata, forest: Forest, trees: Places) -> None:
-    """Give bad leaves of `trees` their codes, for they may be nodes above the leaves."""
-    if not len(trees):
-        return
-    places = distinct(np.concatenate([forest.leaf_places(tree) for tree in trees.tolist()]))
-    leaves = forest.levels[0].nodes
-    for begin in range(0, len(places), NODES_AT_ONCE):
-        part = places[begin : begin + NODES_AT_ONCE]
-        _, codes = read_nodes(source, leaves.blocks[part], forest.kind, internal=False)
-        leaves.codes[part] = np.where(leaves.codes[part], leaves.codes[part], codes)
-
-
-def children_of(
-    source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None = None
-) -> tuple[Leaves, Places]:
-    """Return the children of `nodes`, and how many each has; a bad node is its own child."""
-    parts = [Leaves.none()]
-    counts = [np.empty(0, dtype=np.int64)]
-    for begin in range(0, len(nodes), NODES_AT_ONCE):
-        part, nr_children = _children_of_few(
-            source, nodes[begin : begin + NODES_AT_ONCE], kind, wanted
-        )
-        parts.append(part)
-        counts.append(nr_children)
-    return Leaves.joined(parts), np.concatenate(counts)
-
-
-def _children_of_few(
-    source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None
-) -> tuple[Leaves, Places]:
-    read, found = read_nodes(source, nodes.blocks, kind, internal=True)
-    codes = np.where(nodes.codes != 0, nodes.codes, found)
-    entries = checked_entries(read, codes, nodes.low, nodes.last, CHILD)
-    own = np.diff(entries.starts)
-    counts = np.where(codes == 0, own, 1)
-    starts = starts_of(counts)
-    total = int(starts[-1])
-    held = ragged(starts[:-1], own)  # the places of sound nodes' children among all
-    blocks = np.empty(total, dtype=np.uint64)
-    low = np.empty(total, dtype=np.uint64)
-    blocks[held], low[held] = entries.values, entries.keys
-    bad = np.flatnonzero(codes)
-    blocks[starts[bad]], low[starts[bad]] = nodes.blocks[bad], nodes.low[bad]
-    last = np.empty(total, dtype=np.uint64)
-    last[:-1] = low[1:] - np.uint64(1)
-    last[starts[1:] - 1] = nodes.last
-    children = Leaves(blocks, low, last, np.repeat(codes, counts))
-    if wanted is None:
-        return children, counts
-    keep = wanted(children.low, children.last)
-    kept = starts_of(keep.astype(np.int64))
-    return children[keep], kept[starts[1:]] - kept[starts[:-1]]
-
-
-def _distinct(nodes: Leaves) -> tuple[Leaves, Places]:
-    """Return the nodes without repeats, and where each of `nodes` is among them."""
-    order = np.argsort(nodes.blocks, kind="stable")
-    ascending = nodes.blocks[order]
-    if not (ascending[1:] == ascending[:-1]).any():
-        return nodes, np.arange(len(nodes), dtype=np.int64)
-    order = np.lexsort((nodes.codes, nodes.last, nodes.low, nodes.blocks))
-    ordered = nodes[order]
-    new = np.ones(len(nodes), dtype=np.bool_)
-    new[1:] = (
-        (ordered.blocks[1:] != ordered.blocks[:-1])
-        | (ordered.low[1:] != ordered.low[:-1])
-        | (ordered.last[1:] != ordered.last[:-1])
-        | (ordered.codes[1:] != ordered.codes[:-1])
-    )
-    where = np.empty(len(nodes), dtype=np.int64)
-    where[order] = np.cumsum(new) - 1
-    return ordered[new], where

@@ -8,8 +8,8 @@ from thinmeta.schemas.btree_node import MAX_SPINE_DEPTH
 from thinmeta.schemas.columns import CHILD
 from thinmeta.units import LAST_KEY
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
-from thinmeta.walk.nodes import Kind, Metadata, Nodes, checked_entries, read_nodes
-from thinmeta.walk.ragged import Places, distinct_places
+from thinmeta.walk.nodes import Codes, Kind, Metadata, Nodes, checked_entries, read_nodes
+from thinmeta.walk.ragged import Places, distinct
 
 _MAX_PROBES = 1000
 
@@ -21,27 +21,87 @@ def roots_of(
 
     Where none does, what is taken for leaves may as well be nodes above them.
     """
-    distinct, where = distinct_places(roots)
-    heights = np.zeros(len(distinct), dtype=np.int64)
-    bad = np.zeros(len(distinct), dtype=np.uint8)
-    sure = np.zeros(len(distinct), dtype=np.bool_)
+    spine = _Spine(source, kind)
+    spine.follow(roots)
+    heights, ends_badly = spine.heights()
+    at = np.searchsorted(spine.blocks, roots)
+    heights, sure = heights[at], heights[at] < MAX_SPINE_DEPTH
     probe = _Probe(source, kind)
-    for begin in range(0, len(distinct), NODES_AT_ONCE):
-        at = distinct[begin : begin + NODES_AT_ONCE]
-        active = np.arange(begin, begin + len(at))
-        for depth in range(MAX_SPINE_DEPTH):
-            nodes, codes = read_nodes(source, at, kind, internal=None)
-            if not depth:
-                bad[active] = codes
-            for tree in active[codes != 0].tolist():
-                heights[tree], sure[tree] = probe.height(int(distinct[tree]))
-            sure[active[(codes == 0) & ~nodes.level]] = True
-            deeper = (codes == 0) & nodes.level
-            active, at = active[deeper], _first_children(nodes, deeper)
-            heights[active] += 1
-            if not len(active):
-                break
-    return Leaves.roots(roots, bad[where]), heights[where], sure[where]
+    for tree in np.flatnonzero(ends_badly[at]).tolist():
+        heights[tree], sure[tree] = probe.height(int(roots[tree]))
+    return Leaves.roots(roots, spine.codes[at]), heights, sure
+
+
+class _Spine:
+    """All nodes on the ways down from some roots by the first children, each read once.
+
+    Attributes:
+        blocks: where they are, ascending.
+        codes: of each, an index of `REASONS`.
+    """
+
+    def __init__(self, source: Metadata, kind: Kind) -> None:
+        self.blocks = np.empty(0, dtype=np.uint64)
+        self.codes = np.empty(0, dtype=np.uint8)
+        self._first = np.empty(0, dtype=np.uint64)
+        self._is_leaf = np.empty(0, dtype=np.bool_)
+        self._source = source
+        self._kind = kind
+
+    def follow(self, roots: Blocks) -> None:
+        """Read from the roots down, as far as a kernel would."""
+        new = distinct(roots)
+        for _ in range(MAX_SPINE_DEPTH):
+            if not len(new):
+                return
+            parts = [self._read(new[at : at + NODES_AT_ONCE]) for at in _steps(len(new))]
+            codes, first, is_leaf = (np.concatenate(column) for column in zip(*parts, strict=True))
+            self._add(new, codes, first, is_leaf)
+            below = distinct(first[(codes == 0) & ~is_leaf])
+            new = below[~_is_among(below, self.blocks)]
+
+    def heights(self) -> tuple[Places, npt.NDArray[np.bool_]]:
+        """Return each node's height, and whether a bad node is why it is not known.
+
+        It is `MAX_SPINE_DEPTH` then, and where there is no end within as many nodes.
+        """
+        is_inner = np.flatnonzero((self.codes == 0) & ~self._is_leaf)
+        below = np.searchsorted(self.blocks, self._first[is_inner])
+        there = _is_among(self._first[is_inner], self.blocks)
+        is_inner, below = is_inner[there], below[there]
+        to_leaf, to_bad = np.full((2, len(self.blocks)), MAX_SPINE_DEPTH, dtype=np.int64)
+        to_leaf[(self.codes == 0) & self._is_leaf] = 0
+        to_bad[self.codes != 0] = 0
+        for _ in range(MAX_SPINE_DEPTH):
+            for steps in (to_leaf, to_bad):
+                steps[is_inner] = np.minimum(steps[below] + 1, MAX_SPINE_DEPTH)
+        return to_leaf, to_bad < MAX_SPINE_DEPTH
+
+    def _read(self, blocks: Blocks) -> tuple[Codes, Blocks, npt.NDArray[np.bool_]]:
+        nodes, codes = read_nodes(self._source, blocks, self._kind, internal=None)
+        first = np.zeros(len(blocks), dtype=np.uint64)
+        deeper = (codes == 0) & nodes.level
+        first[deeper] = _first_children(nodes, deeper)
+        return codes, first, ~nodes.level
+
+    def _add(
+        self, blocks: Blocks, codes: Codes, first: Blocks, is_leaf: npt.NDArray[np.bool_]
+    ) -> None:
+        at = np.searchsorted(self.blocks, blocks)
+        self.blocks = np.insert(self.blocks, at, blocks)
+        self.codes = np.insert(self.codes, at, codes)
+        self._first = np.insert(self._first, at, first)
+        self._is_leaf = np.insert(self._is_leaf, at, is_leaf)
+
+
+def _steps(number: int) -> range:
+    return range(0, number, NODES_AT_ONCE)
+
+
+def _is_among(blocks: Blocks, ascending: Blocks) -> npt.NDArray[np.bool_]:
+    places = np.minimum(np.searchsorted(ascending, blocks), max(0, len(ascending) - 1))
+    found: npt.NDArray[np.bool_] = ascending[places] == blocks
+    return found
 
 
 def _first_children(nodes: Nodes, which: npt.NDArray[np.bool_]) -> Blocks:

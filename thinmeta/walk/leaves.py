@@ -9,7 +9,8 @@ import numpy.typing as npt
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
 from thinmeta.units import MetadataBlock
-from thinmeta.walk.forest import Wanted, grow
+from thinmeta.walk.children import Wanted
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.nodes import (
     MAPPINGS,

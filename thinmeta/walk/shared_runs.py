@@ -82,14 +82,7 @@ def occurrences_by_block(forest: Forest) -> tuple[Places, Places]:
 
 def occurrences(forest: Forest) -> Places:
     """Return how often each leaf occurs over all trees, by its place."""
-    counts = [np.zeros(len(level.nodes), dtype=np.int64) for level in forest.levels]
-    for height in range(len(counts) - 1, -1, -1):
-        np.add.at(counts[height], forest.roots[forest.heights == height], 1)
-        level = forest.levels[height]
-        if height:
-            times = np.repeat(counts[height], np.diff(level.starts))
-            np.add.at(counts[height - 1], level.children, times)
-    return counts[0]
+    return forest.spread(np.ones(len(forest.roots), dtype=np.int64), np.add, 0)
 
 
 def _neighbours(forest: Forest) -> tuple[Places, Places]:
@@ -100,24 +93,36 @@ def _neighbours(forest: Forest) -> tuple[Places, Places]:
         ends = np.full(len(roots), _END, dtype=np.int64)
         before = np.concatenate((before, ends, roots))
         after = np.concatenate((after, roots, ends))
-        level = forest.levels[height]
         if height:
-            before, after = _step_down(before, after, level.starts, level.children)
+            before, after = _step_down(before, after, forest, height)
         before, after = _unique_pairs(before, after)
     return before, after
 
 
-def _step_down(
-    before: Places, after: Places, starts: Places, children: Places
-) -> tuple[Places, Places]:
-    last_child = np.append(children[starts[1:] - 1], _END)
-    first_child = np.append(children[starts[:-1]], _END)
-    within = np.ones(len(children), dtype=np.bool_)
-    within[starts[:-1]] = False
+def _step_down(before: Places, after: Places, forest: Forest, height: int) -> tuple[Places, Places]:
+    level, bad = forest.levels[height], forest.bad_places(height - 1)
+    begins, ends = level.starts[:-1][level.bodies], level.starts[1:][level.bodies]
+    has_inner = np.flatnonzero(begins < ends)
+    first, last = level.last.copy(), level.last
+    first[has_inner] = level.inner[begins[has_inner]]
+    within = np.ones(len(level.inner) + 1, dtype=np.bool_)
+    within[level.starts] = False
     second = np.flatnonzero(within)
     return (
-        np.concatenate((last_child[before], children[second - 1])),
-        np.concatenate((first_child[after], children[second])),
+        np.concatenate(
+            (
+                np.concatenate((last, bad, [_END]))[before],
+                level.inner[second - 1],
+                level.inner[ends[has_inner] - 1],
+            )
+        ),
+        np.concatenate(
+            (
+                np.concatenate((first, bad, [_END]))[after],
+                level.inner[second],
+                last[has_inner],
+            )
+        ),
     )
 
 

@@ -22,7 +22,7 @@ from thinmeta.schemas.space_map import (
     OVERFLOW_COUNT,
 )
 from thinmeta.units import MetadataBlock
-from thinmeta.walk.forest import Wanted
+from thinmeta.walk.children import Wanted
 from thinmeta.walk.leaves import read_tree
 from thinmeta.walk.nodes import BITMAP_INDEX, REF_COUNTS, Metadata
 

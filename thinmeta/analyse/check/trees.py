@@ -13,7 +13,8 @@ from thinmeta.analyse.check.counting import BlockCounts
 from thinmeta.analyse.check.findings import Finding, Part, Progress, Severity
 from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY, MetadataBlock
-from thinmeta.walk.forest import Forest, grow
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import (
@@ -29,7 +30,7 @@ from thinmeta.walk.nodes import (
     checked_entries,
     read_nodes,
 )
-from thinmeta.walk.ragged import Places, distinct, distinct_places, ragged
+from thinmeta.walk.ragged import Places, distinct, distinct_places
 
 OnEntries = Callable[[Blocks, Entries], None]
 """Given some leaves' blocks and their entries; each leaf is given once."""
@@ -128,13 +129,10 @@ class TreeWalker:
         return WalkedTrees(forest, codes, nr_entries)
 
     def _count_children(self, forest: Forest, height: int, roots: Blocks, part: Part) -> None:
-        level, below = forest.levels[height], forest.levels[height - 1]
-        first_children = level.children[level.starts[:-1]]
-        sound = np.flatnonzero(below.nodes.codes[first_children] == 0)
-        places = sound[_firsts(level.nodes.blocks[sound])]
-        begin = level.starts[places]
-        children = level.children[ragged(begin, level.starts[places + 1] - begin)]
-        self.references.add(below.nodes.blocks[children])
+        level = forest.levels[height]
+        places = _firsts(level.nodes.blocks)
+        children, _ = level.children(places)
+        self.references.add(forest.blocks(height - 1)[children])
         blocks = level.nodes.blocks[places]
         for some in range(0, len(blocks), NODES_AT_ONCE):
             at = blocks[some : some + NODES_AT_ONCE]

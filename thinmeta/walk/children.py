@@ -1,0 +1,149 @@
+"""The children of internal nodes: of each node by itself, or once for all places of a node."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.device.blocks import Blocks
+from thinmeta.schemas.columns import CHILD
+from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.nodes import (
+    KEYS_OUT_OF_RANGE,
+    Codes,
+    Keys,
+    Kind,
+    Metadata,
+    checked_entries,
+    read_nodes,
+)
+from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
+
+Wanted = Callable[[Keys, Keys], npt.NDArray[np.bool_]]
+"""Given children's lowest and highest keys, which of them to follow."""
+
+
+class SharedChildren(NamedTuple):
+    """The children of nodes, those that do not depend on a node's key range once for a block.
+
+    Attributes:
+        codes: of each node, an index of `REASONS`; one with a code has no children.
+        bodies: which body each node has; without a meaning where it has a code.
+        starts: where each body's children begin in `inner`, shape `(m + 1,)`.
+        inner: all children of the bodies but the last ones.
+        last: of each node that has no code, in their order.
+    """
+
+    codes: Codes
+    bodies: Places
+    starts: Places
+    inner: Leaves
+    last: Leaves
+
+
+def shared_children(source: Metadata, nodes: Leaves, kind: Kind) -> SharedChildren:
+    """Return the children of `nodes`; each distinct block is read once.
+
+    Two nodes that lie in one block differ in their highest key only, and so do their
+    last children: 2 nodes of 100 children each have 101 children together.
+    """
+    blocks, where = distinct_places(nodes.blocks)
+    read = _DistinctNodes(blocks)
+    parts = [Leaves.none()]
+    counts = [np.empty(0, dtype=np.int64)]
+    for begin in range(0, len(blocks), NODES_AT_ONCE):
+        inner, nr_inner = read.read(source, kind, slice(begin, begin + NODES_AT_ONCE))
+        parts.append(inner)
+        counts.append(nr_inner)
+    codes = np.where(nodes.codes != 0, nodes.codes, read.codes[where])
+    outside = (read.first_key[where] < nodes.low) | (read.last_key[where] > nodes.last)
+    codes[outside & (codes == 0)] = KEYS_OUT_OF_RANGE
+    good = np.flatnonzero(codes == 0)
+    of = where[good]
+    last = Leaves(
+        read.last_child[of], read.last_key[of], nodes.last[good], np.zeros(len(good), np.uint8)
+    )
+    nr_inner = np.concatenate(counts)
+    used = np.zeros(len(blocks), dtype=np.bool_)
+    used[of] = True
+    inner = Leaves.joined(parts)
+    if not used.all():  # none but the places of bad nodes: what is below is not followed
+        inner = inner[np.repeat(used, nr_inner)]
+        nr_inner[~used] = 0
+    return SharedChildren(codes, where, starts_of(nr_inner), inner, last)
+
+
+class _DistinctNodes:
+    """What distinct internal nodes are like, whatever key ranges their parents give them."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self.codes = np.zeros(len(blocks), dtype=np.uint8)
+        self.first_key, self.last_key, self.last_child = np.zeros((3, len(blocks)), dtype=np.uint64)
+        self._blocks = blocks
+
+    def read(self, source: Metadata, kind: Kind, some: slice) -> tuple[Leaves, Places]:
+        """Read some of the nodes; return all their children but the last, and how many."""
+        blocks = self._blocks[some]
+        nodes, codes = read_nodes(source, blocks, kind, internal=True)
+        whole = Leaves.roots(blocks, codes)
+        entries = checked_entries(nodes, codes, whole.low, whole.last, CHILD)
+        counts = np.diff(entries.starts)
+        full = np.flatnonzero(counts)
+        begins, ends = entries.starts[full], entries.starts[full + 1] - 1
+        self.codes[some] = codes
+        self.first_key[some][full] = entries.keys[begins]
+        self.last_key[some][full] = entries.keys[ends]
+        self.last_child[some][full] = entries.values[ends]
+        is_inner = np.ones(len(entries.keys), dtype=np.bool_)
+        is_inner[ends] = False
+        places = np.flatnonzero(is_inner)
+        inner = Leaves(
+            entries.values[places],
+            entries.keys[places],
+            entries.keys[places + 1] - np.uint64(1),
+            np.zeros(len(places), dtype=np.uint8),
+        )
+        return inner, np.maximum(counts - 1, 0)
+
+
+def children_of(
+    source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None = None
+) -> tuple[Leaves, Places]:
+    """Return the children of `nodes`, and how many each has; a bad node is its own child."""
+    parts = [Leaves.none()]
+    counts = [np.empty(0, dtype=np.int64)]
+    for begin in range(0, len(nodes), NODES_AT_ONCE):
+        part, nr_children = _children_of_few(
+            source, nodes[begin : begin + NODES_AT_ONCE], kind, wanted
+        )
+        parts.append(part)
+        counts.append(nr_children)
+    return Leaves.joined(parts), np.concatenate(counts)
+
+
+def _children_of_few(
+    source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None
+) -> tuple[Leaves, Places]:
+    read, found = read_nodes(source, nodes.blocks, kind, internal=True)
+    codes = np.where(nodes.codes != 0, nodes.codes, found)
+    entries = checked_entries(read, codes, nodes.low, nodes.last, CHILD)
+    own = np.diff(entries.starts)
+    counts = np.where(codes == 0, own, 1)
+    starts = starts_of(counts)
+    total = int(starts[-1])
+    held = ragged(starts[:-1], own)  # the places of sound nodes' children among all
+    blocks = np.empty(total, dtype=np.uint64)
+    low = np.empty(total, dtype=np.uint64)
+    blocks[held], low[held] = entries.values, entries.keys
+    bad = np.flatnonzero(codes)
+    blocks[starts[bad]], low[starts[bad]] = nodes.blocks[bad], nodes.low[bad]
+    last = np.empty(total, dtype=np.uint64)
+    last[:-1] = low[1:] - np.uint64(1)
+    last[starts[1:] - 1] = nodes.last
+    children = Leaves(blocks, low, last, np.repeat(codes, counts))
+    if wanted is None:
+        return children, counts
+    keep = wanted(children.low, children.last)
+    kept = starts_of(keep.astype(np.int64))
+    return children[keep], kept[starts[1:]] - kept[starts[:-1]]
