@@ -1,7 +1,10 @@
 """`repair` writes sound metadata out of what is left, and leaves the rest alone."""
 
 import json
+import shlex
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -210,3 +213,178 @@ def test_the_time_is_not_below_the_times_that_are_made_up(
     for printed in (thinmeta("dump", "-r", path), thinmeta("dump", output)):
         assert f' time="{newest + 1}" ' in printed.stdout.splitlines()[0]
         assert f' snap_time="{newest + 1}"' in printed.stdout
+
+
+def without(case: str, *blocks: int) -> DamagedImage:
+    image = DamagedImage.of(case)
+    image.zero(*blocks)
+    return image
+
+
+@pytest.mark.parametrize("case", [*CASES, "c01-lvm-thin-one-pv", "a16-metadata-and-data-resized"])
+def test_history_is_no_loss_where_only_the_superblock_is(
+    case: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    path = without(case, 0).write_to(tmp_path / "meta.bin")
+
+    result = thinmeta("repair", "-i", path, "-o", tmp_path / "new.bin", "--data-block-size", 128)
+
+    assert result.exit_code == 0
+    assert "passed over" not in result.stderr
+    told = [line for line in result.stderr.splitlines() if "going on with state" in line]
+    assert len(told) == 1
+    assert "`thinmeta scan` lists others" in told[0]
+
+
+@dataclass(frozen=True)
+class Costly:
+    """Damage without which another, newer state would have been chosen."""
+
+    case: str
+    blocks: Callable[[Anatomy], list[int]]
+    chosen: str
+    passed_over: str | None
+    why: str
+    lacks: tuple[int, int]
+    """Device and how many mappings the state had that was passed over."""
+
+
+COSTLY = [
+    Costly(
+        "a09-discards-and-deletes",
+        lambda anatomy: [0, anatomy.details[0].block],
+        "100:101",
+        "122",
+        "its details are lost",
+        (8, 192),
+    ),
+    Costly(
+        "a09-discards-and-deletes",
+        lambda anatomy: [0, anatomy.device_roots[8]],
+        "100:101",
+        "122:124",
+        "nodes of it are lost",
+        (8, 192),
+    ),
+    Costly(
+        "c01-lvm-thin-one-pv",
+        lambda anatomy: [0, anatomy.device_roots[1]],
+        "1055:1057",
+        "1062:1064",
+        "nodes of it are lost",
+        (1, 148),
+    ),
+    Costly(
+        "a09-discards-and-deletes",
+        lambda anatomy: [anatomy.devices[0].block],
+        "100:101",
+        None,
+        "only the device details at metadata block 124 are left",
+        (8, 192),
+    ),
+]
+
+
+@pytest.mark.parametrize("costly", COSTLY, ids=lambda each: f"{each.case[:3]} {each.passed_over}")
+@pytest.mark.parametrize("command", ["repair", "dump"])
+def test_a_newer_state_that_was_passed_over_is_a_loss(
+    costly: Costly, command: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    anatomy = Anatomy.of(costly.case)
+    device_id, nr_mappings = costly.lacks
+    assert anatomy.mapped_blocks(device_id) == nr_mappings
+    path = without(costly.case, *costly.blocks(anatomy)).write_to(tmp_path / "meta.bin")
+    args = ["-i", path, "-o", tmp_path / "new.bin"] if command == "repair" else ["-r", path]
+
+    result = thinmeta(command, *args, "--data-block-size", 128)
+
+    assert result.exit_code == 6
+    assert f"going on with state {costly.chosen}" in result.stderr
+    (line,) = [each for each in result.stderr.splitlines() if each.startswith("Warning: ")
+               and "passed over" in each]  # fmt: skip
+    assert costly.why in line
+    assert f"device {device_id} with {nr_mappings} mappings" in line
+    if costly.passed_over is None:
+        return
+    assert f"state {costly.passed_over} was passed over" in line
+    assert (
+        f"state {costly.passed_over}, which may be newer, was passed over"
+        in (result.stderr.splitlines()[-1])
+    )
+    typed = shlex.split(line.split("`")[1])
+    assert typed[0] == "thinmeta"
+    shown = thinmeta(*typed[1:])
+    assert shown.exit_code == 6  # for what it lost itself
+    assert "<device " in shown.stdout
+
+
+def test_a_state_of_which_only_the_superblock_knows_is_a_loss(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a09-discards-and-deletes"
+    anatomy = Anatomy.of(case)
+    image = without(case, anatomy.details[0].block, anatomy.devices[0].block)
+
+    result = thinmeta("dump", "-r", image.write_to(tmp_path / "meta.bin"))
+
+    assert result.exit_code == 6
+    assert "Warning: the superblock's state was passed over: nothing is left of it" in (
+        result.stderr.splitlines()
+    )
+
+
+@pytest.mark.parametrize("command", ["repair", "dump"])
+def test_an_older_state_that_has_a_device_whole_is_named(
+    command: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case, state = "a08-snapshots-of-snapshots", "200:201"
+    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    top = anatomy.devices[0].block
+    before, now = (
+        thinmeta("dump", *options, "--compat", "0.9", "--dev-id", 5, packed_image(case)).stdout
+        for options in (["--state", state], [])
+    )
+    assert before == now
+    image.children(top)[anatomy.device_ids.index(5)] = 1999  # where nothing is
+    image.restamp(top)
+    path = image.write_to(tmp_path / "a file.bin")
+    args = ["-i", path, "-o", tmp_path / "new.bin"] if command == "repair" else ["-r", path]
+
+    result = thinmeta(command, *args)
+
+    assert result.exit_code == 6
+    (line,) = [each for each in result.stderr.splitlines() if "has it whole" in each]
+    assert line.startswith(f"Warning: device 5: an older state, {state}, has it whole: `thinmeta ")
+    assert line.endswith(f"`: {anatomy.mapped_blocks(5)} mappings")
+    typed = shlex.split(line.split("`")[1])
+    assert typed[1:6] == ["dump", "--state", state, "--dev-id", "5"]
+    assert thinmeta(*typed[1:], "--compat", "0.9").stdout == now
+
+
+def test_another_device_with_the_same_id_is_not_named(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    case = "a19-device-id-reuse"
+    anatomy, image = Anatomy.of(case), DamagedImage.of(case)
+    for device_id in anatomy.device_ids:
+        image.zero(anatomy.device_roots[device_id])
+    path = image.write_to(tmp_path / "meta.bin")
+    births = {
+        state: {
+            line.split()[0]: line.split()[1:]
+            for line in thinmeta("ls", *state, "--no-headers", "-o", "DEV,TRANSACTION,CREATE_TIME",
+                                 packed_image(case)).stdout.splitlines()
+        }
+        for state in [(), *(("--state", each) for each in states_of(thinmeta, case))]
+    }  # fmt: skip
+
+    result = thinmeta("dump", "-r", path)
+
+    named = [line.split() for line in result.stderr.splitlines() if "has it whole" in line]
+    for words in named:
+        name, state = words[2].rstrip(":"), words[6].rstrip(",")
+        assert births["--state", state][name] == births[()][name]
+
+
+def states_of(thinmeta: Thinmeta, case: str) -> list[str]:
+    lines = thinmeta("scan", "-f", "json", packed_image(case)).stdout.splitlines()
+    found = [json.loads(line) for line in lines]
+    return [each["state"] for each in found if each["type"] == "state" and each["state"]]

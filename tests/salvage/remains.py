@@ -62,7 +62,10 @@ class DeviceRemains:
 
     @property
     def is_complete(self) -> bool:
-        return self.root is not None and not self.lost and not self.beyond
+        if self.stored == 0 and not self.mapped and not self.beyond:
+            return True  # what is lost held nothing
+        is_missing = self.stored is not None and self.stored > len(self.mapped)
+        return self.root is not None and not self.lost and not self.beyond and not is_missing
 
     @property
     def runs(self) -> list[Run]:
@@ -134,6 +137,7 @@ class Remains:
     Attributes:
         devices: by ascending id.
         some_ids_are_lost: whether a part of the trees that list devices is lost.
+        time: what the superblock is to say; None is what it says.
     """
 
     def __init__(
@@ -152,6 +156,7 @@ class Remains:
         anatomy = anatomy or Anatomy.of(case, image, snapshot=snapshot)
         self.devices = []
         self.some_ids_are_lost = False
+        self.time: int | None = None
         for each in _sound(case, image, snapshot=snapshot):
             lost = lost_ranges(anatomy.mapping_tree(each.device_id), is_bad)
             kept = (
@@ -195,6 +200,8 @@ class Remains:
             first = re.sub(
                 r'nr_data_blocks="\d+"', f'nr_data_blocks="{self._nr_data_blocks}"', first
             )
+        if self.time is not None:
+            first = re.sub(r' time="\d+"', f' time="{self.time}"', first)
         lines = [first]
         for each in self.devices:
             lines.append(
@@ -235,6 +242,8 @@ class Remains:
         objects: list[dict[str, Any]] = [json.loads(recorded.splitlines()[0])]
         if self._nr_data_blocks is not None:
             objects[0]["nr_data_blocks"] = self._nr_data_blocks
+        if self.time is not None:
+            objects[0]["time"] = self.time
         for each in self.devices:
             names = ("transaction_id", "creation_time", "snap_time")
             objects.append(
@@ -286,6 +295,7 @@ class Remains:
                 lost.blocks[0],
             )
             for each in self.devices
+            if not each.is_complete
             for lost in each.lost
         }
 

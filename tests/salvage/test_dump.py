@@ -235,4 +235,6 @@ def test_what_the_details_say_too_low_is_told(tmp_path: Path, salvaged: Salvaged
     assert salvaged(path, "json").stderr.splitlines() == [
         "Warning: device 1: has 577 mappings, but its details say 5",
         "Warning: device 5: 7 of the 647 mappings in its details are missing",
+        f"Error: {path}: the metadata is damaged: 1 of 5 devices are not complete, 7 mappings are "
+        "missing; all that is sound was read",
     ]

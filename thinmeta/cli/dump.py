@@ -11,7 +11,7 @@ from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import NUMBER, NUMBER_32, quiet_option
-from thinmeta.cli.repairing import opened_for_repair
+from thinmeta.cli.repairing import RepairReport, opened_for_repair
 from thinmeta.cli.salvage import report_for, salvage_option
 from thinmeta.units import SECTOR_BYTES
 
@@ -95,9 +95,12 @@ def dump(  # noqa: PLR0913  # one parameter an option
 
     style, sharing = style_for(format_name, compat)
     selected = frozenset(dev_ids) if dev_ids else None
-    report = report_for(salvage=salvage or repair, quiet=quiet)
+    repair_report = RepairReport(quiet=quiet)
+    report = repair_report if repair else report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)
-    opening = opened_for_repair(choice, report, progress) if repair else opened(choice, report)
+    opening = (
+        opened_for_repair(choice, repair_report, progress) if repair else opened(choice, report)
+    )
     with opening as opened_pool:
         report.warn_of(opened_pool)
         pool = report.prepared(opened_pool, progress, selected)

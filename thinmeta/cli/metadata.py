@@ -55,6 +55,23 @@ class MetadataChoice:
             return replace(self, state=states[0])
         return self
 
+    def as_typed(self, name: str) -> str:
+        """Return what names the same metadata on another command line.
+
+        Args:
+            name: of the metadata that was opened, where nothing was typed.
+        """
+        from thinmeta.formats.printable import shell_word
+
+        if self.path is not None or not self.names.lvm:
+            words = [str(self.path or name)]
+        else:
+            words = [word for file in self.names.lvm for word in ("--lvm", file)]
+            words += ["--lv", self.names.lv] if self.names.lv else []
+        if self.data_block_sectors is not None:
+            words += ["--data-block-size", str(self.data_block_sectors)]
+        return " ".join(map(shell_word, words))
+
     def choose(self, pool: "Pool", spec: "DeviceSpec") -> "ChosenDevice":
         """Find the device that `spec` names, also by a name; errors as of `choose_device`."""
         from thinmeta.model.device_spec import choose_device

@@ -11,8 +11,7 @@ from thinmeta.cli.metadata import MetadataChoice, metadata_options
 from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
 from thinmeta.cli.output import open_output, refuse_inputs, terminated_by_exception
 from thinmeta.cli.parameters import FILE, format_option, quiet_option
-from thinmeta.cli.repairing import opened_for_repair
-from thinmeta.cli.salvage import SalvageReport
+from thinmeta.cli.repairing import RepairReport, opened_for_repair
 
 if TYPE_CHECKING:
     from thinmeta.units import Quantity
@@ -58,7 +57,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
 
     if source and choice.path:
         raise click.UsageError("METADATA is given twice: with --input and with --pool")
-    report = SalvageReport(quiet=quiet)
+    report = RepairReport(quiet=quiet)
     progress = Progress(quiet=quiet)
     size = bytes_of(metadata_size, report)
     choice = replace(choice, path=source or choice.path)

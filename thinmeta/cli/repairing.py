@@ -7,23 +7,90 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, opened
-from thinmeta.errors import DamagedMetadataError, InputError
+from thinmeta.cli.salvage import SalvageReport
+from thinmeta.errors import DamagedMetadataError, InputError, SalvagedError
 
 if TYPE_CHECKING:
+    from thinmeta.analyse.recover.repair import Choice
     from thinmeta.model.pool import Pool
+
+
+class RepairReport(SalvageReport):
+    """The policy of a repair: past any damage, also to a state that is older.
+
+    Besides what is lost of the state, it tells which other states have more.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Know of no choice yet."""
+        super().__init__(quiet=quiet)
+        self._chosen: Choice | None = None
+        self._metadata = ""
+        self._passed_over: str | None = None
+
+    def chose(self, chosen: "Choice", metadata: str) -> None:
+        """Take note of the state, and tell of a newer one that was passed over.
+
+        Args:
+            chosen: the state to go on with.
+            metadata: what names the metadata on a command line.
+        """
+        from thinmeta.formats.states import passed_over_text, passed_over_word
+
+        self._chosen = chosen
+        self._metadata = metadata
+        if chosen.candidate is not None:
+            self.warn(f"going on with state {chosen.roots}: {_described(chosen.pool)}")
+        found = chosen.passed_over()
+        if found is not None:
+            self.warn(passed_over_text(found, metadata))
+            self._passed_over = f"{chosen.pool.source.device.name}: {passed_over_word(found)}"
+
+    def prepared(
+        self, pool: "Pool", progress: Progress, selected: frozenset[int] | None = None
+    ) -> "Pool":
+        """Tell what is lost of the pool, or of some devices, and which states have it."""
+        left = super().prepared(pool, progress, selected)
+        if any(loss.missing and not loss.is_complete for loss in self.losses().devices):
+            self._tell_of_whole(pool, progress)
+        return left
+
+    def finish(self) -> None:
+        """Fail if anything is lost, or a newer state was passed over.
+
+        Raises:
+            SalvagedError: it is.
+        """
+        super().finish()
+        if self._passed_over is not None:
+            raise SalvagedError(self._passed_over)
+
+    def _tell_of_whole(self, pool: "Pool", progress: Progress) -> None:
+        from thinmeta.analyse.recover.passed_over import whole_devices
+        from thinmeta.analyse.recover.scan import scan
+        from thinmeta.formats.states import whole_text
+
+        found = self._chosen.scan if self._chosen is not None else None
+        try:
+            found = found or scan(pool.source.device, progress.advance)
+        finally:
+            progress.clear()
+        whole = whole_devices(found, pool.device_table.devices, self.losses().devices)
+        for line in whole_text(whole, self._metadata):
+            self.warn(line)
 
 
 @contextmanager
 def opened_for_repair(
-    choice: MetadataChoice, report: DamageReport, progress: Progress
+    choice: MetadataChoice, report: RepairReport, progress: Progress
 ) -> Iterator["Pool"]:
     """Open what a broken pool is to go on with, with or without a superblock.
 
     Args:
         choice: the metadata.
-        report: the policy; it must go on past damage, and is told of the choice.
+        report: the policy, which is told of the choice.
         progress: is shown.
 
     Raises:
@@ -49,7 +116,7 @@ def opened_for_repair(
             progress.clear()
         if chosen.candidate is not None:
             _refuse_impossible_block_size(chosen.pool, choice)
-            report.warn(f"going on with state {chosen.roots}: {_described(chosen.pool)}")
+        report.chose(chosen, choice.as_typed(chosen.pool.source.device.name))
         yield chosen.pool
 
 

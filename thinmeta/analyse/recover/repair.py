@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from thinmeta.analyse.recover.candidates import Candidate
-from thinmeta.analyse.recover.scan import scan
+from thinmeta.analyse.recover.passed_over import PassedOver, passed_over
+from thinmeta.analyse.recover.scan import Scan, scan
 from thinmeta.errors import Damage, DamagedMetadataError
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import Roots
 from thinmeta.model.superblock import Superblock
 from thinmeta.model.thin_device import read_roots
-from thinmeta.schemas.superblock import MAX_THIN_VERSION
+from thinmeta.schemas.superblock import MAX_THIN_VERSION, SUPERBLOCK_LOCATION
 from thinmeta.units import MetadataBlock
 
 _LAST_TRANSACTION = 2**64 - 1
@@ -30,11 +31,26 @@ class Choice:
             has to; its time and transaction id are then the least that they can be.
         roots: of the state; None if it is the superblock's, and both its trees are sound.
         candidate: what is left of it, as the scan found; None likewise.
+        scan: which found it; None likewise.
     """
 
     pool: Pool
-    roots: Roots | None
-    candidate: Candidate | None
+    roots: Roots | None = None
+    candidate: Candidate | None = None
+    scan: Scan | None = None
+
+    def passed_over(self) -> PassedOver | None:
+        """Return a state that may be newer and has what this one has not, if there is one."""
+        if self.scan is None or self.candidate is None:
+            return None
+        found = passed_over(self.pool.source, self.scan, self.candidate)
+        live = self.scan.live_superblock
+        if found is not None or live is None:
+            return found
+        is_left = live.data_mapping_root == self.candidate.mapping_root or any(
+            each.superblock == SUPERBLOCK_LOCATION for each in self.scan.candidates
+        )
+        return None if is_left else PassedOver(None, ())
 
 
 def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_: None) -> Choice:
@@ -53,19 +69,16 @@ def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_
         DamagedMetadataError: nothing is left.
     """
     if pool.superblock_damage is None and not pool.device_table.lost:
-        return Choice(pool, None, None)
-    candidates = [
-        each
-        for each in scan(pool.source.device, on_progress).candidates
-        if each.mapping_root is not None
-    ]
+        return Choice(pool)
+    found = scan(pool.source.device, on_progress)
+    candidates = [each for each in found.candidates if each.mapping_root is not None]
     best = next(iter(candidates), None)
     if pool.superblock_damage is None and _is_anything_left(pool):
         live = pool.superblock.data_mapping_root
         best = next((each for each in candidates if each.mapping_root == live), best)
     if best is None or best.mapping_root is None:
         raise DamagedMetadataError(
-            pool.superblock_damage or pool.device_table.lost[0], pool.source.device.name
+            Damage("no state of a pool was found on it"), pool.source.device.name
         )
     roots = Roots(best.mapping_root, best.details_root)
     chosen = pool.in_state(roots)
@@ -73,7 +86,7 @@ def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_
     chosen.live_superblock = replace(
         chosen.live_superblock, data_space_map=chosen.superblock.data_space_map
     )
-    return Choice(chosen, roots, best)
+    return Choice(chosen, roots, best, found)
 
 
 def _is_anything_left(pool: Pool) -> bool:

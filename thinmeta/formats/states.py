@@ -1,0 +1,70 @@
+"""What a repair's choice between states costs, as lines for people."""
+
+from collections.abc import Iterator, Mapping
+
+from thinmeta.analyse.recover.candidates import Candidate
+from thinmeta.analyse.recover.devices import FoundDevice
+from thinmeta.analyse.recover.passed_over import PassedOver, WholeDevice
+from thinmeta.units import DeviceId
+
+_DEVICES_TOLD = 8
+
+
+def passed_over_text(found: PassedOver, metadata: str) -> str:
+    """Return which state may be newer than the chosen one, and what it has.
+
+    Args:
+        found: the state.
+        metadata: what names the metadata on a command line.
+    """
+    candidate = found.candidate
+    if candidate is None:
+        return "the superblock's state was passed over: nothing is left of it"
+    told = ", ".join(_device_text(each) for each in found.devices[:_DEVICES_TOLD])
+    more = len(found.devices) - _DEVICES_TOLD
+    told += f" and {more} more" if more > 0 else ""
+    if candidate.mapping_root is None:
+        return (
+            f"a newer state was passed over, of which only the device details at metadata block "
+            f"{candidate.details_root} are left; it had what this one has not: {told}"
+        )
+    why = "nodes of it are lost" if candidate.is_pair else "its details are lost"
+    return (
+        f"state {_state(candidate)} was passed over, since {why}; it may be newer, and it has or "
+        f"had what this one has not: {told}; "
+        f"`thinmeta dump --salvage --state {_state(candidate)} {metadata}` prints it"
+    )
+
+
+def passed_over_word(found: PassedOver) -> str:
+    """Return in short which state may be newer than the chosen one."""
+    candidate = found.candidate
+    if candidate is None or candidate.mapping_root is None:
+        return "a newer state is lost; an older one was gone on with"
+    return f"state {_state(candidate)}, which may be newer, was passed over"
+
+
+def whole_text(whole: Mapping[DeviceId, WholeDevice], metadata: str) -> Iterator[str]:
+    """Return for each device which older state has it whole.
+
+    Args:
+        whole: by device id.
+        metadata: what names the metadata on a command line.
+    """
+    for device_id, found in sorted(whole.items()):
+        state = _state(found.candidate)
+        yield (
+            f"device {device_id}: an older state, {state}, has it whole: `thinmeta dump "
+            f"--state {state} --dev-id {device_id} {metadata}`: {found.device.nr_mappings} mappings"
+        )
+
+
+def _state(candidate: Candidate) -> str:
+    if candidate.details_root is None:
+        return str(candidate.mapping_root)
+    return f"{candidate.mapping_root}:{candidate.details_root}"
+
+
+def _device_text(device: FoundDevice) -> str:
+    nr_mappings = max(device.nr_mappings, device.mapped_blocks or 0)
+    return f"device {device.device_id} with {nr_mappings} mappings"
