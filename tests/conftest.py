@@ -6,7 +6,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.cases import FIXTURES
+from tests.needs import NEEDS
 from thinmeta.cli import main
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that needs what is not here, before its fixtures are made."""
+    for marker in item.iter_markers():
+        why_not = NEEDS[marker.name]() if marker.name in NEEDS else None
+        if why_not is not None:
+            pytest.skip(why_not)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Rules of this project that no linter knows."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,20 @@ def test_tests_mirror_the_package() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
 
     assert [folder for folder in folders if not (CHECKOUT / "tests" / folder).exists()] == []
+
+
+def test_every_test_is_collected() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.offered"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTEST_ADDOPTS": ""},
+    )
+    tests = {str(path) for path in TESTS if path.name.startswith("test_")}
+
+    assert tests | {str(path) for path in MODULES} <= set(ran.stdout.splitlines())
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

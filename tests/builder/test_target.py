@@ -150,6 +150,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
     detach(device)
 
 
+@pytest.mark.loop_device
 def test_a_device_gets_its_superblock_last(
     xml: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +177,7 @@ def test_a_device_gets_its_superblock_last(
     restore(xml, loop.path, force=True)
 
 
+@pytest.mark.loop_device
 def test_a_device_is_untouched_where_the_input_is_bad(xml: Path, loop: Loop) -> None:
     xml.write_text(GOOD[:-20])
 
@@ -185,6 +187,7 @@ def test_a_device_is_untouched_where_the_input_is_bad(xml: Path, loop: Loop) -> 
     assert loop.path.read_bytes() == b"?" * (4096 * 300)
 
 
+@pytest.mark.loop_device
 def test_a_device_in_use_is_refused(xml: Path, loop: Loop) -> None:
     fd = os.open(loop.path, os.O_RDONLY | os.O_EXCL)
     try:
@@ -194,6 +197,7 @@ def test_a_device_in_use_is_refused(xml: Path, loop: Loop) -> None:
         os.close(fd)
 
 
+@pytest.mark.loop_device
 def test_a_device_that_is_too_small_is_untouched(xml: Path, loop: Loop) -> None:
     xml.write_text(GOOD.replace('nr_data_blocks="1000"', 'nr_data_blocks="10000000"'))
 

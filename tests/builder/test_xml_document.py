@@ -163,7 +163,7 @@ def test_a_mapping_of_a_trillion_blocks_does_not_fill_the_disk(tmp_path: Path) -
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=False,
     )
 

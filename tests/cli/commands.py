@@ -1,6 +1,7 @@
 """Every command with the least that it takes, for tests that hold for all of them."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,11 @@ DATA = tempfile.NamedTemporaryFile()  # noqa: SIM115  # until all tests have end
 os.truncate(DATA.name, 512 << 20)
 os.chmod(DATA.name, 0o644)  # noqa: PTH101
 
+# Docker's root, likewise: the checkout's fixtures may be where only root may enter.
+DOCKER = tempfile.TemporaryDirectory()  # until all tests have ended
+shutil.copytree(FIXTURES / "docker-loop-lvm-xfs-64k/docker-state", DOCKER.name, dirs_exist_ok=True)
+os.chmod(DOCKER.name, 0o755)  # noqa: PTH101
+
 # What a command takes besides the pool, so that it succeeds on GOOD.
 MINIMAL: dict[str, tuple[str, ...]] = {
     "check": (),
@@ -31,7 +37,7 @@ MINIMAL: dict[str, tuple[str, ...]] = {
     "extract": ("1", "--data", DATA.name, "--size", "64K"),
     "fate": ("1",),
     "info": (),
-    "layers": ("--docker-root", str(FIXTURES / "docker-loop-lvm-xfs-64k/docker-state")),
+    "layers": ("--docker-root", DOCKER.name),
     "lookup": ("1", "0"),
     "ls": (),
     "pack": (),

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from tests.cli.commands import process
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
+from tests.device.test_loop_device import attach, detach
 from tests.volume.data_images import ALL, SMALL, Device, devices
 from thinmeta.errors import ExitCode
 from thinmeta.volume.rescue_map import RescueMap, Status
@@ -159,23 +158,13 @@ def test_data_that_cannot_be_used_is_named(path: str, what: str, thinmeta: Thinm
     assert result.stderr.startswith(f"Error: {path}: {what}")
 
 
-def loop_over(path: Path) -> str:
-    if os.geteuid() != 0:
-        pytest.skip("loop devices are for root")
-    made = subprocess.run(
-        ["losetup", "-f", "--show", path], capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        pytest.skip(f"no loop device: {made.stderr}")
-    return made.stdout.strip()
-
-
+@pytest.mark.loop_device
 def test_a_block_device_gets_zeros_where_nothing_is_mapped(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
     backing = tmp_path / "disk"
     backing.write_bytes(b"\xff" * (DEVICE.size + (1 << 20)))
-    loop = loop_over(backing)
+    loop = attach(backing)
     try:
         result = thinmeta(*words(), "-o", loop)
         small = thinmeta(
@@ -185,7 +174,7 @@ def test_a_block_device_gets_zeros_where_nothing_is_mapped(
             "extract", 1, "-p", DEVICE.metadata, "--data", backing, "--size", "1M", "-o", loop
         )
     finally:
-        subprocess.run(["losetup", "-d", loop], check=True)
+        detach(loop)
 
     assert result.exit_code == ExitCode.DONE, result.stderr
     content = backing.read_bytes()
@@ -196,12 +185,13 @@ def test_a_block_device_gets_zeros_where_nothing_is_mapped(
     assert "is the data device itself" in itself.stderr
 
 
+@pytest.mark.loop_device
 def test_a_data_device_is_read_past_the_page_cache(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    loop = loop_over(DEVICE.data)
+    loop = attach(DEVICE.data)
     try:
         result = thinmeta("extract", 1, *DEVICE.options(), "--data", loop, "-o", tmp_path / "out")
     finally:
-        subprocess.run(["losetup", "-d", loop], check=True)
+        detach(loop)
 
     assert result.exit_code == ExitCode.DONE, result.stderr
     assert sha256_of(tmp_path / "out") == DEVICE.sha256
@@ -300,15 +290,18 @@ def test_damaged_metadata(tmp_path: Path, thinmeta: Thinmeta) -> None:
     assert bad == [(0, min(end, size))]
 
 
-SLOW = """
-import os, sys, time
+STOPPING = """
+import sys, time
 from thinmeta.volume import extract
 extract._WINDOW = 1 << 18
 plain = extract._Copier._copy_part
-def slow(self, *args):
-    time.sleep(0.02)
+parts = iter(range(40))
+def stopping(self, *args):
+    if next(parts, None) is None:
+        print("in the middle", flush=True)
+        time.sleep(3600)
     plain(self, *args)
-extract._Copier._copy_part = slow
+extract._Copier._copy_part = stopping
 from thinmeta.cli import main
 main(sys.argv[1:])
 """
@@ -323,10 +316,10 @@ def test_a_run_that_is_cut_short(
     folder = tmp_path / "out"
     folder.mkdir()
     line = [*map(str, words()), "-o", str(folder / "image"), *salvage]
-    with subprocess.Popen([sys.executable, "-c", SLOW, *line], stderr=subprocess.PIPE) as running:
-        while not list(folder.iterdir()):
-            time.sleep(0.01)
-        time.sleep(0.8)
+    command = [sys.executable, "-c", STOPPING, *line]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"in the middle\n"
         running.send_signal(number)
 
     assert running.returncode not in (None, ExitCode.DONE)

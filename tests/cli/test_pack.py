@@ -230,6 +230,7 @@ def test_an_image_can_be_piped(to: str | None, pack_file: Path) -> None:
     assert process("unpack", pack_file, *output).stdout == IMAGE
 
 
+@pytest.mark.loop_device
 def test_a_block_device_is_written(device: Path, pack_file: Path, thinmeta: Thinmeta) -> None:
     assert thinmeta("unpack", pack_file, "-o", device).exit_code == 0
 
@@ -239,6 +240,7 @@ def test_a_block_device_is_written(device: Path, pack_file: Path, thinmeta: Thin
     assert "--force" in refused.stderr
 
 
+@pytest.mark.loop_device
 def test_a_device_in_use_is_not_written(device: Path, pack_file: Path, thinmeta: Thinmeta) -> None:
     holder = os.open(device, os.O_RDONLY | os.O_EXCL)
     try:
@@ -251,6 +253,7 @@ def test_a_device_in_use_is_not_written(device: Path, pack_file: Path, thinmeta:
     assert device.read_bytes() == b"\xaa" * len(IMAGE)
 
 
+@pytest.mark.loop_device
 def test_a_device_that_is_too_small_is_not_written(
     tmp_path: Path, pack_file: Path, thinmeta: Thinmeta
 ) -> None:

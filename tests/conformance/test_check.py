@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import Recorded, image_names, packed_image, recorded
+from tests.cases import FIXTURES, Recorded, image_names, packed_image, recorded
+from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage, ImageFile
 from tests.single_damages import SingleDamage, single_damages
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-REFERENCE = Path(os.environ.get("THINMETA_REFERENCE_TOOLS") or CHECKOUT / ".reference-tools")
-THIN_CHECK = REFERENCE / "1.1.0/thin_check"
+THIN_CHECK = reference_tools.FOLDER / "1.1.0/thin_check"
 
 # thin_check waits half a second each time, whatever there is to do.
 ENVIRONMENT = dict(os.environ)
@@ -89,7 +88,7 @@ class Disagreement:
 
 
 def disagreements() -> Iterator[Disagreement]:
-    page = (CHECKOUT / "docs/check.md").read_text()
+    page = (FIXTURES.parent / "docs/check.md").read_text()
     section = page.partition("\n## Where thin_check says otherwise\n")[2]
     for line in re.findall(r"^\| (`.*) \|$", section, re.MULTILINE):
         damages, theirs, ours, _ = line.split(" | ")
@@ -163,14 +162,7 @@ def verdicts(
         return [(name, their, our) for (name, our), their in zip(ours, theirs, strict=True)]
 
 
-needs_thin_check = pytest.mark.skipif(
-    not THIN_CHECK.exists(),
-    reason=f"no thin_check in {REFERENCE}; see tools/reference-tools",
-)
-
-
 @pytest.mark.live
-@needs_thin_check
 def test_verdicts_on_single_damages_agree_or_are_explained(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:

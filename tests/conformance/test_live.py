@@ -19,10 +19,7 @@ from tests.properties import examples
 from thinmeta.schemas.btree_node import BlockTime, Child, DeviceDetails
 from thinmeta.units import LAST_KEY
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(not reference_tools.ARE_THERE, reason=reference_tools.WHY_NOT),
-]
+pytestmark = pytest.mark.live
 
 LAST_ID = 2**24 - 1
 LAST_TIME = 2**24 - 1

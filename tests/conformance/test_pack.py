@@ -50,7 +50,6 @@ def test_a_pack_file_is_read_as_its_image(
 
 @each_image
 @pytest.mark.live
-@pytest.mark.skipif(not reference_tools.ARE_THERE, reason=reference_tools.WHY_NOT)
 def test_each_reads_what_the_other_wrote(
     case: str, image: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:

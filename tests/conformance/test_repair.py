@@ -17,8 +17,6 @@ RUNS = [
     if each.version == "1.1.0" and {"-r", "--repair"} & set(each.args)
 ]
 
-needs_tools = pytest.mark.skipif(not reference_tools.ARE_THERE, reason=reference_tools.WHY_NOT)
-
 # Without a superblock: what thin_dump does otherwise, and why it is not to be followed.
 OTHERWISE = {
     ("a01-empty-pool", "meta"): "an empty pool: nothing is left of it but zeros and empty leaves",
@@ -55,7 +53,7 @@ def test_a_sound_pool_is_dumped_as_it_is(run: Recorded, thinmeta: Thinmeta) -> N
         assert result.stdout_bytes == thinmeta("dump", run.image_path()).stdout_bytes
 
 
-@needs_tools
+@pytest.mark.live
 @pytest.mark.parametrize(("case", "image"), image_names())
 def test_without_a_superblock_it_is_thin_dumps(
     case: str, image: str, tmp_path: Path, thinmeta: Thinmeta
@@ -76,7 +74,7 @@ def test_without_a_superblock_it_is_thin_dumps(
         assert result.stdout_bytes == expected
 
 
-@needs_tools
+@pytest.mark.live
 @pytest.mark.parametrize(("case", "image"), DAMAGED)
 def test_a_bad_node_costs_what_it_held_and_no_more(
     case: str, image: str, tmp_path: Path, thinmeta: Thinmeta

@@ -20,8 +20,6 @@ NEW = {(each.case, each.image): each for each in DUMPS if each.version == "1.1.0
 SHARED = re.compile(rb'  <def name="\d+">\n(.*?)  </def>\n', re.DOTALL)
 LENGTH = re.compile(rb' length="(\d+)"|<(single)')
 
-needs_tools = pytest.mark.skipif(not reference_tools.ARE_THERE, reason=reference_tools.WHY_NOT)
-
 each_pool = pytest.mark.parametrize("pool", sorted(OLD), ids="/".join)
 
 
@@ -87,7 +85,6 @@ def assert_thin_check_is_content(image: Path) -> None:
 
 
 @pytest.mark.live
-@needs_tools
 @each_pool
 def test_the_reference_tools_take_it(
     pool: tuple[str, str], tmp_path: Path, thinmeta: Thinmeta
@@ -101,7 +98,6 @@ def test_the_reference_tools_take_it(
 
 
 @pytest.mark.live
-@needs_tools
 @examples(12)
 @given(document=documents(repeats=False))
 def test_thin_check_takes_any_pool(

@@ -12,10 +12,7 @@ from tests.made_images import device_over
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.scan import scan
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(not reference_tools.ARE_THERE, reason=reference_tools.WHY_NOT),
-]
+pytestmark = pytest.mark.live
 
 _MAPPINGS = re.compile(
     r"^b=(\d+), nr_devices=(\d+), nr_mappings=(\d+), highest_mapped=(\d+), age=(\d+)", re.MULTILINE

@@ -1,7 +1,6 @@
 """A block device is read as the file behind it is, and refused while something holds it."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from thinmeta.errors import InputError, LiveDeviceError
 from thinmeta.model.pool import open_pool
 from thinmeta.schemas.signatures import refuse_foreign
 
+pytestmark = pytest.mark.loop_device
+
 CASE = "a08-snapshots-of-snapshots"
 
 
@@ -31,15 +32,13 @@ class Loop:
 
 
 def attach(file: Path) -> Path:
-    """Return a loop device over `file`; skip where none can be had."""
-    losetup = shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if losetup is None or os.geteuid() != 0:
-        pytest.skip("a loop device takes root and losetup")
+    """Return a loop device over `file`, for a test that is marked `loop_device`."""
     made = subprocess.run(
-        [losetup, "--find", "--show", "--nooverlap", file],
+        ["losetup", "--find", "--show", "--nooverlap", file],
         check=False,
         capture_output=True,
         text=True,
+        env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
     )
     if made.returncode:
         pytest.skip(f"no loop device can be had: {made.stderr.strip()}")

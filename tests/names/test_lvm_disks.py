@@ -439,6 +439,7 @@ def test_what_has_nothing_of_lvm(tmp_path: Path, contents: bytes) -> None:
         read_lvm([path])
 
 
+@pytest.mark.loop_device
 def test_a_block_device_is_read_past_the_page_cache(disk: str) -> None:
     device = attach(Path(disk))
     try:

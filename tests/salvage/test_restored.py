@@ -12,10 +12,7 @@ from tests.salvage.corpus import DELETES, DOCKER, REUSED, SNAPSHOTS, destroyed, 
 from tests.salvage.remains import Remains, mappings_by_device
 from tests.salvage.test_devices import without_details, without_mappings
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(not reference_tools.ARE_THERE, reason=reference_tools.WHY_NOT),
-]
+pytestmark = pytest.mark.live
 
 
 def assert_restored(path: Path, remains: Remains, thinmeta: Thinmeta) -> None:
