@@ -51,6 +51,17 @@ def test_what_is_no_number(time: str, tmp_path: Path) -> None:
     assert fault_of(text, tmp_path) == f"line 1: time is {time!r}, which is no number"
 
 
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("other", "/:;=>?@`pyz")
+def test_what_is_beside_the_digits_in_ascii_is_no_digit(
+    other: str, place: int, tmp_path: Path
+) -> None:
+    length = "123"[:place] + other + "123"[place + 1 :]
+    text = GOOD.replace('length="3"', f'length="{length}"')
+
+    assert fault_of(text, tmp_path) == f"line 3: length is {length!r}, which is no number"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "what"),
     [
