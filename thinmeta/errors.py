@@ -49,6 +49,14 @@ class LiveDeviceError(InputError):
     """The metadata is in use by a pool and would change while it is read."""
 
 
+class NoSuperblockError(InputError):
+    """The first block is nothing that is known: a wiped superblock, or no thin-pool metadata."""
+
+
+class WipedSuperblockError(NoSuperblockError):
+    """The first block is no superblock, but sound metadata is left further on."""
+
+
 class UnsupportedFormatError(InputError):
     """The superblock announces a version or a feature that is not known here."""
 
@@ -118,6 +126,7 @@ class DamagedMetadataError(ThinmetaError):
         """Carry `damage`; its line is the message, after the name of the metadata."""
         super().__init__(f"{name}: {damage}" if name else str(damage))
         self.damage = damage
+        self.name = name
 
 
 class SalvagedError(ThinmetaError):

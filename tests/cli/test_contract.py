@@ -229,7 +229,7 @@ FOREIGN = {
     "tiny": (b"\0" * 100, "has only 100 bytes, less than the superblock"),
     "xml": (b'<superblock uuid="" time="0">\n</superblock>\n', "is XML"),
     "random": (bytes((7 * place * place) % 251 for place in range(8 * BLOCK)), "no thin-pool"),
-    "zeros": (bytes(8 * BLOCK), "has no thin-pool superblock"),
+    "zeros": (bytes(8 * BLOCK), "is all zeros"),
     "cache": (with_magic(0o6142003), "is dm-cache metadata"),
     "era": (with_magic(2126579579), "is dm-era metadata"),
     "lvm": ((bytes(512) + b"LABELONE").ljust(BLOCK, b"\0"), "is an LVM physical volume"),

@@ -8,7 +8,7 @@ from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks, Fault
 from thinmeta.device.pack_file import chunk, header
 from thinmeta.errors import Damage, InputError, OnDamage
 from thinmeta.schemas.packed import packed_blocks, salts_of
-from thinmeta.schemas.signatures import refuse_foreign
+from thinmeta.schemas.signatures import md_member, refuse_foreign
 from thinmeta.units import MAX_METADATA_BLOCKS, MetadataBlock
 
 _BLOCKS_AT_ONCE = 1024
@@ -68,8 +68,15 @@ def refuse_without_metadata(device: BlockDevice) -> None:
     Raises:
         InputError: none has; the message says what the device may be instead.
     """
+    is_zeros = device.nr_blocks > 0
     for _, batch in all_blocks(device):
         if salts_of(batch.rows).any():
             return
-    refuse_foreign(device.read(np.zeros(1, dtype=np.uint64)).rows.tobytes())
+        is_zeros = is_zeros and not batch.faults.any() and not batch.rows.any()
+    if is_zeros:
+        raise InputError("is all zeros")
+    first, second = device.read(np.arange(2, dtype=np.uint64)).rows
+    if what := md_member(second.tobytes()):
+        raise InputError(what)
+    refuse_foreign(first.tobytes())
     raise InputError("has no block whose checksum is right")

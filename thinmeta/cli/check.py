@@ -9,7 +9,7 @@ from thinmeta.cli.messages import DamageReport, Progress, failure
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import NUMBER, format_option
-from thinmeta.errors import ExitCode, ThinmetaError
+from thinmeta.errors import ExitCode, ThinmetaError, WipedSuperblockError
 
 if TYPE_CHECKING:
     from thinmeta.analyse.check.findings import CheckOptions, CheckReport
@@ -63,9 +63,12 @@ def check(  # noqa: PLR0913  # one parameter an option
     try:
         report = _checked(choice, options, format_name, output, quiet=quiet)
     except ThinmetaError as error:
+        # That there was a superblock once is damage, whatever else may be left.
+        is_damage = isinstance(error, WipedSuperblockError)
+        code = ExitCode.DAMAGE if is_damage else error.exit_code
         if quiet:
-            raise SystemExit(int(error.exit_code)) from error
-        raise
+            raise SystemExit(int(code)) from error
+        raise failure(str(error), code) from error
     if report.worst is None or (report.worst is Severity.NOT_FATAL and ignore_non_fatal):
         return
     is_fatal = report.worst is Severity.FATAL

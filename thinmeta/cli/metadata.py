@@ -11,7 +11,13 @@ import click
 
 from thinmeta.cli.naming import NameChoice, names_options
 from thinmeta.cli.parameters import BLOCK_SIZE, FILE, STATE, ParameterType
-from thinmeta.errors import DamagedMetadataError, InputError, NoSnapshotError, OnDamage
+from thinmeta.errors import (
+    DamagedMetadataError,
+    InputError,
+    NoSnapshotError,
+    NoSuperblockError,
+    OnDamage,
+)
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
@@ -171,7 +177,7 @@ def from_environment() -> Path | None:
 
 @contextmanager
 def opened(
-    choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool = False
+    choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool = False, hints: bool = True
 ) -> Iterator["Pool"]:
     """Open the metadata that was asked for, or that of the only active pool.
 
@@ -179,11 +185,33 @@ def opened(
         choice: which.
         on_damage: told of each damage.
         all_blocks: unpack a compressed image past what its superblock counts, too.
+        hints: where the superblock is of no use, look whether other metadata is left, and
+            name the commands that go on with it.
 
     Raises:
         InputError: there is none, or more than one pool is active.
+        WipedSuperblockError: only the superblock is gone.
         NoSnapshotError: no metadata snapshot is held.
+        DamagedMetadataError: the superblock is damaged.
     """
+    from thinmeta.cli.wiped import recovery_commands, refusal
+
+    is_open = False
+    try:
+        with _opened(choice, on_damage, all_blocks=all_blocks) as pool:
+            is_open = True
+            yield pool
+    except NoSuperblockError as error:
+        raise refusal(choice, error) if hints else error from None
+    except DamagedMetadataError as error:
+        if is_open or not hints:
+            raise
+        what = f"{error.damage.what}; {recovery_commands(choice)}"
+        raise DamagedMetadataError(replace(error.damage, what=what), error.name) from error
+
+
+@contextmanager
+def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) -> Iterator["Pool"]:
     from thinmeta.device.kernel import ActivePool, holders_of
     from thinmeta.device.opening import open_blocks, snapshot_commands
     from thinmeta.model.pool import open_pool

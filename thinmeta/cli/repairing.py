@@ -105,7 +105,7 @@ def opened_for_repair(
         raise click.UsageError("a repair chooses the state itself, so -m and --state are of no use")
     with ExitStack() as stack:
         try:
-            pool = stack.enter_context(opened(choice, report, all_blocks=True))
+            pool = stack.enter_context(opened(choice, report, all_blocks=True, hints=False))
         except (DamagedMetadataError, InputError) as error:
             anything = replace(choice, state=Roots(MetadataBlock(0)))
             pool = stack.enter_context(opened(anything, report, all_blocks=True))

@@ -78,7 +78,7 @@ def _open_file(path: Path, inspect: Inspect) -> BlockDevice:
         unpacked, wrong = unpack(fd, inspect)
     except InputError as error:
         os.close(fd)
-        raise InputError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     os.close(fd)
     return BlockDevice(unpacked, str(path), (f"{path}: {wrong}",) if wrong else ())
 
@@ -121,5 +121,5 @@ def _open_block_device(
             inspect(first.rows[0].tobytes() if device.nr_blocks else b"")
     except InputError as error:
         device.close()
-        raise InputError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     return device

@@ -182,7 +182,7 @@ class LvmState:
                 inspect(first.rows[0].tobytes())
         except InputError as error:
             device.close()
-            raise InputError(f"{device.name}: {error}") from error
+            raise type(error)(f"{device.name}: {error}") from error
         return device
 
     def open_data(self, pool: str | None) -> Extents:

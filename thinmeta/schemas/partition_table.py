@@ -7,12 +7,14 @@ block/partitions/msdos.c and efi.c, whose names are used.
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Padding, Struct
 
 MSDOS_LABEL_MAGIC = 0xAA55
+MSDOS_ACTIVE = 0x80
 EFI_PMBR_OSTYPE = 0xEE
 EXTENDED_TYPES = (0x05, 0x0F, 0x85)
 GPT_HEADER_SIGNATURE = b"EFI PART"
 
 MsdosPartition = "msdos_partition" / Struct(
-    Padding(4),
+    "boot_ind" / Int8ul * "0x80: the partition to boot from; else 0",
+    Padding(3),
     "sys_ind" / Int8ul * "type of the partition; 0: unused",
     Padding(3),
     "start_sect" / Int32ul * "in sectors, from the table's own or the extended partition's start",

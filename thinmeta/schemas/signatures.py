@@ -1,14 +1,37 @@
 """What a file that is no thin-pool metadata is instead, by its first block."""
 
+import codecs
+import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from thinmeta.device.containers import MAGIC_BYTES, packing_of
-from thinmeta.errors import InputError
+from thinmeta.errors import InputError, NoSuperblockError
 from thinmeta.schemas.decode import parse_superblock, superblock_fault
+from thinmeta.schemas.image_formats import (
+    EWF2_SIGNATURE,
+    EWF_SIGNATURE,
+    LUKS_MAGIC,
+    MD_SB_MAGIC,
+    QCOW_MAGIC,
+    VDI_SIGNATURE,
+    VHD_COOKIE,
+    VHDX_SIGNATURE,
+    VMDK_MAGIC,
+    MdSuperblock,
+    VdiHeader,
+)
+from thinmeta.schemas.lvm_label import LABEL_ID, LABEL_SCAN_SECTORS
+from thinmeta.schemas.partition_table import (
+    GPT_HEADER_SIGNATURE,
+    MSDOS_ACTIVE,
+    MSDOS_LABEL_MAGIC,
+    BootRecord,
+)
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION, THIN_SUPERBLOCK_MAGIC
-from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, SECTOR_BYTES
 
 CACHE_SUPERBLOCK_MAGIC = 0o6142003
 """Source: drivers/md/dm-cache-metadata.c."""
@@ -17,8 +40,15 @@ ERA_SUPERBLOCK_MAGIC = 2126579579
 """Source: drivers/md/dm-era-target.c."""
 
 _MAGIC = slice(32, 40)  # the superblocks of thin, cache and era all keep it here
-_LVM_LABEL = b"LABELONE"
-_LVM_LABEL_SECTORS = range(0, 4 * 512, 512)
+_LVM_TEXT = b"Text Format Volume Group"
+_VMDK_DESCRIPTOR = b"# Disk DescriptorFile"
+_DISK_IMAGES = {
+    QCOW_MAGIC: "qcow2",
+    VMDK_MAGIC: "VMDK",
+    VHDX_SIGNATURE: "VHDX",
+    VHD_COOKIE: "VHD",
+}
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
 def refuse_foreign(beginning: bytes) -> None:
@@ -28,14 +58,18 @@ def refuse_foreign(beginning: bytes) -> None:
     whoever decodes it says so.
 
     Raises:
+        NoSuperblockError: it shows nothing: the superblock may have been wiped.
         InputError: it is something else, which the message names.
     """
     refuse_other_formats(beginning)
-    if not _has_magic(beginning, THIN_SUPERBLOCK_MAGIC):
-        raise InputError(
-            "has no thin-pool superblock in its first block; "
-            "a pool's data device (_tdata) has none, its metadata device (_tmeta) has"
-        )
+    if _has_magic(beginning, THIN_SUPERBLOCK_MAGIC):
+        return
+    if what := _written_over(beginning) or md_member(beginning):
+        raise InputError(what)
+    raise NoSuperblockError(
+        "has no thin-pool superblock in its first block; "
+        "a pool's data device (_tdata) has none, its metadata device (_tmeta) has"
+    )
 
 
 def counted(refuse: Callable[[bytes], None]) -> Callable[[bytes], int]:
@@ -61,8 +95,8 @@ def counted(refuse: Callable[[bytes], None]) -> Callable[[bytes], int]:
 def refuse_other_formats(beginning: bytes) -> None:
     """Raise if `beginning` shows what an image is, and it is no thin-pool metadata.
 
-    Unlike `refuse_foreign` this lets pass what shows nothing, as a superblock that
-    was written over.
+    Unlike `refuse_foreign` this lets pass what shows nothing, and what may have been
+    written over the beginning of a metadata device, the rest of which is still there.
 
     Raises:
         InputError: it is something else, which the message names.
@@ -71,28 +105,115 @@ def refuse_other_formats(beginning: bytes) -> None:
         raise InputError(what)
 
 
-def _other_format(beginning: bytes) -> str | None:  # noqa: PLR0911  # one return a kind of file
+def md_member(beginning: bytes) -> str | None:
+    """Return what to say of a member of an md array, which its superblock shows; else None.
+
+    Args:
+        beginning: where the superblock may stand: the first block of a member, or the second.
+    """
+    if int.from_bytes(beginning[:4], "little") != MD_SB_MAGIC:
+        return None
+    fields = MdSuperblock.parse(beginning)
+    level = "not a RAID" if fields.level < 0 else f"RAID {fields.level}"
+    return (
+        f"is a member of an md array ({level}), whose data begins at its sector "
+        f"{fields.data_offset}; mdadm --assemble --readonly makes the array of all members"
+    )
+
+
+def _other_format(beginning: bytes) -> str | None:
     if not beginning:
         return "is empty"
-    # A checksum may begin with the same byte, but no XML has a NUL.
-    if beginning.lstrip()[:1] == b"<" and b"\0" not in beginning:
-        return "is XML, not binary metadata; thin_restore makes metadata from a dump"
+    is_thin = _has_magic(beginning, THIN_SUPERBLOCK_MAGIC)
+    if what := _text(beginning) or (None if is_thin else _disk_image(beginning)):
+        return what
     if len(beginning) < METADATA_BLOCK_BYTES:
         return f"has only {len(beginning)} bytes, less than the superblock"
-    if any(beginning[at : at + len(_LVM_LABEL)] == _LVM_LABEL for at in _LVM_LABEL_SECTORS):
-        return (
-            "is an LVM physical volume; the pool's metadata is a volume inside it (_tmeta), "
-            "which --lvm DISK --lv VG/POOL reads"
-        )
-    if _has_magic(beginning, THIN_SUPERBLOCK_MAGIC):
+    if what := _lvm(beginning):
+        return what
+    return None if is_thin else _packed(beginning) or _other_target(beginning)
+
+
+def _text(beginning: bytes) -> str | None:
+    """Return what kind of text it is; a checksum may look like some, but no text has a NUL."""
+    if b"\0" in beginning:
         return None
-    if packing := packing_of(beginning[:MAGIC_BYTES]):
-        return f"is packed twice, or on a device: where metadata should begin stands {packing} data"
+    if beginning.lstrip()[:1] == b"<":
+        return "is XML, not binary metadata; thinmeta restore makes metadata from a dump"
+    if _LVM_TEXT in beginning:
+        return "is LVM's text metadata, which --lvm takes; METADATA is the pool's _tmeta"
+    if beginning.startswith(_VMDK_DESCRIPTOR):
+        return "is the descriptor of a VMDK image, and names the files with its contents"
+    try:
+        # A character may be cut off at the end of the block.
+        text = codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
+        return None
+    return "is text, not binary metadata" if text and _NO_TEXT.search(text) is None else None
+
+
+def _disk_image(beginning: bytes) -> str | None:
+    if beginning.startswith((EWF_SIGNATURE, EWF2_SIGNATURE)):
+        return "is an image in EnCase's format (E01); ewfexport -f raw makes a raw one of it"
+    name = next((_DISK_IMAGES[each] for each in _DISK_IMAGES if beginning.startswith(each)), None)
+    if name is None:
+        header = VdiHeader.parse(beginning.ljust(VdiHeader.sizeof(), b"\0"))
+        name = "VDI" if header.signature == VDI_SIGNATURE else None
+    if name is None:
+        return None
+    return f"is a {name} image of a disk; qemu-img convert -O raw FILE RAW makes a raw one of it"
+
+
+def _lvm(beginning: bytes) -> str | None:
+    labels = range(0, LABEL_SCAN_SECTORS * SECTOR_BYTES, SECTOR_BYTES)
+    if not any(beginning.startswith(LABEL_ID, label) for label in labels):
+        return None
+    return (
+        "is an LVM physical volume; the pool's metadata is a volume inside it (_tmeta), "
+        "which --lvm DISK --lv VG/POOL reads"
+    )
+
+
+def _packed(beginning: bytes) -> str | None:
+    packing = packing_of(beginning[:MAGIC_BYTES])
+    if packing is None:
+        return None
+    return f"is packed twice, or on a device: where metadata should begin stands {packing} data"
+
+
+def _other_target(beginning: bytes) -> str | None:
     if _has_magic(beginning, CACHE_SUPERBLOCK_MAGIC):
         return "is dm-cache metadata, not dm-thin"
     if _has_magic(beginning, ERA_SUPERBLOCK_MAGIC):
         return "is dm-era metadata, not dm-thin"
     return None
+
+
+def _written_over(beginning: bytes) -> str | None:
+    """Return what tools write on any device that they are given, the wrong one too."""
+    if beginning.startswith(LUKS_MAGIC):
+        return (
+            "is a LUKS container, which is encrypted; cryptsetup open --readonly FILE NAME makes "
+            "/dev/mapper/NAME of it"
+        )
+    kind = "GPT" if beginning.startswith(GPT_HEADER_SIGNATURE, SECTOR_BYTES) else None
+    table = BootRecord.parse(beginning)
+    if kind is None and table.signature == MSDOS_LABEL_MAGIC and _are_partitions(table):
+        kind = "MBR"
+    if kind is None:
+        return None
+    return (
+        f"is a disk with a partition table ({kind}); the pool's metadata is inside a partition; "
+        "where that is LVM's, --lvm DISK --lv VG/POOL reads it"
+    )
+
+
+def _are_partitions(table: Any) -> bool:
+    """Tell a partition table from the code in the boot sector of a file system."""
+    entries = [each for each in table.partition_record if each.sys_ind]
+    return bool(entries) and all(
+        each.boot_ind in (0, MSDOS_ACTIVE) and each.start_sect and each.nr_sects for each in entries
+    )
 
 
 def _has_magic(beginning: bytes, magic: int) -> bool:

@@ -1,0 +1,113 @@
+"""Metadata whose superblock is gone: what is left of it, and what to type next."""
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from thinmeta.errors import InputError, NoSuperblockError, WipedSuperblockError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from thinmeta.analyse.recover.glance import Glance
+    from thinmeta.cli.metadata import MetadataChoice
+    from thinmeta.cli.naming import NameChoice
+    from thinmeta.device.blocks import BlockDevice
+
+_MOST_UNPACKED_BLOCKS = 1 << 14
+"""Of a compressed image, 64 MiB: about two seconds of the slowest."""
+
+
+def refusal(choice: "MetadataChoice", error: NoSuperblockError) -> InputError:
+    """Return what to say of metadata without a superblock, after a short look at the rest.
+
+    Args:
+        choice: which metadata.
+        error: what is known of its first block.
+    """
+    from thinmeta.analyse.recover.glance import glance
+
+    device = _reopened(choice)
+    if device is None:
+        return error
+    with closing(device):
+        seen = glance(device)
+        if seen.sound_block is not None:
+            return WipedSuperblockError(
+                f"{device.name}: has no thin-pool superblock in its first block, but sound "
+                f"metadata is left, as in block {seen.sound_block}: {recovery_commands(choice)}"
+            )
+        return InputError(f"{device.name}: {_described(seen, choice, device.name)}")
+
+
+def recovery_commands(choice: "MetadataChoice") -> str:
+    """Return the commands that go on where the superblock is of no use."""
+    words = metadata_words(choice.path, choice.names)
+    repair = command_text("repair", *words, "-o", "NEW")
+    if not choice.names.lvm:  # who would know it
+        repair += f" --data-block-size {choice.data_block_sectors or 'SECTORS'}"
+    return (
+        f"`{command_text('scan', *words)}` lists what is left, `{repair}` makes new metadata of it"
+    )
+
+
+def metadata_words(path: "Path | None", names: "NameChoice") -> list[str]:
+    """Return the words of a command line that name the same metadata once more."""
+    if path is not None:
+        return ["-p", str(path)]
+    words = [word for file in names.lvm for word in ("--lvm", file)]
+    if names.lv is not None:
+        words += ["--lv", names.lv]
+    if names.docker_root is not None:
+        words += ["--docker-root", str(names.docker_root)]
+    return words
+
+
+def command_text(*words: str) -> str:
+    """Return a command of ours as a shell takes it."""
+    from thinmeta.formats.printable import shell_word
+
+    return " ".join(["thinmeta", *map(shell_word, words)])
+
+
+def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
+    """Open the metadata again, whatever its first block is; of a compressed image a part."""
+    from thinmeta.cli.metadata import from_environment
+    from thinmeta.device.opening import open_blocks
+    from thinmeta.model.state import State
+    from thinmeta.schemas.signatures import refuse_other_formats
+
+    def inspect(beginning: bytes) -> int:
+        refuse_other_formats(beginning)
+        return _MOST_UNPACKED_BLOCKS
+
+    exclusive = choice.state is not State.SNAP
+    path = choice.path
+    if path is None:
+        device = choice.names.open_metadata(exclusive=exclusive, inspect=inspect)
+        if device is not None:
+            return device
+        path = from_environment() or choice.names.metadata_path()
+    return open_blocks(path, inspect=inspect, exclusive=exclusive) if path else None
+
+
+def _described(seen: "Glance", choice: "MetadataChoice", name: str) -> str:
+    from thinmeta.formats.printable import shell_word
+    from thinmeta.formats.sizes import size_text
+
+    looked = size_text(seen.nr_bytes)
+    scan = f"`{command_text('scan', *metadata_words(choice.path, choice.names))}` looks at the rest"
+    nothing = "has no thin-pool superblock in its first block"
+    if seen.written_over is not None:
+        return seen.written_over
+    if seen.begins_at is not None:
+        place = shell_word(name)
+        return (
+            f"{nothing}, but metadata begins at its byte {seen.begins_at}; `losetup --find --show "
+            f"--read-only --offset {seen.begins_at} {place}` makes a device of it"
+        )
+    if seen.is_zeros:
+        return "is all zeros" if seen.is_all else f"is all zeros in its first {looked}; {scan}"
+    tmeta = "a pool's data device (_tdata) has none, its metadata device (_tmeta) has"
+    if seen.is_all:
+        return f"{nothing}, and no sound metadata in any other; {tmeta}"
+    return f"{nothing}, and no sound metadata in its first {looked}; {tmeta}; {scan}"
