@@ -48,6 +48,7 @@ _DISK_IMAGES = {
     VHDX_SIGNATURE: "VHDX",
     VHD_COOKIE: "VHD",
 }
+_LEAST_TEXT = 8  # characters; a few bytes may be anything
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
@@ -149,7 +150,8 @@ def _text(beginning: bytes) -> str | None:
         text = codecs.getincrementaldecoder("utf-8")().decode(beginning)
     except UnicodeDecodeError:
         return None
-    return "is text, not binary metadata" if text and _NO_TEXT.search(text) is None else None
+    is_text = len(text) >= _LEAST_TEXT and _NO_TEXT.search(text) is None
+    return "is text, not binary metadata" if is_text else None
 
 
 def _disk_image(beginning: bytes) -> str | None:
