@@ -34,7 +34,7 @@ MINIMAL: dict[str, tuple[str, ...]] = {
     "check": (),
     "diff": ("1", "2"),
     "dump": (),
-    "extract": ("1", "--data", DATA.name, "--size", "64K"),
+    "extract": ("1", "--data", DATA.name, "--size", "49152000"),
     "fate": ("1",),
     "info": (),
     "layers": ("--docker-root", DOCKER.name),

@@ -244,10 +244,20 @@ def test_salvage_leaves_holes_and_maps_them(
     rescue_map = RescueMap.parse((tmp_path / "out.map").read_text())
     assert rescue_map.bytes_of(Status.BAD) == sum(each["length"] for each in lost)
 
+
+def test_a_rescue_does_not_go_on_with_other_data(
+    short: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    out = tmp_path / "out"
+    thinmeta(*short_words(short), "-o", out, "--salvage")
+    before, map_before = out.read_bytes(), (tmp_path / "out.map").read_text()
+
     again = thinmeta(*words(), "-o", out, "--salvage")
 
-    assert (again.exit_code, again.stderr) == (ExitCode.DONE, "")
-    assert sha256_of(out) == DEVICE.sha256
+    assert again.exit_code == ExitCode.OTHER
+    assert f"{out}.map: is the map of something else: other data: " in again.stderr
+    assert again.stderr.endswith("or choose another name\n")
+    assert (out.read_bytes(), (tmp_path / "out.map").read_text()) == (before, map_before)
 
 
 def test_damaged_metadata(tmp_path: Path, thinmeta: Thinmeta) -> None:
@@ -308,7 +318,7 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("salvage", [(), ("--salvage",)])
 def test_a_run_that_is_cut_short(
     number: signal.Signals, salvage: tuple[str, ...], tmp_path: Path, thinmeta: Thinmeta

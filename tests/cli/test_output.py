@@ -475,19 +475,23 @@ def test_a_device_that_is_not_there(tmp_path: Path, folder: Path, thinmeta: Thin
     assert names_in(folder) == []
 
 
-def test_a_signal_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_part_of_a_file(number: signal.Signals, tmp_path: Path) -> None:
     """A reader that never comes to an end, so that the signal meets it in the middle."""
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from thinmeta.cli.output import open_output\n"
-        "with open_output(Path(sys.argv[1]), 'metadata') as writer:\n"
+        "from thinmeta.device.inputs import Inputs\n"
+        "with open_output(Path(sys.argv[1]), Inputs()) as writer:\n"
         "    writer.write(b'begun')\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    os.kill(os.getpid(), int(sys.argv[2]))\n"
         "    signal.pause()\n"
     )
 
-    ran = subprocess.run([sys.executable, "-c", script, tmp_path / "out"], check=False, timeout=120)
+    ran = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "out", str(int(number))], check=False, timeout=120
+    )
 
-    assert ran.returncode == 128 + signal.SIGTERM
+    assert ran.returncode == 128 + number
     assert list(tmp_path.iterdir()) == []

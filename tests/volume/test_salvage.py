@@ -6,13 +6,19 @@ import pytest
 
 from tests.volume.volumes import UNIT, Made, noise
 from thinmeta.device.extents import Extents
+from thinmeta.device.inputs import Inputs
 from thinmeta.errors import OutputError
 from thinmeta.volume import extract
 from thinmeta.volume.rescue_map import RescueMap, Status
 from thinmeta.volume.salvage import open_rescue
 from thinmeta.volume.sources import Unreadable
+from thinmeta.volume.subject import Sample, Subject
 
 MADE = Made(dict(enumerate(range(12))), 16 * UNIT, noise(10, 1), noise(16, 2), ((13, 14),))
+
+
+DATA = Sample(5, "01", "23", "45")
+SUBJECT = Subject("a volume", "a superblock", DATA, Sample(7, "67", "89", "ab"))
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +43,7 @@ def run(path: Path, made: Made = MADE, *, most: int = 2**60) -> list[Unreadable]
 
     sources = made.sources()
     try:
-        with open_rescue(path, "a volume", made.size) as rescue:
+        with open_rescue(path, SUBJECT, made.size, Inputs()) as rescue:
             rescue.run(made.layout(), sources, on_unreadable=told.append, on_progress=advance)
     finally:
         sources.close()
@@ -108,8 +114,8 @@ def test_a_run_with_nothing_to_do_reads_nothing(tmp_path: Path) -> None:
     assert run(tmp_path / "out", sound, most=-1) == []
 
 
-def refused(path: Path, subject: str = "a volume", size: int = MADE.size) -> str:
-    with pytest.raises(OutputError) as raised, open_rescue(path, subject, size):
+def refused(path: Path, subject: Subject = SUBJECT, size: int = MADE.size) -> str:
+    with pytest.raises(OutputError) as raised, open_rescue(path, subject, size, Inputs()):
         pass
     return str(raised.value)
 
@@ -129,8 +135,21 @@ def test_a_map_alone_is_refused(tmp_path: Path) -> None:
     assert "out.map: is there, but" in refused(tmp_path / "out")
 
 
-@pytest.mark.parametrize(("subject", "size"), [("another", MADE.size), ("a volume", 5)])
-def test_the_map_of_another_volume_is_refused(subject: str, size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("subject", "size"),
+    [
+        (SUBJECT._replace(volume="another"), MADE.size),
+        (SUBJECT._replace(metadata="another"), MADE.size),
+        (SUBJECT._replace(data=DATA._replace(size=6)), MADE.size),
+        (SUBJECT._replace(data=DATA._replace(first="00")), MADE.size),
+        (SUBJECT._replace(data=DATA._replace(last="00")), MADE.size),
+        (SUBJECT._replace(data=DATA._replace(between="00")), MADE.size),
+        (SUBJECT._replace(origin=None), MADE.size),
+        (SUBJECT._replace(origin=DATA), MADE.size),
+        (SUBJECT, 5),
+    ],
+)
+def test_the_map_of_another_volume_is_refused(subject: Subject, size: int, tmp_path: Path) -> None:
     run(tmp_path / "out")
     before = (tmp_path / "out").read_bytes()
 

@@ -22,12 +22,14 @@ from thinmeta.builder.space_maps import (
 from thinmeta.builder.store import Store
 from thinmeta.builder.target import Target, open_target
 from thinmeta.builder.xml import Overrides, XmlInput
+from thinmeta.device.inputs import Inputs
 from thinmeta.errors import NoRoomError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 _SMALLEST_BLOCKS = 512
 """A new file has at least 2 MiB, the least that LVM gives a pool's metadata."""
 
+_STDIN = 0
 _MAPPINGS_PER_BLOCK = 126
 """Leaves that are half full: what thin_metadata_size reckons with."""
 
@@ -81,9 +83,11 @@ def restore(  # noqa: PLR0913  # one parameter an option
         OutputError: `output` cannot be written, is too small, or has something that is
             not to be lost.
     """
+    inputs = Inputs()
+    inputs.add(_STDIN if source is None else source)
     with (
         XmlInput.opened(source, overrides or Overrides(), on_progress) as xml,
-        open_target(output, source, force=force, size_bytes=size_bytes) as target,
+        open_target(output, inputs, force=force, size_bytes=size_bytes) as target,
     ):
         return build(xml.header(), xml.parts(), target)
 

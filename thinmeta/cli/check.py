@@ -99,7 +99,7 @@ def _checked(
         if quiet and output is None:
             return check_pool(pool, options)
         style = REPORTS[format_name]()
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             file.write(style.header(pool.live_superblock))
             try:
                 report = check_pool(pool, options, progress.advance)

@@ -95,7 +95,7 @@ def diff(  # noqa: PLR0913  # one parameter an option
             with_same="same" in shown and not only_summary,
             is_complete=report.is_complete,
         )
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             for text in _text(difference, format_name, shown, compat, (only_summary, verbose)):
                 file.write(text)
             if format_name == "json":

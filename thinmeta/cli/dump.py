@@ -118,7 +118,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
             pool.data_block_bytes() // SECTOR_BYTES,
             max(nr_data_blocks, _nr_data_blocks(pool, format_name)),
         )
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             try:
                 lost = report.json_lines() if format_name == "json" else ()
                 for text in dumped(header, _rows(listing, progress, report), style, lost):

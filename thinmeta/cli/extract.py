@@ -1,7 +1,5 @@
 """`thinmeta extract`."""
 
-import errno
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,36 +12,28 @@ from thinmeta.cli.bytes_progress import BytesProgress
 from thinmeta.cli.ending import say
 from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
-from thinmeta.cli.output import (
-    _descriptor,
-    open_output,
-    output_option,
-    refuse_input,
-    refuse_inputs,
-    replacing,
-    terminated_by_exception,
-)
+from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import DEVICE, quiet_option
 from thinmeta.cli.salvage import report_for, salvage_option
 from thinmeta.cli.volumes import (
     Files,
     bytes_of,
     data_option,
+    inputs_of,
     open_data,
     origin_option,
     read_layout,
     size_option,
     with_origin,
 )
-from thinmeta.errors import OutputError
 
 if TYPE_CHECKING:
+    from thinmeta.device.inputs import Inputs
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.units import Quantity
     from thinmeta.volume.layout import Layout
-    from thinmeta.volume.salvage import Rescue
     from thinmeta.volume.sources import Sources, Unreadable
-    from thinmeta.volume.target import Target
+    from thinmeta.volume.subject import Subject
 
 
 @click.command()
@@ -54,6 +44,7 @@ if TYPE_CHECKING:
 @origin_option
 @metadata_options
 @salvage_option
+@force_option("--force")
 @click.option(
     "-f",
     "--format",
@@ -72,6 +63,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
     size: "Quantity | None",
     choice: MetadataChoice,
     salvage: bool,
+    force: bool,
     format_name: str,
     output: Path | None,
     quiet: bool,
@@ -87,19 +79,23 @@ def extract(  # noqa: PLR0913  # one parameter an option
     output, and beside it a map in the format of GNU ddrescue (OUT.map), stay when the
     run is cut short; the same command goes on from there.
     """
+    from thinmeta.device.replacing import Kind, kind_of
     from thinmeta.volume.sources import SMALLEST_READ
 
     if output in (None, Path("-")) and sys.stdout.isatty():
         raise click.UsageError("an image is not for a terminal: give -o FILE, or pipe it on")
     report = report_for(salvage=salvage, quiet=quiet or format_name == "json")
-    is_stream = _is_stream(output)
+    kind = kind_of(output)
     with opened(choice.for_devices(device), report) as pool:
         report.warn_of(pool)
         chosen = choice.choose(pool, device)
         size_bytes = chosen.size if size is None else bytes_of(size)
         # Past the page cache, where only whole sectors are read, as they are not for a stream.
-        direct = not is_stream and (size_bytes or 0) % SMALLEST_READ == 0
+        direct = kind is not Kind.STREAM and (size_bytes or 0) % SMALLEST_READ == 0
         files = Files(data, origin)
+        inputs = inputs_of(pool, choice.names, files)
+        if output is not None and kind is not Kind.STREAM:
+            inputs.refuse(output)
         data_device = open_data(files, choice.names, report, direct=direct)
         if data_device is None:
             raise click.UsageError("say where the data is: --data DATA, or --lvm with the disks")
@@ -111,15 +107,20 @@ def extract(  # noqa: PLR0913  # one parameter an option
                 data_bytes=sources.data.size,
                 origin_bytes=sources.origin_bytes,
             )
+            if layout.nr_left_out:
+                report.warn(
+                    f"device {chosen.name}: {layout.nr_left_out} of its mapped blocks are past the "
+                    f"size of {layout.size} bytes and are left out"
+                )
             if not salvage:
                 report.finish()  # before there is any output
             extraction = _Extraction(chosen, layout, sources, report, format_name, quiet=quiet)
-            if output is None or is_stream:
-                extraction.to_stream(output)
+            if output is None or kind is Kind.STREAM:
+                extraction.to_stream(output, inputs)
+            elif salvage:
+                extraction.rescue(output, inputs, force=force)
             else:
-                with _errors_of(output):
-                    _refuse_sources(output, Path(pool.source.device.name), files)
-                    extraction.to_place(Path(os.path.realpath(output)), salvage=salvage)
+                extraction.to_place(output, force=force)
     extraction.finish(output)
 
 
@@ -147,43 +148,55 @@ class _Extraction:
             for line in report.json_lines():
                 say(line.decode(), nl=False)
 
-    def to_stream(self, output: Path | None) -> None:
+    def to_stream(self, output: Path | None, inputs: "Inputs") -> None:
         """Write it in order."""
         from thinmeta.cli.salvage import SalvageReport
         from thinmeta.volume.extract import raise_unreadable, stream
 
         is_salvage = isinstance(self._report, SalvageReport)
         on_unreadable = self._leave_out if is_salvage else raise_unreadable
-        with self._progress(self._layout.size) as progress:
-            metadata = self._chosen.pool.source.device.name
-            with open_output(output, metadata) as file:
-                for part in stream(
-                    self._layout,
-                    self._sources,
-                    on_unreadable=on_unreadable,
-                    on_progress=progress.advance,
-                ):
-                    file.write(part)
+        with self._progress(self._layout.size) as progress, open_output(output, inputs) as file:
+            for part in stream(
+                self._layout,
+                self._sources,
+                on_unreadable=on_unreadable,
+                on_progress=progress.advance,
+            ):
+                file.write(part)
 
-    def to_place(self, output: Path, *, salvage: bool) -> None:
-        """Write it to a file or a block device."""
-        from thinmeta.volume.salvage import open_rescue
+    def to_place(self, output: Path, *, force: bool) -> None:
+        """Write it to a file, whole or not at all, or to a block device."""
+        from thinmeta.device.replacing import Kind, errors_of, kind_of, opened_device, replacing
+        from thinmeta.volume.extract import copy
         from thinmeta.volume.target import BlockTarget, FileTarget
 
-        size = self._layout.size
-        if output.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if salvage:
-            with terminated_by_exception(), open_rescue(output, self._subject(), size) as rescue:
-                self._rescue(rescue)
-        elif output.is_block_device():
-            fd = os.open(output, os.O_WRONLY | os.O_EXCL | os.O_CLOEXEC)
-            with os.fdopen(fd, "wb", buffering=0) as device:
-                self._copy(BlockTarget(device.fileno(), size))
-                os.fsync(device.fileno())
-        else:
-            with replacing(output) as file:
-                self._copy(FileTarget(file.fileno(), size))
+        is_device = kind_of(output) is Kind.DEVICE
+        place, new_target = (opened_device, BlockTarget) if is_device else (replacing, FileTarget)
+        with (
+            errors_of(str(output)),
+            place(output, force=force) as fd,
+            self._progress(self._to_copy()) as progress,
+        ):
+            target = new_target(fd, self._layout.size)
+            for _ in copy(self._layout, self._sources, target, on_progress=progress.advance):
+                pass
+
+    def rescue(self, output: Path, inputs: "Inputs", *, force: bool) -> None:
+        """Write what can be had, and beside it the map; go on where a run was cut short."""
+        from thinmeta.device.replacing import errors_of
+        from thinmeta.volume.salvage import open_rescue
+
+        with (
+            errors_of(str(output)),
+            open_rescue(output, self._subject(), self._layout.size, inputs, force=force) as rescue,
+            self._progress(self._to_copy(rescue.map.unfinished())) as progress,
+        ):
+            rescue.run(
+                self._layout,
+                self._sources,
+                on_unreadable=self._leave_out,
+                on_progress=progress.advance,
+            )
 
     def finish(self, output: Path | None) -> None:
         """Fail if anything is missing in what was written.
@@ -200,28 +213,21 @@ class _Extraction:
                 "are zeros; all else was written"
             )
 
-    def _copy(self, target: "Target") -> None:
-        from thinmeta.volume.extract import copy
-
-        with self._progress(self._to_copy([(0, self._layout.size)])) as progress:
-            for _ in copy(self._layout, self._sources, target, on_progress=progress.advance):
-                pass
-
-    def _rescue(self, rescue: "Rescue") -> None:
-        with self._progress(self._to_copy(rescue.map.unfinished())) as progress:
-            rescue.run(
-                self._layout,
-                self._sources,
-                on_unreadable=self._leave_out,
-                on_progress=progress.advance,
-            )
-
-    def _subject(self) -> str:
+    def _subject(self) -> "Subject":
         """Return what the map of a rescue goes with."""
-        superblock = self._chosen.pool.superblock
-        return (
+        from thinmeta.model.superblock import checksum_of
+        from thinmeta.volume.subject import Subject, sample
+
+        pool = self._chosen.pool
+        superblock = pool.superblock
+        return Subject(
             f"device {self._chosen.name}, transaction {superblock.transaction_id}, "
-            f"time {superblock.time}, blocks of {self._layout.block_bytes} bytes"
+            f"time {superblock.time}, blocks of {self._layout.block_bytes} bytes",
+            f"superblock checksum {checksum_of(pool.source.device, superblock):#010x}, "
+            f"mapping root {superblock.data_mapping_root}, "
+            f"details root {superblock.device_details_root}",
+            sample(self._sources.data),
+            sample(self._sources.origin) if self._sources.origin is not None else None,
         )
 
     def _leave_out(self, unreadable: "Unreadable") -> None:
@@ -234,8 +240,9 @@ class _Extraction:
         elif unreadable.source is not Source.LOST:  # which the report has told
             self._report.warn(str(unreadable))
 
-    def _to_copy(self, parts: list[tuple[int, int]]) -> int:
-        """Return how many bytes of some parts of the volume are anywhere but in holes."""
+    def _to_copy(self, parts: list[tuple[int, int]] | None = None) -> int:
+        """Return how many bytes of all or some parts of the volume are anywhere but in holes."""
+        parts = [(0, self._layout.size)] if parts is None else parts
         return sum(int(self._layout.between(*part).length.sum()) for part in parts)
 
     @contextmanager
@@ -245,35 +252,3 @@ class _Extraction:
             yield progress
         finally:
             progress.clear()
-
-
-def _is_stream(output: Path | None) -> bool:
-    """Tell whether `output` can only be written from beginning to end."""
-    if output is None or output == Path("-") or _descriptor(output) is not None:
-        return True
-    return output.exists() and not (output.is_file() or output.is_dir() or output.is_block_device())
-
-
-@contextmanager
-def _errors_of(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = "is in use" if error.errno == errno.EBUSY else error.strerror
-        raise OutputError(f"{output}: cannot be written: {reason}") from error
-
-
-def _refuse_sources(output: Path, metadata: Path, files: Files) -> None:
-    """Refuse to write over what is read.
-
-    Raises:
-        OutputError: `output` is one of them.
-    """
-    refuse_inputs(output, str(metadata))
-    for path, what in ((files.data, "data device"), (files.origin, "external origin")):
-        try:
-            if path is not None:
-                refuse_input(output, path)
-        except OutputError as error:
-            message = f"{output}: is the {what} itself, which is never written to"
-            raise OutputError(message) from error

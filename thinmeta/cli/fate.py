@@ -57,7 +57,7 @@ def fate(  # noqa: PLR0913  # one parameter an option
             found = fates(past, progress.advance)
         finally:
             progress.clear()
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             for text in _text(past, found, format_name, verbose=verbose):
                 file.write(text)
             if format_name == "json":

@@ -61,7 +61,7 @@ def info(  # noqa: PLR0913  # one parameter an option
             lines += (formats.histograms_json if is_json else formats.histograms_text)(histograms)
             lost += [damage for damage in histograms.lost if damage not in lost]
         pool.verify_unchanged()
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             for line in lines:
                 file.write(line)
         for damage in [*lost[1:], *described.disagreements]:

@@ -79,7 +79,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
         else:
             text = stack_text if name else forest_text
             lines = [text(measures, block_bytes, docker.file_system), disagreements_text(found)]
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             for line in chain.from_iterable(lines):
                 file.write(line)
             if format_name == "json":

@@ -80,7 +80,7 @@ def lookup(  # noqa: PLR0913  # one parameter an option
             raise click.UsageError(str(error)) from error
         answers = with_sharers(chosen, look_up(chosen, positions), everywhere=everywhere)
         chosen.pool.verify_unchanged()
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             if format_name == "csv":
                 lines = formats.lookup_csv(chosen, answers)
             elif format_name == "json":

@@ -95,7 +95,7 @@ def ls(  # noqa: PLR0913  # one parameter an option
                 lines = listed.table(fields, headers=not no_headers)
         finally:
             progress.clear()
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             for line in lines:
                 file.write(line)
             if format_name == "json":

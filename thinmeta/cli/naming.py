@@ -2,20 +2,21 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from thinmeta.cli.output import never_write_to
 from thinmeta.cli.parameters import FILE
-from thinmeta.errors import NotThereError
+from thinmeta.errors import InputError, NotThereError
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
     from thinmeta.device.containers import Inspect
     from thinmeta.device.extents import Extents
+    from thinmeta.device.inputs import Inputs
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.names.catalogue import Catalogue, NamedDevice
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = "THINMETA_DOCKER_ROOT"
 
 _DOCKER_ROOT = Path("/var/lib/docker")
+_DOCKERS_ROOT = "Docker's root"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -81,8 +83,29 @@ class NameChoice:
         files = loop_files(self.docker_root) if self.docker_root else None
         if files is None:
             return None
-        never_write_to(str(files[1]))
         return open_source(files[1])
+
+    def inputs(self, *paths: str) -> "Inputs":
+        """Return what a command reads: `paths`, and all that the options for names lead to.
+
+        Below Docker's root that is everything, read or not.
+        """
+        from thinmeta.device.inputs import Inputs
+
+        inputs = Inputs(*map(Path, paths))
+        for name in self.lvm:
+            path = Path(name)
+            inputs.add(path if path.exists() else Path(name.rpartition("@")[0]))
+        if self.docker_root is not None:
+            from thinmeta.names.docker.root import folder_of, loop_files
+
+            inputs.add_folder(folder_of(self.docker_root), _DOCKERS_ROOT)
+            with suppress(InputError):
+                for path in loop_files(self.docker_root) or ():
+                    inputs.add(path)
+        for docker in self._read.values():
+            inputs.add_folder(docker.root, _DOCKERS_ROOT, docker.files_read)
+        return inputs
 
     def metadata_path(self) -> Path | None:
         """Return the pool's metadata where Docker keeps it in a file under its root.
@@ -185,8 +208,6 @@ class NameChoice:
         if self.lvm and not self._lvm:
             from thinmeta.names.lvm import read_lvm
 
-            for name in self.lvm:
-                never_write_to(name if Path(name).exists() else name.rpartition("@")[0])
             state = read_lvm(self.lvm)
             click.get_current_context().call_on_close(state.close)
             self._lvm.append(state)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 from click.decorators import FC
 
+from thinmeta.cli.output import force_option
 from thinmeta.cli.parameters import FILE, NUMBER, QUANTITY
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def new_metadata_options(function: FC) -> FC:
             metavar="SIZE",
             help="Of the new metadata, in blocks of 4 KiB or with a unit.",
         ),
-        click.option("--force", is_flag=True, help="Write over existing metadata."),
+        force_option("--force"),
         click.option(
             "-o",
             "--output",

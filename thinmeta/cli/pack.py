@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import DamageReport, Progress
-from thinmeta.cli.output import open_output, output_option
+from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import quiet_option
 from thinmeta.cli.whole_metadata import (
     WholeChoice,
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 @click.command()
 @whole_metadata_argument
 @output_option
+@force_option("-f", "--force")
 @quiet_option
-def pack(*, choice: WholeChoice, output: Path | None, quiet: bool) -> None:
+def pack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool) -> None:
     """Write METADATA as thin_metadata_pack does: small enough to be sent.
 
     All blocks whose checksum is right are packed, so damaged metadata is packed, too.
@@ -47,7 +48,7 @@ def pack(*, choice: WholeChoice, output: Path | None, quiet: bool) -> None:
     with opened_whole(choice) as device:
         for note in device.notes:
             report.warn(note)
-        with open_output(output, device.name) as file:
+        with open_output(output, choice.names.inputs(device.name), force=force) as file:
             try:
                 for part in packed(device, warn, progress.advance):
                     file.write(part)

@@ -9,7 +9,7 @@ import click
 from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
 from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
-from thinmeta.cli.output import open_output, refuse_inputs, terminated_by_exception
+from thinmeta.cli.output import open_output
 from thinmeta.cli.parameters import FILE, format_option, quiet_option
 from thinmeta.cli.repairing import RepairReport, opened_for_repair
 
@@ -61,13 +61,10 @@ def repair(  # noqa: PLR0913  # one parameter an option
     progress = Progress(quiet=quiet)
     size = bytes_of(metadata_size, report)
     choice = replace(choice, path=source or choice.path)
-    with (
-        terminated_by_exception(),
-        opened_for_repair(choice, report, progress) as found,
-    ):
+    with opened_for_repair(choice, report, progress) as found:
         report.warn_of(found)
-        if output.exists():
-            refuse_inputs(output, found.source.device.name)
+        inputs = choice.names.inputs(found.source.device.name)
+        inputs.refuse(output)
         pool = report.prepared(found, progress)
         listing = Listing(pool, sharing=report.sharing_is_sound, lost_blocks=report.lost_blocks)
         header = header_of(pool)._replace(
@@ -79,12 +76,10 @@ def repair(  # noqa: PLR0913  # one parameter an option
             (output.exists() and output.stat().st_size) or output.is_block_device()
         ):
             size = min(pool.source.nr_blocks, MAX_METADATA_BLOCKS) * METADATA_BLOCK_BYTES or None
-        with open_target(
-            output, Path(pool.source.device.name), force=force, size_bytes=size
-        ) as target:
+        with open_target(output, inputs, force=force, size_bytes=size) as target:
             restored = build_within(header, lambda: parts_of(listing), target)
     style = repaired_json if format_name == "json" else repaired_text
-    with open_output(None, pool.source.device.name) as file:
+    with open_output(None, inputs) as file:
         for line in style(output, restored):
             file.write(line)
         for line in report.json_lines() if format_name == "json" else ():

@@ -7,7 +7,6 @@ import click
 
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
-from thinmeta.cli.output import terminated_by_exception
 from thinmeta.cli.parameters import BLOCK_SIZE, FILE, quiet_option
 
 if TYPE_CHECKING:
@@ -54,15 +53,14 @@ def restore(  # noqa: PLR0913  # one parameter an option
     size_bytes = bytes_of(metadata_size, report)
     progress = Progress(quiet=quiet)
     try:
-        with terminated_by_exception():
-            result = restored(
-                None if source == Path("-") else source,
-                output,
-                overrides=Overrides(transaction_id, data_block_size, nr_data_blocks),
-                force=force,
-                size_bytes=size_bytes,
-                on_progress=progress.advance,
-            )
+        result = restored(
+            None if source == Path("-") else source,
+            output,
+            overrides=Overrides(transaction_id, data_block_size, nr_data_blocks),
+            force=force,
+            size_bytes=size_bytes,
+            on_progress=progress.advance,
+        )
     finally:
         progress.clear()
     if result.counted_data_blocks:

@@ -85,7 +85,7 @@ def rmap(  # noqa: PLR0913  # one parameter an option
         blocks = [_in_blocks(text, bounds, block_bytes) for text, bounds in regions]
         pool = report.prepared(whole_pool, progress)
         pieces = reversed_map(pool, blocks, on_progress=progress.advance)
-        with open_output(output, pool.source.device.name) as file:
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             try:
                 for part in rmap_lines(pieces, format_name):
                     file.write(part)

@@ -60,7 +60,7 @@ def scan(  # one parameter an option
             lines = scan_json(found)
         else:
             lines = scan_text(found, path, show_all=show_all)
-        with open_output(output, device.name) as file:
+        with open_output(output, choice.names.inputs(device.name)) as file:
             for line in lines:
                 file.write(line)
     if nr_unreadable := found.count(BlockClass.UNREADABLE):

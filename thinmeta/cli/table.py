@@ -20,6 +20,7 @@ from thinmeta.cli.volumes import (
     Files,
     bytes_of,
     data_option,
+    inputs_of,
     open_data,
     origin_option,
     read_layout,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from thinmeta.volume.linear import Segment
     from thinmeta.volume.reader import Volume
 
+_STDIN = 0
 _ANY_POOL = "/dev/mapper/POOL"
 
 
@@ -152,7 +154,9 @@ def table(  # noqa: PLR0913  # one parameter an option
             segments = _segments(linear, host)
             targets = linear_targets(volume.layout, segments, place.origin_name)
             lines = linear_lines(*targets, as_json=format_name == "json")
-        with open_output(output, pool.source.device.name) as file:
+        inputs = inputs_of(pool, choice.names, place.files)
+        inputs.add(_STDIN if dm_table == Path("-") else dm_table)
+        with open_output(output, inputs) as file:
             for part in (table_json if format_name == "json" else table_text)(plan, lines):
                 file.write(part)
         report.finish()

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import Progress
-from thinmeta.cli.output import (
-    _descriptor,
-    open_output,
-    output_option,
-    refuse_inputs,
-    terminated_by_exception,
-)
+from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import quiet_option
 from thinmeta.cli.whole_metadata import (
     WholeChoice,
@@ -27,6 +21,7 @@ from thinmeta.errors import DamagedMetadataError, InputError, OutputError
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice, Rows
+    from thinmeta.device.inputs import Inputs
 
 _HOLE_BLOCKS = 16
 """Zeros in this many blocks become a hole, as in `device.containers`."""
@@ -35,7 +30,7 @@ _HOLE_BLOCKS = 16
 @click.command()
 @whole_metadata_argument
 @output_option
-@click.option("-f", "--force", is_flag=True, help="Write over other metadata, too.")
+@force_option("-f", "--force")
 @quiet_option
 def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool) -> None:
     """Write the image that METADATA, a pack file, was made from.
@@ -43,6 +38,9 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
     Blocks that the pack file does not have are zeros. Any other METADATA, as a
     compressed image, is written as the image that it is.
     """
+    from thinmeta.builder.packing import nr_blocks_of
+    from thinmeta.device.replacing import Kind, kind_of
+
     if output is None and sys.stdout.isatty():
         raise click.UsageError("an image is no text for a terminal; give --output FILE")
     progress = Progress(quiet=quiet)
@@ -51,13 +49,13 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
             raise InputError(f"{device.notes[0]}; nothing was written")
         pieces = _pieces(device, progress)
         try:
-            if _is_stream(output):
-                with open_output(output, device.name) as file:
+            inputs = choice.names.inputs(device.name)
+            if output is None or kind_of(output) is Kind.STREAM:
+                with open_output(output, inputs) as file:
                     for rows in pieces:
                         file.write(rows.data.cast("B"))
             else:
-                assert output is not None
-                _write_image(pieces, device, output, force=force)
+                _write_image(pieces, nr_blocks_of(device), output, inputs, force=force)
         finally:
             progress.clear()
         refuse_damaged_superblock(device)
@@ -74,18 +72,13 @@ def _pieces(device: "BlockDevice", progress: Progress) -> Iterator["Rows"]:
 
 
 def _write_image(
-    pieces: Iterator["Rows"], device: "BlockDevice", output: Path, *, force: bool
+    pieces: Iterator["Rows"], nr_blocks: int, output: Path, inputs: "Inputs", *, force: bool
 ) -> None:
-    from thinmeta.builder.packing import nr_blocks_of
     from thinmeta.builder.target import open_target
     from thinmeta.units import METADATA_BLOCK_BYTES
 
-    source, nr_blocks = Path(device.name), nr_blocks_of(device)
-    if output.exists():
-        refuse_inputs(output, device.name)
     with (
-        terminated_by_exception(),
-        open_target(output, source, force=force, size_bytes=None) as target,
+        open_target(output, inputs, force=force, size_bytes=None) as target,
         os.fdopen(os.dup(target.fd), "wb") as file,
     ):
         if target.is_device and (target.nr_blocks or 0) < nr_blocks:
@@ -100,10 +93,3 @@ def _write_image(
                     file.write(part.data.cast("B"))
                 else:
                     file.seek(part.nbytes, os.SEEK_CUR)
-
-
-def _is_stream(output: Path | None) -> bool:
-    """Tell whether `output` can only be written from beginning to end."""
-    if output is None or output == Path("-") or _descriptor(output) is not None:
-        return True
-    return output.exists() and not (output.is_file() or output.is_dir() or output.is_block_device())

@@ -12,7 +12,9 @@ from thinmeta.cli.parameters import FILE, QUANTITY
 
 if TYPE_CHECKING:
     from thinmeta.device.extents import Extents
+    from thinmeta.device.inputs import Inputs
     from thinmeta.model.device_spec import ChosenDevice
+    from thinmeta.model.pool import Pool
     from thinmeta.units import Quantity
     from thinmeta.volume.layout import Layout
     from thinmeta.volume.sources import Sources
@@ -66,6 +68,14 @@ def bytes_of(size: "Quantity | None") -> int | None:
     if size.in_bytes(1) > MAX_BYTES:
         raise click.UsageError("--size: no device is larger than 8 EiB")
     return size.in_bytes(1)
+
+
+def inputs_of(pool: "Pool", names: NameChoice, files: Files) -> "Inputs":
+    """Return what is read of a volume: its pool, names, data and external origin."""
+    inputs = names.inputs(pool.source.device.name)
+    inputs.add(files.data, "the data device")
+    inputs.add(files.origin, "the external origin")
+    return inputs
 
 
 def open_data(

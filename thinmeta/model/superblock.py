@@ -99,6 +99,12 @@ def read_superblock(
     return superblock
 
 
+def checksum_of(device: BlockDevice, superblock: Superblock) -> int:
+    """Return the checksum that stands where `superblock` was read; 0 where nothing can be read."""
+    row = device.read(np.array([superblock.blocknr], dtype=np.uint64)).rows[0]
+    return int(parse_superblock(row).csum)
+
+
 def copied_superblock(device: BlockDevice) -> Superblock:
     """Return what can be had where block 0 is lost: the latest sound copy, or all zeros.
 

@@ -75,11 +75,13 @@ class Layout:
         pieces: all of them.
         size: of the volume, in bytes.
         block_bytes: the pool's data block size.
+        nr_left_out: mapped blocks that are past the volume's end.
     """
 
     pieces: Pieces
     size: int
     block_bytes: int
+    nr_left_out: int = 0
 
     @classmethod
     def read(  # noqa: PLR0913  # what a volume is made of
@@ -118,12 +120,14 @@ class Layout:
                     "say how large the volume is"
                 )
         nr_blocks = -(-size // block_bytes)
+        nr_mapped = int(length.sum())
         there = begin < nr_blocks
         begin, data, length = begin[there], data[there], length[there]
         length = np.minimum(length, np.uint64(nr_blocks) - begin)
+        nr_left_out = nr_mapped - int(length.sum())
         mapped = _in_bytes(begin, data, length, block_bytes, data_bytes)
         pieces = _filled(_cut(mapped, 0, size), size, block_bytes, lost, origin_bytes)
-        return cls(pieces, size, block_bytes)
+        return cls(pieces, size, block_bytes, nr_left_out)
 
     def between(self, begin: int, end: int) -> Pieces:
         """Return the pieces that are there, cut off at `begin` and `end` (bytes of the volume)."""

@@ -33,7 +33,7 @@ class RescueMap:
     """What became of each byte of a volume.
 
     Attributes:
-        subject: a line that says what is rescued; a map goes with no other.
+        subject: lines that say what is rescued; a map goes with no other.
     """
 
     def __init__(self, subject: str, parts: Iterable[Part]) -> None:
@@ -53,22 +53,24 @@ class RescueMap:
         Raises:
             ValueError: it is none, or its ranges do not follow each other.
         """
-        subject = ""
+        subject = []
         rows = []
         for line in text.splitlines():
             if line.startswith(_SUBJECT):
-                subject = line.removeprefix(_SUBJECT)
+                subject.append(line.removeprefix(_SUBJECT))
             if line.strip() and not line.startswith("#"):
                 rows.append(line.split())
         parts = []
         end = 0
         for row in rows[1:]:  # the first says where ddrescue was
+            if len(row) < 3:
+                raise ValueError(f"{' '.join(row)!r} is no range")
             begin, size = int(row[0], 0), int(row[1], 0)
             if begin != end or size <= 0:
                 raise ValueError(f"the range at {row[0]} does not follow the one before it")
             end = begin + size
             parts.append(Part(begin, end, _STATUSES.get(row[2], Status.NON_TRIED)))
-        return cls(subject, parts)
+        return cls("\n".join(subject), parts)
 
     def __str__(self) -> str:
         """Write the mapfile."""
@@ -76,7 +78,7 @@ class RescueMap:
         at, status = (left[0], "?") if left else (self.size, "+")
         lines = [
             "# Mapfile in the format of GNU ddrescue. Created by thinmeta extract --salvage",
-            f"{_SUBJECT}{self.subject}",
+            *(f"{_SUBJECT}{line}" for line in self.subject.splitlines()),
             "# current_pos  current_status  current_pass",
             f"0x{at:08X}     {status}               1",
             "#      pos        size  status",

@@ -1,16 +1,20 @@
 """A volume that is rescued in several runs: the file, and beside it the map of what is there."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from thinmeta.device.inputs import Inputs
+from thinmeta.device.replacing import opened_device, replacing, terminated_by_exception
 from thinmeta.errors import OutputError
 from thinmeta.volume.extract import OnProgress, OnUnreadable, copy
 from thinmeta.volume.layout import Layout
 from thinmeta.volume.rescue_map import RescueMap
 from thinmeta.volume.sources import Sources, Unreadable
+from thinmeta.volume.subject import Subject
 from thinmeta.volume.target import BlockTarget, FileTarget, Target
 
 _SAVE_SECONDS = 5.0
@@ -76,67 +80,87 @@ class Rescue:
         Raises:
             OSError: it cannot be written.
         """
-        os.fdatasync(self._target.fd)
-        part = self.map_path.with_name(f".thinmeta-{os.urandom(6).hex()}.part")
-        try:
-            part.write_text(str(self.map))
-            part.replace(self.map_path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
+        os.fsync(self._target.fd)
+        with replacing(self.map_path) as fd, open(fd, "w", closefd=False) as file:
+            file.write(str(self.map))
         self._saved = time.monotonic()
 
 
 @contextmanager
-def open_rescue(path: Path, subject: str, size: int) -> Iterator[Rescue]:
+def open_rescue(
+    path: Path, subject: Subject, size: int, inputs: Inputs, *, force: bool = False
+) -> Iterator[Rescue]:
     """Begin to rescue a volume, or go on.
 
     Args:
         path: the file to write, or a block device; its map is beside it, in `path`.map.
         subject: what is rescued; a map of anything else is refused.
         size: of the volume, in bytes.
+        inputs: what is read, which neither file nor map may be.
+        force: begin on a block device although it holds something.
 
     Raises:
         OutputError: the file is there and its map is not, or the other way round; the
-            map is that of another volume, or none.
+            map is that of another volume, or none; or the device holds something.
         OSError: one of the two cannot be opened or written.
     """
+    path = Path(os.path.realpath(path))
     map_path = path.with_name(f"{path.name}.map")
+    inputs.refuse(path)
+    inputs.refuse(map_path)
     rescue_map = _read_map(map_path, subject, size)
-    is_device = path.is_block_device()
-    if rescue_map is None and path.exists() and not is_device:
+    with (
+        terminated_by_exception(),
+        _opened(path, map_path, is_new=rescue_map is None, force=force) as fd,
+    ):
+        target = BlockTarget(fd, size) if path.is_block_device() else FileTarget(fd, size)
+        rescue = Rescue(target, map_path, rescue_map or RescueMap.new(str(subject), size))
+        try:
+            rescue.save()
+        except BaseException:
+            if rescue_map is None and not path.is_block_device():
+                path.unlink()  # there is nothing in it, and no map that says so
+            raise
+        yield rescue
+
+
+@contextmanager
+def _opened(path: Path, map_path: Path, *, is_new: bool, force: bool) -> Iterator[int]:
+    if path.is_block_device():
+        # What it holds of a volume that is half rescued is the volume's own.
+        with opened_device(path, force=force or not is_new) as fd:
+            yield fd
+        return
+    if is_new and path.exists():
         raise OutputError(
             f"{path}: is there, but {map_path}, which would say what is missing in it, is not; "
             "remove it or choose another name"
         )
-    if rescue_map is not None and not path.exists():
+    if not is_new and not path.exists():
         raise OutputError(f"{map_path}: is there, but {path} is not; remove it or bring both back")
-    flags = os.O_RDWR | os.O_CLOEXEC
-    if is_device:
-        flags |= os.O_EXCL
-    elif rescue_map is None:
-        flags |= os.O_CREAT | os.O_EXCL
+    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if is_new else 0)
     fd = os.open(path, flags, 0o666)
     try:
-        target = BlockTarget(fd, size) if is_device else FileTarget(fd, size)
-        rescue = Rescue(target, map_path, rescue_map or RescueMap.new(subject, size))
-        rescue.save()
-        yield rescue
+        yield fd
     finally:
         os.close(fd)
 
 
-def _read_map(map_path: Path, subject: str, size: int) -> RescueMap | None:
+def _read_map(map_path: Path, subject: Subject, size: int) -> RescueMap | None:
     try:
+        if not stat.S_ISREG(map_path.stat().st_mode):  # a pipe would let wait for ever
+            raise OutputError(f"{map_path}: is no regular file, so no map of a rescue")
         rescue_map = RescueMap.parse(map_path.read_text())
+        difference = Subject.parse(rescue_map.subject).difference(subject)
     except FileNotFoundError:
         return None
-    except (ValueError, IndexError) as error:
+    except ValueError as error:
         raise OutputError(f"{map_path}: is no map of a rescue: {error}") from error
-    if (rescue_map.subject, rescue_map.size) != (subject, size):
+    if difference is None and rescue_map.size != size:
+        difference = f"{rescue_map.size} bytes; this has {size} bytes"
+    if difference is not None:
         raise OutputError(
-            f"{map_path}: is the map of something else: {rescue_map.subject or 'unknown'}, "
-            f"{rescue_map.size} bytes; this is {subject}, {size} bytes"
+            f"{map_path}: is the map of something else: {difference}; to begin anew, remove it "
+            "and the output, or choose another name"
         )
     return rescue_map

@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from thinmeta.device.storage import Identity, identity_of
+
 _FILE_BYTES = 8 << 20
 _ALL_BYTES = 256 << 20
 _ENTRIES = 1 << 18  # of one folder; a layer is an entry
@@ -89,11 +91,16 @@ class JsonObject:
 
 
 class DockerFiles:
-    """Reads below one folder; nothing raises, and `notes` says what could not be read."""
+    """Reads below one folder; nothing raises, and `notes` says what could not be read.
+
+    Attributes:
+        read: which files were read.
+    """
 
     def __init__(self, root: Path) -> None:
         """Read below `root`."""
         self._root = root
+        self.read: set[Identity] = set()
         self._bytes_left = _ALL_BYTES
         self._notes: list[str] = []
         self._nr_unsaid = 0
@@ -161,6 +168,7 @@ class DockerFiles:
             raise OSError("it is no regular file")
         most = min(_FILE_BYTES, self._bytes_left)
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            self.read.add(identity_of(os.fstat(file.fileno())))
             content = file.read(most + 1)
         if len(content) > most:
             raise OSError("it is too large")

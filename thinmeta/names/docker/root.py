@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from thinmeta.device.storage import Identity
 from thinmeta.errors import InputError
 from thinmeta.names.catalogue import Catalogue
 from thinmeta.names.docker.containers import read_containers
@@ -30,6 +31,7 @@ class DockerRoot:
         transaction: the last one; None if it is not there.
         file_system: of the base device, so of all; None if it is not there.
         notes: what could not be read or is odd, a line each.
+        files_read: which files were read.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class DockerRoot:
     transaction: Transaction | None
     file_system: str | None
     notes: tuple[str, ...]
+    files_read: frozenset[Identity] = frozenset()
 
     def listed(self) -> list[DockerDevice]:
         """Return the devices by ascending id; first those whose id is not known."""
@@ -95,8 +98,22 @@ def read_docker_root(path: Path) -> DockerRoot:
     )
     devices = joined(parts, files)
     return DockerRoot(
-        path, root, devices, device_set.transaction, device_set.file_system, files.notes
+        path,
+        root,
+        devices,
+        device_set.transaction,
+        device_set.file_system,
+        files.notes,
+        frozenset(files.read),
     )
+
+
+def folder_of(path: Path) -> Path:
+    """Return the root that `path` leads to, or `path` where there is nothing of Docker's."""
+    try:
+        return _found(path)[0]
+    except InputError:
+        return path
 
 
 def loop_files(path: Path) -> tuple[Path, Path] | None:

@@ -1,0 +1,292 @@
+"""Nothing that a command reads is written to: every command, every input, every name of it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import COMMANDS, MINIMAL
+from tests.conftest import Thinmeta
+from tests.device.test_loop_device import attach, detach
+from tests.made_images import written
+from tests.names.docker_roots import copied
+from tests.names.lvm_images import MIB, physical_volume
+from tests.names.test_lvm_disks import one_pool
+from thinmeta.builder.restore import restore
+from thinmeta.errors import ExitCode
+
+TEXT = one_pool()
+XML = """<superblock uuid="" time="1" transaction="2" flags="0" version="2" data_block_size="128" nr_data_blocks="64">
+  <device dev_id="1" mapped_blocks="3" transaction="0" creation_time="0" snap_time="1">
+    <range_mapping origin_begin="0" data_begin="7" length="3" time="0"/>
+  </device>
+  <device dev_id="2" mapped_blocks="1" transaction="1" creation_time="1" snap_time="1">
+    <single_mapping origin_block="2" data_block="20" time="1"/>
+  </device>
+</superblock>
+"""  # noqa: E501
+TABLE = b"pool: 0 8192 thin-pool 252:1 252:2 128 0 0\nthin: 0 384 thin 252:0 1\n"
+BASE = "docker/devicemapper/metadata/base"
+
+# What a command takes besides what it is to read; where it says twice, the latter counts.
+LEAST = MINIMAL | {
+    "extract": ("1", "--data", "read/data", "--size", "192K"),
+    "repair": (),
+    "restore": (),
+}
+FORCED = ("extract", "pack", "repair", "restore", "unpack")
+READ_NAMES = ("layers", "ls")
+
+
+def inputs_of(command: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the files that a command can be told to read, and how, with `{}` for the name."""
+    if command == "restore":
+        return {"XML": ("xml", ("-i", "{}"))}
+    pool, lv = ("--pool", "read/metadata"), ("--lv", "vg/pool")
+    inputs = {
+        "METADATA": ("metadata", ("--pool", "{}")),
+        "LVM's disk": ("disk", (*pool, "--lvm", "{}", *lv)),
+        "LVM's disk at an offset": ("disk", (*pool, "--lvm", "{}@0", *lv)),
+        "LVM's text": ("text", (*pool, "--lvm", "{}", *lv)),
+        "Docker's root": (BASE, (*pool, "--docker-root", "read/docker")),
+    }
+    if command in ("extract", "table"):
+        inputs["data"] = ("data", (*pool, "--data", "{}"))
+        inputs["origin"] = ("origin", (*pool, "--data", "read/data", "--origin", "{}"))
+    if command == "table":
+        inputs["table"] = ("table", (*pool, "--dm-table", "{}"))
+    return inputs
+
+
+PAIRS = [(command, what) for command in COMMANDS for what in inputs_of(command)]
+each_pair = pytest.mark.parametrize(("command", "what"), PAIRS)
+
+
+@pytest.fixture(autouse=True)
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make `read` in the working directory, a folder with all that can be read."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("read")
+    folder.mkdir()
+    written(folder / "xml", XML.ljust(2 * 512).encode())
+    restore(folder / "xml", folder / "metadata")
+    written(folder / "disk", bytes(physical_volume([TEXT], bytes(MIB))))
+    written(folder / "text", TEXT.rstrip(b"\0"))
+    written(folder / "data", bytes(8 * MIB))
+    written(folder / "origin", bytes(MIB))
+    written(folder / "table", TABLE)
+    copied(folder / "docker")
+    return folder
+
+
+def words(command: str, what: str, name: Path) -> list[str]:
+    told = (each.replace("{}", str(name)) for each in inputs_of(command)[what][1])
+    return [command, *LEAST[command], *told, *(["--force"] if command in FORCED else [])]
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Return the inode and the bytes of all files."""
+    return {
+        str(path): (path.stat().st_ino, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def names_of(file: Path, fd: int) -> dict[str, Path]:
+    """Return ways to name a file, which is also open as `fd`."""
+    folder = Path("names")
+    folder.mkdir()
+    (folder / "link").symlink_to(file.absolute())
+    (folder / "link to link").symlink_to("link")
+    (folder / "hard link").hardlink_to(file)
+    (folder / "folder").symlink_to(file.absolute().parent)
+    return {
+        "itself": file,
+        "absolute": file.absolute(),
+        "roundabout": file.parent / ".." / file.parent.name / file.name,
+        "link": folder / "link",
+        "link to link": folder / "link to link",
+        "hard link": folder / "hard link",
+        "linked folder": folder / "folder" / file.name,
+        "/dev/fd": Path(f"/dev/fd/{fd}"),
+        "/proc/self/fd": Path(f"/proc/self/fd/{fd}"),
+    }
+
+
+@each_pair
+def test_by_whatever_name(command: str, what: str, read: Path, thinmeta: Thinmeta) -> None:
+    file = read / inputs_of(command)[what][0]
+    fd = os.open(file, os.O_RDWR)
+    names = names_of(file, fd)
+    if what == "Docker's root" and command not in READ_NAMES:
+        del names["hard link"]  # only what was read in a root is known by other names
+    before = state_of(read)
+    try:
+        for way, output in names.items():
+            result = thinmeta(*words(command, what, file), "--output", output)
+
+            assert result.exit_code == ExitCode.OTHER, (way, result.output)
+            assert "which is never written to" in result.stderr, way
+            assert result.stdout == "", way
+            assert state_of(read) == before, way
+    finally:
+        os.close(fd)
+
+
+@each_pair
+def test_by_a_name_of_the_input(command: str, what: str, read: Path, thinmeta: Thinmeta) -> None:
+    """The output is the file itself, and what was read is a link to it or a descriptor."""
+    name = inputs_of(command)[what][0]
+    file = read / name
+    if what == "Docker's root":
+        file = file.rename("base")
+        (read / BASE).symlink_to(file.absolute())
+        if command not in READ_NAMES:
+            return
+    fd = os.open(file, os.O_RDONLY)
+    names = names_of(file, fd)
+    before = state_of(read)
+    try:
+        for way in ("link", "hard link", "/dev/fd"):
+            result = thinmeta(*words(command, what, names[way]), "--output", file)
+
+            assert result.exit_code == ExitCode.OTHER, (way, result.output)
+            assert "which is never written to" in result.stderr, way
+            assert state_of(read) == before, way
+    finally:
+        os.close(fd)
+
+
+@each_pair
+def test_by_a_loop_device(command: str, what: str, read: Path, thinmeta: Thinmeta) -> None:
+    file = read / inputs_of(command)[what][0]
+    before = state_of(read)
+    device = attach(file)
+    try:
+        result = thinmeta(*words(command, what, file), "--output", device)
+    finally:
+        detach(device)
+
+    if what != "Docker's root" or command in READ_NAMES:
+        assert "which is never written to" in result.stderr
+    assert result.exit_code == ExitCode.OTHER, result.output
+    assert state_of(read) == before
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_input_behind_loop_devices(command: str, read: Path, thinmeta: Thinmeta) -> None:
+    """Two devices over one file are one input, and so is the file."""
+    what = next(iter(inputs_of(command)))
+    file = read / inputs_of(command)[what][0]
+    before = state_of(read)
+    one = attach(file)
+    made = subprocess.run(
+        ["losetup", "--find", "--show", file], capture_output=True, text=True, check=True
+    )
+    other = Path(made.stdout.strip())
+    try:
+        for output in (file, other):
+            result = thinmeta(*words(command, what, one), "--output", output)
+
+            assert result.exit_code == ExitCode.OTHER, result.output
+            assert "is the input itself, which is never written to" in result.stderr
+    finally:
+        detach(one)
+        detach(other)
+    assert state_of(read) == before
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "restore"])
+@pytest.mark.parametrize("given", ["read/docker", "read/docker/image", "read"])
+def test_nothing_is_made_below_dockers_root(
+    command: str, given: str, read: Path, thinmeta: Thinmeta
+) -> None:
+    (read / "docker/image").mkdir(exist_ok=True)
+    before = state_of(read)
+    line = words(command, "Docker's root", read)
+    line[line.index("read/docker")] = given
+
+    for output in (read / "docker/new", read / "docker/devicemapper/metadata/new"):
+        result = thinmeta(*line, "--output", output)
+
+        assert result.exit_code == ExitCode.OTHER, result.output
+        assert re.search("is below Docker's root .*read/docker, which is never", result.stderr)
+    assert state_of(read) == before
+
+
+@pytest.mark.parametrize("suffix", ["", ".map"])
+def test_a_rescue_writes_neither_over_its_input(
+    suffix: str, read: Path, thinmeta: Thinmeta
+) -> None:
+    """The map beside the output may be an input as well."""
+    for each in ("metadata", "data", "origin", "text"):
+        names = {name: read / name for name in ("metadata", "data", "origin", "text")}
+        names[each] = names[each].rename(read / f"{each}{suffix}")
+        before = state_of(read)
+
+        result = thinmeta(
+            *("extract", "1", "-p", names["metadata"], "--size", "192K", "--salvage", "--force"),
+            *("--data", names["data"], "--origin", names["origin"]),
+            *("--lvm", names["text"], "--lv", "vg/pool", "-o", read / each),
+        )
+
+        assert result.exit_code == ExitCode.OTHER, result.output
+        assert "itself, which is never written to" in result.stderr
+        assert state_of(read) == before
+        names[each].rename(read / each)
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        (["dump", "read/metadata"], "metadata"),
+        (["dump", "read/metadata", "-o", "/dev/stdout"], "metadata"),
+        (["ls", "-p", "read/metadata", "--lvm", "read/text", "--lv", "vg/pool"], "text"),
+        (["extract", "1", "-p", "read/metadata", "--data", "read/data", "--size", "1M"], "data"),
+    ],
+)
+def test_standard_output_may_be_an_input(line: list[str], file: str, read: Path) -> None:
+    before = state_of(read)
+    with (read / file).open("r+b") as out:
+        ran = subprocess.run(
+            [sys.executable, "-m", "thinmeta", *line],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+
+    assert ran.returncode == ExitCode.OTHER
+    assert b"itself, which is never written to" in ran.stderr
+    assert state_of(read) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        (["restore", "-i", "-", "--force", "-o", "read/xml"], "xml"),
+        (["table", "1", "-p", "read/metadata", "--dm-table", "-", "-o", "read/table"], "table"),
+    ],
+)
+def test_standard_input_is_an_input(line: list[str], file: str, read: Path) -> None:
+    before = state_of(read)
+    with (read / file).open("rb") as given:
+        ran = subprocess.run(
+            [sys.executable, "-m", "thinmeta", *line],
+            stdin=given,
+            capture_output=True,
+            check=False,
+        )
+
+    assert ran.returncode == ExitCode.OTHER
+    assert b"is the input itself, which is never written to" in ran.stderr
+    assert state_of(read) == before
+
+
+def test_what_is_lost_nowhere_may_be_read_and_written(read: Path, thinmeta: Thinmeta) -> None:
+    result = thinmeta("dump", "-p", read / "metadata", "--docker-root", "/", "-o", "/dev/null")
+
+    assert result.exit_code == ExitCode.DONE, result.stderr

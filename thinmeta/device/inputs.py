@@ -1,0 +1,87 @@
+"""What a command reads: it is never written to, by whatever name or way."""
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from thinmeta.device.kernel import SYSFS
+from thinmeta.device.storage import Identity, Storage, identity_of, status_of
+from thinmeta.errors import OutputError
+
+
+class Inputs:
+    """Files, devices and folders that are read.
+
+    >>> inputs = Inputs(Path("pyproject.toml"))
+    >>> inputs.refuse(Path("./pyproject.toml"))
+    Traceback (most recent call last):
+    thinmeta.errors.OutputError: pyproject.toml: is the input itself, which is never written to
+    """
+
+    def __init__(self, *paths: Path, sysfs: Path = SYSFS) -> None:
+        """Begin with files or devices.
+
+        Args:
+            *paths: what is read; where there is no such file there is nothing to refuse.
+            sysfs: where the kernel tells what devices are made of.
+        """
+        self._sysfs = sysfs
+        self._read: list[tuple[str, Storage]] = []
+        self._folders: dict[Identity, str] = {}
+        for path in paths:
+            self.add(path)
+
+    def add(self, path: Path | int | None, what: str = "the input") -> None:
+        """Add a file, a device or an open descriptor; None is none."""
+        if path is not None:
+            with suppress(OSError):
+                self._read.append((what, Storage.of(path, self._sysfs)))
+
+    def add_folder(self, folder: Path, what: str, read: Iterable[Identity] = ()) -> None:
+        """Add all that is below a folder.
+
+        Args:
+            folder: the folder.
+            what: it is, for messages.
+            read: files that were read in it, which may have names elsewhere.
+        """
+        with suppress(OSError):
+            self._folders[identity_of(folder.stat())] = f"{what} {folder}"
+        files = frozenset(read)
+        self._read.append((f"a file of {what}", Storage(files, files)))
+
+    def refuse(self, output: Path | int, name: str | None = None) -> None:
+        """Refuse to write to what is read, to what lies on it, and to what it lies on.
+
+        Pipes, terminals and `/dev/null` are never refused: nothing is lost in them.
+
+        Args:
+            output: a path, which need not exist, or an open descriptor.
+            name: of the output, for messages; None is its path.
+
+        Raises:
+            OutputError: it is read.
+        """
+        name = name or str(output)
+        mode = None
+        with suppress(FileNotFoundError):
+            mode = status_of(output).st_mode
+        if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            return
+        if isinstance(output, Path):
+            self._refuse_below(Path(os.path.realpath(output)), name)
+        if mode is not None:
+            storage = Storage.of(output, self._sysfs)
+            for what, read in self._read:
+                if storage.overlaps(read):
+                    raise OutputError(f"{name}: is {what} itself, which is never written to")
+
+    def _refuse_below(self, output: Path, name: str) -> None:
+        if not self._folders:
+            return
+        for folder in output.parents:  # by what they are: a folder may be mounted twice
+            with suppress(OSError):
+                if what := self._folders.get(identity_of(folder.stat())):
+                    raise OutputError(f"{name}: is below {what}, which is never written to")
