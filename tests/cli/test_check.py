@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.anatomy import Anatomy
+from tests.builder.documents import Document, Run
 from tests.cases import packed_image
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
@@ -273,3 +275,48 @@ def test_a_snap_time_that_is_still_to_come(thinmeta: Thinmeta, tmp_path: Path) -
         "not fatal: device details: devices 12, 13, 14: the snap time, 14, is later than the "
         "superblock's time, 12: until that has passed it, each write goes to a copy of its block"
     ) in result.stdout.splitlines()
+
+
+MAPS_TWICE = (
+    "fatal: mappings: device 1, data blocks 5..7: mapped more than once by the same device, so a "
+    "write to one place changes the other"
+)
+
+
+@pytest.mark.parametrize("far", [0, 2**32, 2**40 + 5])
+@pytest.mark.parametrize("others", [0, 1, 300])
+@pytest.mark.parametrize("between", [0, 500])
+def test_a_device_that_maps_a_block_twice(
+    between: int, others: int, far: int, thinmeta: Thinmeta, tmp_path: Path
+) -> None:
+    """In one leaf or in several, with and without others that map the same blocks once."""
+    own = [(0, 0, 10, 0), (20, 50, between, 0), (1000 + far, 5, 3, 0)]
+    devices: dict[int, Sequence[Run | str]] = {1: [run for run in own if run[2]]}
+    devices |= {2 + each: [(0, 0, 10, 0)] for each in range(others)}
+    (tmp_path / "pool.xml").write_text(Document(devices=devices).xml())
+    image = tmp_path / "image.bin"
+    assert thinmeta("restore", "-i", tmp_path / "pool.xml", "-o", image).exit_code == 0
+
+    result = thinmeta("check", image)
+
+    assert result.exit_code == 5
+    assert result.stdout.splitlines()[2:-1] == [MAPS_TWICE]
+
+
+def test_several_devices_that_map_a_block_at_several_places(
+    thinmeta: Thinmeta, tmp_path: Path
+) -> None:
+    """Nobody maps it twice, so nothing that is written to one place changes another of its own."""
+    devices: dict[int, Sequence[Run | str]] = {
+        each: [*([(1, 8, 1, 0)] if each == 4 else []), (100 * each, 7, 3, 0)] for each in range(6)
+    }
+    (tmp_path / "pool.xml").write_text(Document(devices=devices).xml())
+    image = tmp_path / "image.bin"
+    thinmeta("restore", "-i", tmp_path / "pool.xml", "-o", image)
+
+    result = thinmeta("check", "-f", "json", image)
+
+    found = [each for each in objects(result.stdout) if each["type"] == "finding"]
+    assert [(each["device_ids"], each["first_key"], each["last_key"]) for each in found] == [
+        ([4], 8, 8)
+    ]

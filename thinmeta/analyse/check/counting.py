@@ -40,6 +40,10 @@ class BlockCounts:
         """Return the counts of `BLOCKS_AT_ONCE` blocks; None if all are 0."""
         return self._windows.get(number)
 
+    def repeated(self) -> list[int]:
+        """Return the windows in which a block is referred to more than once, ascending."""
+        return sorted(number for number, window in self._windows.items() if window.max() > 1)
+
     def _add_to(
         self, number: int, places: npt.NDArray[np.int64], times: npt.NDArray[np.int64] | None
     ) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from thinmeta.analyse.check.counting import BlockCounts
 from thinmeta.analyse.check.findings import Finding, Part, Severity
+from thinmeta.analyse.check.repeats import Repeat, Repeats
 from thinmeta.analyse.check.trees import TreeWalker, WalkedTrees, is_among, lost_leaves
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import raise_damage
@@ -162,6 +163,10 @@ def check_mappings(
         for finding, places in lost_leaves(walked, Part.MAPPINGS)
     )
     walker.progress.add(_beyond_findings(walked, trees, beyond))
+    walker.progress.add(
+        _with_devices(_repeat_finding(repeat), [trees[place] for place in repeat.trees])
+        for repeat in Repeats(walker.source, walked, mapped).found()
+    )
     walker.progress.add(_wrong_totals(walked, trees))
     counted = walked.entries_by_tree().tolist()
     only_snapshot = all(tree.in_snapshot for tree in trees)
@@ -210,6 +215,17 @@ def _beyond_findings(
             key_name=MAPPINGS.key_name,
         )
         yield _with_devices(finding, [trees[place] for place in owners.get(block, [])])
+
+
+def _repeat_finding(repeat: Repeat) -> Finding:
+    return Finding(
+        Severity.FATAL,
+        Part.MAPPINGS,
+        "mapped more than once by the same device, so a write to one place changes the other",
+        first_key=repeat.first,
+        last_key=repeat.last,
+        key_name="data block",
+    )
 
 
 def _wrong_totals(walked: WalkedTrees, trees: list[MappingTree]) -> Iterator[Finding]:
