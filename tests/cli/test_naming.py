@@ -88,7 +88,6 @@ def test_diff_says_who_is_compared(thinmeta: Thinmeta) -> None:
     ("name", "exit_code", "said"),
     [
         ("nobody", 4, "no device is called 'nobody'"),
-        ("base", 4, "may be base base (device 1), image base:latest (device 2)"),
         ("name:25", 4, "no device is called '25'"),
     ],
 )
@@ -99,6 +98,13 @@ def test_a_name_must_be_one_devices(
 
     assert result.exit_code == exit_code
     assert said in result.stderr
+
+
+def test_the_base_is_the_device_and_its_tag_an_image(thinmeta: Thinmeta) -> None:
+    for name, device_id in (("base", 1), ("base:latest", 2)):
+        result = thinmeta("lookup", name, "0", "-f", "json", *DOCKER_NAMES)
+        by_id = thinmeta("lookup", device_id, "0", "-f", "json", "-p", DOCKER_POOL)
+        assert json.loads(result.stdout)["data_block"] == json.loads(by_id.stdout)["data_block"]
 
 
 def test_names_need_a_source(thinmeta: Thinmeta) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.names.called import names_in
 from tests.properties import examples
 from thinmeta.errors import NotThereError
 from thinmeta.names.catalogue import Catalogue, NamedDevice, NameKind, find
@@ -99,4 +100,4 @@ def test_a_beginning_finds_the_only_one_that_has_it(ids: list[str], text: str) -
 
 
 def test_the_first_name_is_the_best() -> None:
-    assert FIRST.names() == {1: "web:latest", 2: "db"}
+    assert names_in(FIRST) == {1: "web:latest", 2: "db"}

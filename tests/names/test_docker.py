@@ -5,9 +5,9 @@ from itertools import groupby
 
 import pytest
 
+from tests.names.called import names_in
 from tests.names.docker_roots import CASES, columns_of, json_of, root_of, text_of
 from thinmeta.analyse.layers import stack
-from thinmeta.errors import NotThereError
 from thinmeta.names.catalogue import NamedDevice, NameKind, find
 from thinmeta.names.docker.devices import DockerDevice
 from thinmeta.names.docker.imagedb import chain_ids
@@ -157,7 +157,7 @@ def test_a_container_stands_on_its_image_and_is_never_its_init(case: str) -> Non
 
 @each_case
 def test_names_of_a_device_come_with_the_tag_first(case: str) -> None:
-    names = root_of(case).catalogue().names()
+    names = names_in(root_of(case).catalogue())
 
     assert {device_id: names[DeviceId(device_id)] for device_id in (1, 2, 8, 17, 25, 29, 31)} == {
         1: "base",
@@ -170,9 +170,10 @@ def test_names_of_a_device_come_with_the_tag_first(case: str) -> None:
     }
 
 
-def test_what_two_devices_are_called_is_told() -> None:
-    with pytest.raises(NotThereError, match=r"base base \(device 1\), image base:latest \(dev"):
-        found(CASES[0], "base")
+@each_case
+def test_the_base_device_goes_before_an_image_of_that_name(case: str) -> None:
+    assert found(case, "base").kind is NameKind.BASE
+    assert found(case, "base:latest").kind is NameKind.IMAGE
 
 
 @each_case

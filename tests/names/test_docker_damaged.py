@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.names.called import names_in
 from tests.names.docker_roots import CASE, copied, root_of
 from tests.properties import examples
 from thinmeta.analyse.layers import stack
@@ -32,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 def read(root: Path) -> DockerRoot:
     """Read a root and all that can be made of it."""
     docker = read_docker_root(root)
-    docker.catalogue().names()
+    names_in(docker.catalogue())
     docker.loop_files()
     for device in docker.devices.values():
         assert stack(docker.devices, device)[-1] is device
@@ -166,7 +167,7 @@ def test_a_folder_may_be_missing(folder: Path, named: set[str], root: Path) -> N
 
     docker = read(root)
 
-    names = set(docker.catalogue().names().values())
+    names = set(names_in(docker.catalogue()).values())
     assert docker.notes
     assert len(names) == (14 if named else 0)
     assert names & {"base", "demo:latest", "dead1"} == named
@@ -187,7 +188,7 @@ def test_what_docker_leaves_behind_is_no_device(root: Path) -> None:
 
     docker = read(root)
 
-    assert 999 not in docker.catalogue().names()
+    assert 999 not in names_in(docker.catalogue())
     assert docker.notes == ()
 
 
@@ -232,7 +233,7 @@ def test_the_one_file_of_the_oldest_docker_is_read(tmp_path: Path) -> None:
 
     docker = read(tmp_path)
 
-    assert docker.catalogue().names() == {0: "base", 5: "web"}
+    assert names_in(docker.catalogue()) == {0: "base", 5: "web"}
     container = docker.devices[container_id].container
     assert container is not None
     assert container.state == "paused"
@@ -259,7 +260,7 @@ def test_a_device_id_that_is_none_is_noted(device_id: Any, root: Path) -> None:
 
     docker = read(root)
 
-    assert 8 not in docker.catalogue().names()
+    assert 8 not in names_in(docker.catalogue())
     assert f"{METADATA / name}: has no device id" in docker.notes
     assert f"image demo:latest: {name} has no device id" in docker.notes
 
@@ -340,7 +341,7 @@ def test_the_metadata_folder_alone_is_enough(root: Path, tmp_path: Path) -> None
     for path in (alone, alone / "metadata"):
         docker = read(path)
 
-        assert len(docker.catalogue().names()) == 14
+        assert len(names_in(docker.catalogue())) == 14
         assert docker.transaction is not None
         assert find([docker.catalogue()], "707b6db148a2").kind is NameKind.CONTAINER
 

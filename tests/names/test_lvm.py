@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.cases import FIXTURES, image_bytes
+from tests.names.called import names_in
 from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, NotThereError
 from thinmeta.model.pool import Pool
@@ -19,7 +20,7 @@ from thinmeta.model.superblock import read_superblock
 from thinmeta.names.catalogue import find
 from thinmeta.names.lvm import LvmState, read_lvm
 from thinmeta.names.lvm_places import dashed
-from thinmeta.units import DeviceId, MetadataBlock
+from thinmeta.units import MetadataBlock
 
 CASE = FIXTURES / "c01-lvm-thin-one-pv"
 DOCKER = FIXTURES / "docker-direct-lvm-ext4-512k"
@@ -192,7 +193,7 @@ def test_a_removed_volume_is_never_meant_by_its_old_name(on_disk: LvmState) -> N
 
 
 def test_a_reused_device_id_has_the_name_of_now(on_disk: LvmState) -> None:
-    assert on_disk.catalogue("pool0").names()[DeviceId(6)] == "vgthin/huge_unused"
+    assert names_in(on_disk.catalogue("pool0"))[6] == "vgthin/huge_unused"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.device.test_loop_device import attach, detach
 from tests.made_images import one_device
+from tests.names.called import names_in
 from tests.names.lvm_images import (
     AREA_OFFSET,
     AREA_SIZE,
@@ -39,7 +40,6 @@ from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, LiveDeviceError, NotThereError, ThinmetaError
 from thinmeta.names.lvm import LvmState, read_lvm
 from thinmeta.schemas.lvm_label import LabelHeader, MdaHeader
-from thinmeta.units import DeviceId
 
 EXTENT = EXTENT_SECTORS * SECTOR
 METADATA = one_device()
@@ -80,7 +80,7 @@ def assert_is_the_pool(files: Sequence[str], notes: Sequence[str] = ()) -> None:
     assert metadata.read(blocks).rows.tobytes() == METADATA
     metadata.close()
     assert contents(data) == DISK_DATA[16 * EXTENT : 48 * EXTENT]
-    assert catalogue.names() == {1: "vg/root"}
+    assert names_in(catalogue) == {1: "vg/root"}
     assert len(catalogue.notes) == len(notes), catalogue.notes
     for found, expected in zip(catalogue.notes, notes, strict=True):
         assert expected in found
@@ -422,7 +422,7 @@ def test_groups_of_several_disks_have_their_pools(tmp_path: Path, disk: str) -> 
     other = one_pool().replace(b"vg {", b"wg {").replace(b"gggg", b"hhhh").replace(b"pppp", b"qqqq")
     second = written(tmp_path / "second", physical_volume([other], DISK_DATA, uuid_of("q")))
     with read_lvm([disk, second]) as state:
-        assert {state.catalogue(f"{name}/pool").names()[DeviceId(1)] for name in ("vg", "wg")} == {
+        assert {names_in(state.catalogue(f"{name}/pool"))[1] for name in ("vg", "wg")} == {
             "vg/root",
             "wg/root",
         }
@@ -501,7 +501,7 @@ INTERESTING = st.sampled_from(
 
 def ask_everything(state: LvmState) -> None:
     catalogue = state.catalogue(None)
-    catalogue.names()
+    names_in(catalogue)
     for found in state.groups:
         for name in found.volumes:
             try:

@@ -11,8 +11,10 @@ from thinmeta.units import SECTOR_BYTES
 from thinmeta.volume.linear import ZERO, Segment, linear_targets
 
 
-def applied(made: Made, segments: list[Segment], disks: dict[str, bytes]) -> bytes:
-    targets, names = linear_targets(made.layout(), segments, "origin" if made.origin else None)
+def applied(
+    made: Made, segments: list[Segment], origin: list[Segment], disks: dict[str, bytes]
+) -> bytes:
+    targets, names = linear_targets(made.layout(), segments, origin)
     content = b""
     for begin, length, offset, device in zip(
         *(column.tolist() for column in (targets.begin, targets.length, targets.offset)),
@@ -41,32 +43,38 @@ def test_they_hold_what_the_volume_holds(made: Made, cuts: list[int], gap: int) 
     )
     ends = sorted({cut * SECTOR_BYTES for cut in cuts if cut * SECTOR_BYTES < len(made.data)})
     disks = {"a": b"", "b": b""}
-    segments = []
-    for place, (begin, end) in enumerate(zip([0, *ends], [*ends, len(made.data)], strict=True)):
-        name = "ab"[place % 2]
-        disks[name] += bytes(gap * SECTOR_BYTES)
-        segments.append(Segment(name, len(disks[name]), end - begin))
-        disks[name] += made.data[begin:end]
 
-    assert applied(made, segments, disks | {"origin": made.origin or b""}) == made.content()
+    def laid_out(content: bytes, ends: list[int]) -> list[Segment]:
+        segments = []
+        for place, (begin, end) in enumerate(zip([0, *ends], [*ends, len(content)], strict=True)):
+            name = "ab"[place % 2]
+            disks[name] += bytes(gap * SECTOR_BYTES)
+            segments.append(Segment(name, len(disks[name]), end - begin))
+            disks[name] += content[begin:end]
+        return segments
+
+    segments = laid_out(made.data, ends)
+    origin = laid_out(made.origin or b"", [end for end in ends if end < whole])
+
+    assert applied(made, segments, origin, disks) == made.content()
 
 
 def test_a_block_past_the_end_is_refused() -> None:
     made = Made({0: 0, 1: 5}, 2 * UNIT, noise(2, 1), None)
 
     with pytest.raises(InputError, match="block 1 of the volume is in data block 5, which is past"):
-        linear_targets(made.layout(), [Segment("a", 0, 2 * UNIT)], None)
+        linear_targets(made.layout(), [Segment("a", 0, 2 * UNIT)], [])
 
 
 def test_segments_that_are_too_short_are_refused() -> None:
     made = Made({0: 0, 1: 1}, 2 * UNIT, noise(2, 1), None)
 
     with pytest.raises(InputError, match="past the end of the data device"):
-        linear_targets(made.layout(), [Segment("a", 0, UNIT)], None)
+        linear_targets(made.layout(), [Segment("a", 0, UNIT)], [])
 
 
 def test_segments_have_whole_sectors() -> None:
     made = Made({0: 0}, UNIT, noise(1, 1), None)
 
     with pytest.raises(InputError, match="does not begin and end at a sector"):
-        linear_targets(made.layout(), [Segment("a", 100, UNIT)], None)
+        linear_targets(made.layout(), [Segment("a", 100, UNIT)], [])

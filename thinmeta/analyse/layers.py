@@ -83,7 +83,12 @@ def measured(
     used = {each.device.device_id: each for each in usages}
 
     def usage_of(device: DockerDevice | None) -> DeviceUsage | None:
-        return used.get(device.record.device_id) if device and device.record else None
+        record = device.record if device else None
+        found = used.get(record.device_id) if record else None
+        if record is None or found is None:
+            return None
+        is_another = record.created_in not in (None, found.device.transaction_id)
+        return None if is_another else found
 
     found = []
     for device in chosen:

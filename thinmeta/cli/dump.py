@@ -10,12 +10,13 @@ import click
 from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import NUMBER, NUMBER_32, quiet_option
+from thinmeta.cli.parameters import DEVICE, NUMBER, NUMBER_32, quiet_option
 from thinmeta.cli.repairing import RepairReport, opened_for_repair
 from thinmeta.cli.salvage import report_for, salvage_option
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
+    from thinmeta.model.device_spec import DeviceSpec
     from thinmeta.model.listing import Listing, Mark
     from thinmeta.model.pool import Pool
     from thinmeta.walk.stretches import Rows
@@ -41,11 +42,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--dev-id",
-    "dev_ids",
-    type=NUMBER,
-    metavar="ID",
+    "devices",
+    type=DEVICE,
+    metavar="DEVICE",
     multiple=True,
-    help="Only this device; repeatable.",
+    help="Only this device, by its id or a name; repeatable.",
 )
 @click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
 @click.option(
@@ -69,7 +70,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     choice: MetadataChoice,
     format_name: str,
     compat: str,
-    dev_ids: tuple[int, ...],
+    devices: "tuple[DeviceSpec, ...]",
     skip_mappings: bool,
     repair: bool,
     salvage: bool,
@@ -94,7 +95,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     from thinmeta.model.listing import Listing
 
     style, sharing = style_for(format_name, compat)
-    selected = frozenset(dev_ids) if dev_ids else None
+    choice = _of_one_state(choice, devices)
     repair_report = RepairReport(quiet=quiet)
     report = repair_report if repair else report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)
@@ -103,10 +104,12 @@ def dump(  # noqa: PLR0913  # one parameter an option
     )
     with opening as opened_pool:
         report.warn_of(opened_pool)
-        pool = report.prepared(opened_pool, progress, selected)
+        resolved = [choice.names.resolved(opened_pool, device) for device in devices]
+        selected = frozenset(each.device_id for each in resolved if each.device_id is not None)
+        pool = report.prepared(opened_pool, progress, selected or None)
         listing = Listing(
             pool,
-            selected=selected,
+            selected=selected or None,
             sharing=sharing and report.sharing_is_sound,
             lost_blocks=report.lost_blocks,
             mappings=not skip_mappings,
@@ -126,6 +129,25 @@ def dump(  # noqa: PLR0913  # one parameter an option
             finally:
                 progress.clear()
         report.finish()
+
+
+def _of_one_state(choice: MetadataChoice, devices: "tuple[DeviceSpec, ...]") -> MetadataChoice:
+    """Return the choice of the state that the devices are of.
+
+    Raises:
+        UsageError: they are of several, or one has no id.
+    """
+    from thinmeta.model.state import State
+
+    if not devices:
+        return choice
+    for device in devices:
+        if device.root is not None:
+            raise click.UsageError(f"--dev-id takes an id or a name, not {device.text}")
+    choice = choice.for_devices(*devices)
+    if any(device.state not in (None, choice.state or State.LIVE) for device in devices):
+        raise click.UsageError("--dev-id: a dump is of one state; give --state")
+    return choice
 
 
 def _nr_data_blocks(pool: "Pool", format_name: str) -> int:

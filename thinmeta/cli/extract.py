@@ -99,7 +99,8 @@ def extract(  # noqa: PLR0913  # one parameter an option
         data_device = open_data(files, choice.names, report, direct=direct)
         if data_device is None:
             raise click.UsageError("say where the data is: --data DATA, or --lvm with the disks")
-        with closing(with_origin(chosen, data_device, files, report, direct=direct)) as sources:
+        parts = (chosen, data_device, files, choice.names, report)
+        with closing(with_origin(*parts, direct=direct)) as sources:
             layout = read_layout(
                 chosen,
                 report,

@@ -8,7 +8,7 @@ import click
 
 from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
-from thinmeta.cli.naming import ENVIRONMENT
+from thinmeta.cli.name_options import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.salvage import report_for, salvage_option

@@ -113,15 +113,17 @@ def _named(
     catalogues = choice.names.catalogues(Path(pool.source.device.name))
     if not catalogues:
         return None, []
+    from thinmeta.model.state import Roots, State
     from thinmeta.names.agreement import disagreements
+    from thinmeta.names.catalogue import best_names
 
     for note in (note for catalogue in catalogues for note in catalogue.notes):
         report.warn(note)
-    names: dict[DeviceId, str] = {}
-    for catalogue in reversed(catalogues):
-        names |= catalogue.names()
     devices: dict[int, ThinDevice] = {each.device_id: each for each in pool.device_table.devices}
-    odd = disagreements(devices, pool.superblock.transaction_id, catalogues)
+    created = {each.device_id: each.transaction_id for each in pool.device_table.devices}
+    names = best_names(catalogues, created, is_live=pool.state is State.LIVE)
+    is_past = isinstance(pool.state, Roots)
+    odd = disagreements(devices, pool.superblock.transaction_id, catalogues, is_past=is_past)
     for each in odd:
         report.warn(each.what)
     return names, odd

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from thinmeta.cli.naming import NameChoice, names_options
+from thinmeta.cli.name_options import names_options
+from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.parameters import BLOCK_SIZE, FILE, STATE, ParameterType
 from thinmeta.errors import (
     DamagedMetadataError,

@@ -1,35 +1,28 @@
 """Who names the devices: Docker's root and LVM's metadata, as given on the command line."""
 
-import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.parameters import FILE
-from thinmeta.errors import InputError, NotThereError
+from thinmeta.errors import InputError, ThinmetaError
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
     from thinmeta.device.containers import Inspect
     from thinmeta.device.extents import Extents
     from thinmeta.device.inputs import Inputs
-    from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
+    from thinmeta.model.device_spec import ChosenDevice, DeviceSpec, ExternalOrigin
     from thinmeta.model.pool import Pool
-    from thinmeta.names.catalogue import Catalogue, NamedDevice
+    from thinmeta.names.catalogue import Catalogue
     from thinmeta.names.docker.root import DockerRoot
     from thinmeta.names.lvm import LvmState
-    from thinmeta.names.lvm_places import OnHost
-
-ENVIRONMENT = "THINMETA_DOCKER_ROOT"
+    from thinmeta.names.lvm_places import OnHost, TableLine
 
 _DOCKER_ROOT = Path("/var/lib/docker")
 _DOCKERS_ROOT = "Docker's root"
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +160,11 @@ class NameChoice:
 
         Raises:
             UsageError: there is no source of names.
-            NotThereError: nobody is called so, or several are, or it was removed.
+            NotThereError: nobody is called so, or several are, or the pool, in the state
+                that is asked for, has no such device.
         """
-        from thinmeta.model.state import Roots
         from thinmeta.names.catalogue import find
+        from thinmeta.names.presence import refuse_other_device
 
         if spec.name is None:
             return spec
@@ -181,28 +175,59 @@ class NameChoice:
                 "come from: --docker-root DIR, --lvm FILE"
             )
         named = find(catalogues, spec.name)
-        if named.is_deleted and not isinstance(spec.state or pool.state, Roots):
-            raise NotThereError(
-                f"{named.name} was removed; it was device {named.device_id}. If its mappings are "
-                f"still there, `thinmeta scan` finds the state: {named.name}@MAPROOT"
-            )
+        refuse_other_device(pool.in_state(spec.state) if spec.state else pool, named)
         return replace(spec, device_id=named.device_id)
 
     def introduced(self, chosen: "ChosenDevice") -> "ChosenDevice":
         """Return a device with its name and its size, if there is a source of them."""
-        known = [] if chosen.device_id is None else self._known(chosen.pool, chosen.device_id)
+        from thinmeta.model.state import State
+        from thinmeta.names.catalogue import known_as
+
+        if chosen.device_id is None:
+            return chosen
+        catalogues = self.catalogues(Path(chosen.pool.source.device.name))
+        transaction_id = chosen.device.transaction_id if chosen.device else None
+        is_live = chosen.pool.state is State.LIVE
+        known = known_as(catalogues, chosen.device_id, transaction_id, is_live=is_live)
         if not known:
             return chosen
         size = next((each.size for each in known if each.size is not None), None)
-        return replace(chosen, known_as=known[0].name, size=size)
+        origin = next((each.external_origin for each in known if each.external_origin), None)
+        return replace(chosen, known_as=known[0].name, size=size, external_origin=origin)
 
-    def _known(self, pool: "Pool", device_id: int) -> "list[NamedDevice]":
-        return [
-            named
-            for catalogue in self.catalogues(Path(pool.source.device.name))
-            for named in catalogue.devices
-            if named.device_id == device_id and not named.is_deleted
-        ]
+    def may_have_origin(self, chosen: "ChosenDevice") -> bool:
+        """Tell whether nobody knows `chosen`, and others of its pool have external origins."""
+        catalogues = self.catalogues(Path(chosen.pool.source.device.name))
+        return chosen.known_as is None and any(
+            named.external_origin for catalogue in catalogues for named in catalogue.devices
+        )
+
+    def open_origin(self, origin: "ExternalOrigin") -> "Extents":
+        """Open an external origin on the disks of `--lvm`.
+
+        Raises:
+            InputError: it cannot be read there.
+        """
+        from thinmeta.names.lvm_volumes import open_external_origin
+
+        state = self._lvm_state()
+        assert state is not None  # who else knows of origins
+        return open_external_origin(state, origin)
+
+    def origin_lines(self, origin: "ExternalOrigin") -> "list[TableLine]":
+        """Return the device-mapper table of an external origin, which is one on disks.
+
+        Raises:
+            InputError: it is neither linear nor striped, or is there no more.
+        """
+        state = self._lvm_state()
+        assert state is not None
+        try:
+            return state.linear_table(origin.id or origin.name)
+        except ThinmetaError as error:
+            raise InputError(
+                f"the external origin {origin.name}: {error}; give a device with --origin"
+            ) from error
 
     def _lvm_state(self) -> "LvmState | None":
         if self.lvm and not self._lvm:
@@ -212,50 +237,6 @@ class NameChoice:
             click.get_current_context().call_on_close(state.close)
             self._lvm.append(state)
         return self._lvm[0] if self._lvm else None
-
-
-def names_options(function: _Function) -> _Function:
-    """Add `--docker-root`, `--lvm` and `--lv`; they arrive as a `NameChoice`, `names`."""
-
-    def collected(
-        *args: Any,
-        docker_root: Path | None,
-        lvm: tuple[str, ...],
-        lv: str | None,
-        **others: Any,
-    ) -> Any:
-        if lv and not lvm:
-            raise click.UsageError("--lv names a pool of --lvm, which was not given")
-        names = NameChoice(docker_root or _from_environment(), lvm, lv)
-        return function(*args, names=names, **others)
-
-    collected.__name__ = function.__name__
-    collected.__doc__ = function.__doc__
-    collected.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-    for decorate in (
-        click.option("--lv", metavar="VG/POOL", help="Which thin pool of those in --lvm."),
-        click.option(
-            "--lvm",
-            metavar="FILE",
-            multiple=True,
-            help="Names from LVM: its text metadata, or a disk that holds it, FILE@OFFSET "
-            "where it begins further on; once for each disk.",
-        ),
-        click.option(
-            "--docker-root",
-            metavar="DIR",
-            type=FILE,
-            help="Names from Docker: /var/lib/docker or a copy of it; of a live pool that is "
-            f"the default. {ENVIRONMENT} sets it, too.",
-        ),
-    ):
-        collected = decorate(collected)
-    return collected  # type: ignore[return-value]
-
-
-def _from_environment() -> Path | None:
-    value = os.environ.get(ENVIRONMENT)
-    return Path(value) if value else None
 
 
 def _root_of_live(metadata: Path) -> Path | None:

@@ -3,29 +3,24 @@
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
-from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, FILE, format_option, quiet_option
 from thinmeta.cli.salvage import report_for, salvage_option
+from thinmeta.cli.table_place import Place, data_segments, open_place, origin_segments
 from thinmeta.cli.volumes import (
-    MAX_BYTES,
     Files,
     bytes_of,
     data_option,
     inputs_of,
-    open_data,
     origin_option,
-    read_layout,
     size_option,
-    with_origin,
 )
 from thinmeta.errors import InputError, NotThereError
 from thinmeta.units import SECTOR_BYTES
@@ -36,9 +31,6 @@ if TYPE_CHECKING:
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.names.lvm_places import OnHost
     from thinmeta.units import Quantity
-    from thinmeta.volume.layout import Layout
-    from thinmeta.volume.linear import Segment
-    from thinmeta.volume.reader import Volume
 
 _STDIN = 0
 _ANY_POOL = "/dev/mapper/POOL"
@@ -131,8 +123,10 @@ def table(  # noqa: PLR0913  # one parameter an option
         host = choice.names.on_host()
         if sectors is None and chosen.size is not None:
             sectors = chosen.size // SECTOR_BYTES
-        place = _Place(is_linear, Files(data, origin), sectors, thin.origin if thin else None)
-        volume = _read(chosen, place, choice.names, report, files)
+        place = Place(
+            is_linear, Files(data, origin), sectors, thin.origin if thin else None, chosen
+        )
+        volume = open_place(place, choice.names, report, files)
         if sectors is None:
             sectors = volume.size // SECTOR_BYTES
         plan = Plan(
@@ -140,7 +134,7 @@ def table(  # noqa: PLR0913  # one parameter an option
             device_id=device_id,
             sectors=sectors,
             name=name or ("thin-" + re.sub(r"\W+", "-", chosen.name)),
-            before=[f"lvchange -y -ay {host.data}"] if linear and host else (),
+            before=place.to_activate(host, on_disks=on_disks),
             file_system=recognise(volume) if volume.has_data else None,
             looked=volume.has_data,
             extract=_extract_words(chosen, place, sectors),
@@ -151,88 +145,15 @@ def table(  # noqa: PLR0913  # one parameter an option
             line = write(sectors, path, device_id or 0, place.origin_name)
             lines: Iterable[Buffer] = [line]
         else:
-            segments = _segments(linear, host)
-            targets = linear_targets(volume.layout, segments, place.origin_name)
+            segments = data_segments(linear, host)
+            on = origin_segments(place, choice.names, on_disks=on_disks)
+            targets = linear_targets(volume.layout, segments, on)
             lines = linear_lines(*targets, as_json=format_name == "json")
-        inputs = inputs_of(pool, choice.names, place.files)
-        inputs.add(_STDIN if dm_table == Path("-") else dm_table)
-        with open_output(output, inputs) as file:
+        read = (pool, choice.names, place.files, _STDIN if dm_table == Path("-") else dm_table)
+        with open_output(output, inputs_of(*read)) as file:
             for part in (table_json if format_name == "json" else table_text)(plan, lines):
                 file.write(part)
         report.finish()
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a device's bytes are, as the command line says."""
-
-    is_linear: bool
-    files: Files
-    sectors: int | None
-    table_origin: str | None
-
-    @property
-    def origin_name(self) -> str | None:
-        """The external origin, as a table names it."""
-        return str(self.files.origin) if self.files.origin else self.table_origin
-
-
-def _segments(linear: Path | None, host: "OnHost | None") -> "list[Segment]":
-    """Return what the data device consists of: one device, or pieces of LVM's disks.
-
-    Raises:
-        UsageError: nobody says where the disks are.
-        InputError: the data is striped.
-    """
-    from thinmeta.volume.linear import Segment
-
-    if linear is not None:
-        return [Segment(str(linear), 0, 2**63 - SECTOR_BYTES)]
-    if host is None:
-        raise click.UsageError("--on-disks needs LVM's metadata: --lvm FILE")
-    if any(line.stripe_sectors for line in host.data_table):
-        raise InputError(f"{host.data}: is striped, so no linear table maps it; give --linear")
-    return [
-        Segment(device, offset * SECTOR_BYTES, line.length * SECTOR_BYTES)
-        for line in host.data_table
-        for device, offset in line.areas
-    ]
-
-
-def _read(
-    chosen: "ChosenDevice",
-    place: _Place,
-    names: NameChoice,
-    report: DamageReport,
-    files: ExitStack,
-) -> "Volume":
-    """Return the volume, which reads where its bytes are when that is asked for."""
-    from thinmeta.device.extents import Extents
-    from thinmeta.volume.reader import Volume
-
-    given = place.files
-    if place.is_linear and place.table_origin and given.origin is None:
-        raise click.UsageError(
-            f"the device has the external origin {place.table_origin}, whose size is not known: "
-            "give it with --origin"
-        )
-    data = open_data(given, names, report, direct=False)
-    if data is None and not place.is_linear:
-        given = Files(None, None)
-    sources = with_origin(
-        chosen, data or Extents("no data device", []), given, report, direct=False
-    )
-
-    def load() -> "Layout":
-        return read_layout(
-            chosen,
-            report,
-            size=None if place.sectors is None else place.sectors * SECTOR_BYTES,
-            data_bytes=sources.data.size if data else MAX_BYTES,
-            origin_bytes=sources.origin_bytes // SECTOR_BYTES * SECTOR_BYTES,
-        )
-
-    return files.enter_context(Volume(f"device {chosen.name}", load, sources))
 
 
 def _tables(path: Path | None) -> "DmTables | None":
@@ -294,7 +215,7 @@ def _pool_path(
     return f"/dev/mapper/{holders[0]}" if holders else _ANY_POOL
 
 
-def _extract_words(chosen: "ChosenDevice", place: _Place, sectors: int) -> list[str]:
+def _extract_words(chosen: "ChosenDevice", place: Place, sectors: int) -> list[str]:
     words = ["thinmeta", "extract", chosen.name, "-p", chosen.pool.source.device.name]
     words += ["--data", str(place.files.data or "DATA"), "--size", f"{sectors}s"]
     return [*words, "--origin", str(place.files.origin)] if place.files.origin else words

@@ -70,9 +70,12 @@ def bytes_of(size: "Quantity | None") -> int | None:
     return size.in_bytes(1)
 
 
-def inputs_of(pool: "Pool", names: NameChoice, files: Files) -> "Inputs":
-    """Return what is read of a volume: its pool, names, data and external origin."""
+def inputs_of(
+    pool: "Pool", names: NameChoice, files: Files, table: Path | int | None = None
+) -> "Inputs":
+    """Return what is read of a volume: its pool, names, data and external origin, and a table."""
     inputs = names.inputs(pool.source.device.name)
+    inputs.add(table)
     inputs.add(files.data, "the data device")
     inputs.add(files.origin, "the external origin")
     return inputs
@@ -101,10 +104,24 @@ def open_data(
     return opened
 
 
-def with_origin(
-    chosen: "ChosenDevice", data: "Extents", files: Files, report: DamageReport, *, direct: bool
+def with_origin(  # noqa: PLR0913  # what it is made of
+    chosen: "ChosenDevice",
+    data: "Extents",
+    files: Files,
+    names: NameChoice,
+    report: DamageReport,
+    *,
+    direct: bool,
 ) -> "Sources":
     """Return the files of a device: its data, and its external origin if it has one.
+
+    Args:
+        chosen: the device, which may know its origin.
+        data: its data.
+        files: what the command line says; an origin that it names is the one that counts.
+        names: who may know where the origin is.
+        report: is told.
+        direct: read a block device past the page cache.
 
     Raises:
         InputError: the origin cannot be read, or the data block size is not known.
@@ -113,13 +130,23 @@ def with_origin(
 
     try:
         block_bytes = chosen.pool.data_block_bytes()
-        origin = open_source(files.origin, direct=direct) if files.origin else None
+        if files.origin:
+            origin = open_source(files.origin, direct=direct)
+        elif chosen.external_origin is not None:
+            origin = names.open_origin(chosen.external_origin)
+        else:
+            origin = None
         sources = Sources(data, block_bytes, origin)
     except BaseException:
         data.close()
         raise
     if files.origin:
         _warn_if_in_use(files.origin, report)
+    elif names.may_have_origin(chosen):
+        report.warn(
+            f"nobody says whether device {chosen.name} has an external origin, as others of its "
+            "pool have: what it does not map is taken for zeros; --origin says otherwise"
+        )
     return sources
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from thinmeta.cli.metadata import MetadataChoice, from_environment, opened
-from thinmeta.cli.naming import NameChoice, names_options
+from thinmeta.cli.name_options import names_options
+from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.parameters import FILE
 from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
 

@@ -7,7 +7,7 @@ opened is meant.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from thinmeta.errors import NotThereError
 from thinmeta.model.pool import Pool
@@ -59,6 +59,19 @@ class DeviceSpec:
         return cls(text, None, None, state, name)
 
 
+def typed_name(name: str) -> str:
+    """Return how `name` is typed as a DEVICE: with `name:` where it would be something else.
+
+    >>> typed_name("vg/root"), typed_name("186"), typed_name("root:186"), typed_name("name:v1")
+    ('vg/root', 'name:186', 'name:root:186', 'name:name:v1')
+    """
+    try:
+        spec = DeviceSpec.parse(name)
+    except ValueError:
+        return f"{_NAME}{name}"
+    return name if spec.name == name else f"{_NAME}{name}"
+
+
 def _split(text: str) -> tuple[str, AnyState | None]:
     """Cut off the state; an `@` in a name, as of an image by its digest, is none."""
     device, at, state = text.rpartition("@")
@@ -70,6 +83,22 @@ def _split(text: str) -> tuple[str, AnyState | None]:
         if device.isdigit() or device.startswith(_ROOT) or not state:
             raise
         return text, None
+
+
+class ExternalOrigin(NamedTuple):
+    """A volume outside of a pool that a device of the pool reads where it has no block.
+
+    Attributes:
+        name: how it is shown: `vg/base`.
+        id: by which LVM knows it; empty if it is there no more.
+        path: of the device on its host.
+        size: in bytes.
+    """
+
+    name: str
+    id: str
+    path: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +114,7 @@ class ChosenDevice:
         device_id: its id; None for a `root:N`.
         known_as: what Docker or LVM call it; None if nobody says.
         size: in bytes, as they know it; the metadata does not.
+        external_origin: as they know it; the metadata does not.
     """
 
     name: str
@@ -94,6 +124,7 @@ class ChosenDevice:
     device_id: DeviceId | None = None
     known_as: str | None = None
     size: int | None = None
+    external_origin: ExternalOrigin | None = None
 
 
 def choose_device(pool: Pool, spec: DeviceSpec) -> ChosenDevice:

@@ -172,19 +172,22 @@ class Pool:
         Raises:
             DamagedMetadataError: a part of them is lost, and `on_damage` raises.
         """
-        for damage in self.device_table.lost:
-            self.on_damage(damage)
-        for damage in self.device_table.disagreements():
+        for damage in (*self.device_table.lost, *self.device_table.disagreements()):
             self.on_damage(damage)
         return MappingProxyType({device.device_id: device for device in self.device_table.devices})
 
     def open_volume(
-        self, device_id: int, data: str | Path | Extents, *, size: int | None = None
+        self,
+        device_id: int,
+        data: str | Path | Extents,
+        *,
+        size: int | None = None,
+        origin: str | Path | Extents | None = None,
     ) -> "Volume":
         """Open a device's contents, which are in `data`; see `model.volumes.open_volume`."""
         from thinmeta.model.volumes import open_volume
 
-        return open_volume(self, device_id, data, size=size)
+        return open_volume(self, device_id, data, size=size, origin=origin)
 
     @property
     def data_ref_counts(self) -> RefCounts:

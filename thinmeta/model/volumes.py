@@ -16,7 +16,7 @@ def open_volume(
     data: str | Path | Extents,
     *,
     size: int | None = None,
-    origin: str | Path | None = None,
+    origin: str | Path | Extents | None = None,
 ) -> Volume:
     """Open the contents of a device, so that a library that knows file systems can read them.
 
@@ -25,7 +25,7 @@ def open_volume(
         device_id: the device.
         data: the pool's data device, or an image of it; taken over if it is open.
         size: of the device, in bytes; None is up to its last mapped block.
-        origin: its external origin, or an image of it.
+        origin: its external origin, or an image of it; taken over if it is open.
 
     Raises:
         NotThereError: there is no such device.
@@ -35,8 +35,8 @@ def open_volume(
     if device is None:
         raise NotThereError(f"{pool.source.device.name}: there is no device {device_id}")
     block_bytes = pool.data_block_bytes()
-    opened = data if isinstance(data, Extents) else open_source(Path(data))
-    sources = Sources(opened, block_bytes, open_source(Path(origin)) if origin else None)
+    opened = _opened(data)
+    sources = Sources(opened, block_bytes, None if origin is None else _opened(origin))
 
     def load() -> Layout:
         return Layout.read(
@@ -48,3 +48,7 @@ def open_volume(
         )
 
     return Volume(f"device {device_id}", load, sources)
+
+
+def _opened(source: str | Path | Extents) -> Extents:
+    return source if isinstance(source, Extents) else open_source(Path(source))

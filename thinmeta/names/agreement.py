@@ -1,11 +1,11 @@
 """Where a pool and those who name its devices disagree: what a crash leaves behind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 
 from thinmeta.model.thin_device import ThinDevice
-from thinmeta.names.catalogue import Catalogue
+from thinmeta.names.catalogue import Catalogue, NamedDevice, best_names
 from thinmeta.units import DeviceId
 
 
@@ -46,7 +46,11 @@ class Disagreement:
 
 
 def disagreements(
-    devices: Mapping[int, ThinDevice], transaction_id: int, catalogues: Sequence[Catalogue]
+    devices: Mapping[int, ThinDevice],
+    transaction_id: int,
+    catalogues: Sequence[Catalogue],
+    *,
+    is_past: bool = False,
 ) -> list[Disagreement]:
     """Return where the pool and the sources of names disagree, the pool as a whole first.
 
@@ -56,27 +60,35 @@ def disagreements(
         catalogues: the sources; without any there is nothing to disagree with. One
             that names no device is of no account: Docker's pool is one of LVM's, too,
             and LVM does not know its devices.
+        is_past: the devices are those of a state that is past, so that what the sources
+            know of later ones is no disagreement.
     """
     telling = [catalogue for catalogue in catalogues if catalogue.devices]
     if not telling:
         return []
-    named = {device.device_id for catalogue in telling for device in catalogue.devices}
+    created = {device.device_id: device.transaction_id for device in devices.values()}
+    named = set(best_names(telling, created, is_live=not is_past))
+    if is_past:
+        return list(_unnamed(devices, named, set()))
+    of_names = [found for each in telling for found in _of_names(devices, each)]
+    named |= {found.device_id for found in of_names if found.device_id is not None}
     changing = {catalogue.changing for catalogue in telling}
     return [
         *(found for each in telling for found in _of_transaction(transaction_id, each)),
-        *(
-            Disagreement(
-                DisagreementKind.UNNAMED,
-                device.device_id,
-                None,
-                f"device {device.device_id} has no name"
-                + (": it was just being created or deleted" if device_id in changing else ""),
-            )
-            for device_id, device in devices.items()
-            if device_id not in named
-        ),
-        *(found for each in telling for found in _of_names(devices, each)),
+        *_unnamed(devices, named, changing),
+        *of_names,
     ]
+
+
+def _unnamed(
+    devices: Mapping[int, ThinDevice], named: Set[int], changing: Set[DeviceId | None]
+) -> Iterator[Disagreement]:
+    for device_id, device in devices.items():
+        if device_id not in named:
+            what = f"device {device_id} has no name"
+            if device_id in changing:
+                what += ": it was just being created or deleted"
+            yield Disagreement(DisagreementKind.UNNAMED, device.device_id, None, what)
 
 
 def _of_transaction(transaction_id: int, catalogue: Catalogue) -> list[Disagreement]:
@@ -96,16 +108,18 @@ def _of_transaction(transaction_id: int, catalogue: Catalogue) -> list[Disagreem
 def _of_names(devices: Mapping[int, ThinDevice], catalogue: Catalogue) -> list[Disagreement]:
     found = []
     told = set()
-    living = {named.device_id for named in catalogue.devices if not named.is_deleted}
+    living = {named.device_id for named in catalogue.devices if _is_there(named, devices)}
     for named in catalogue.devices:
         device = devices.get(named.device_id)
-        if device is None and not named.is_deleted:
-            kind, what = DisagreementKind.GONE, "is not in the pool"
-        elif device is None or (named.is_deleted and named.device_id in living):
+        is_this = device is not None and named.transaction_id in (None, device.transaction_id)
+        is_no_more = named.is_deleted and (not is_this or named.device_id in living)
+        if named.is_later or is_no_more:
             continue
+        if device is None:
+            kind, what = DisagreementKind.GONE, "is not in the pool"
         elif named.is_deleted:
             kind, what = DisagreementKind.DELETED, "was deleted, but is still in the pool"
-        elif named.transaction_id not in (None, device.transaction_id):
+        elif not is_this:
             kind = DisagreementKind.REUSED
             what = (
                 f"was created in transaction {named.transaction_id}, the pool's device in "
@@ -117,3 +131,9 @@ def _of_names(devices: Mapping[int, ThinDevice], catalogue: Catalogue) -> list[D
             told.add((named.device_id, kind))
             found.append(Disagreement(kind, named.device_id, named.name, f"{named} {what}"))
     return found
+
+
+def _is_there(named: NamedDevice, devices: Mapping[int, ThinDevice]) -> bool:
+    device = devices.get(named.device_id)
+    is_current = not named.is_deleted and not named.is_later
+    return is_current and device is not None and named.fits(device.transaction_id, is_live=True)

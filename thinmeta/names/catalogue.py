@@ -1,10 +1,11 @@
 """What names devices: a list of who is who, whoever wrote it down."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from thinmeta.errors import NotThereError
+from thinmeta.model.device_spec import ExternalOrigin, typed_name
 from thinmeta.units import DeviceId
 
 _LISTED_AT_MOST = 10
@@ -45,7 +46,10 @@ class NamedDevice:
         size: in bytes; None if the source does not say.
         transaction_id: the pool's when it was created; None if the source does not say.
         is_deleted: the source says that it was deleted, or was about to be.
+        is_later: only a later version of the source has it than the one that counts.
         origin: device id of the device that it is a snapshot of; None if unknown or none.
+        external_origin: the volume outside of the pool that it reads where it has no block
+            of its own; None if it has none.
     """
 
     device_id: DeviceId
@@ -56,11 +60,45 @@ class NamedDevice:
     size: int | None = None
     transaction_id: int | None = None
     is_deleted: bool = False
+    is_later: bool = False
     origin: DeviceId | None = None
+    external_origin: ExternalOrigin | None = None
+
+    def fits(self, transaction_id: int | None, *, is_live: bool) -> bool:
+        """Tell whether it names the device that has its id in a state of the pool.
+
+        Ids are given again, but a device keeps the transaction that it was created in.
+
+        Args:
+            transaction_id: of the device in that state; None if its details are not known.
+            is_live: the state is the live one, which is what the source is about.
+        """
+        if transaction_id is not None and self.transaction_id is not None:
+            return self.transaction_id == transaction_id
+        return is_live and not self.is_deleted and not self.is_later
+
+    def is_begun_by(self, beginning: str) -> bool:
+        """Tell whether one of its ids begins so."""
+        return any(each.startswith(beginning) for each in self.ids)
 
     def __str__(self) -> str:
         """Say who it is, for lists of candidates."""
         return f"{self.kind.value} {self.name} (device {self.device_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Unidentified:
+    """A name of which the source does not say which device it is.
+
+    Attributes:
+        names: all that it is called.
+        ids: hexadecimal ids, in full, that any beginning finds.
+        what: is known, in one line.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +112,7 @@ class Catalogue:
         data_block_sectors: the pool's, as the source knows it; None if it does not say.
         notes: what could not be read or is odd, one line each.
         changing: the device that the source last created or deleted; None if it does not say.
+        unidentified: names that stand for no device id.
     """
 
     source: str
@@ -82,33 +121,72 @@ class Catalogue:
     data_block_sectors: int | None = None
     notes: tuple[str, ...] = ()
     changing: DeviceId | None = None
+    unidentified: tuple[Unidentified, ...] = ()
 
-    def names(self) -> dict[DeviceId, str]:
-        """Return the best name of each device that has one."""
-        best: dict[DeviceId, str] = {}
-        for device in self.devices:
-            best.setdefault(device.device_id, device.name)
-        return best
+
+def known_as(
+    catalogues: Iterable[Catalogue], device_id: int, transaction_id: int | None, *, is_live: bool
+) -> list[NamedDevice]:
+    """Return the names of a device in a state of the pool, best first; see `NamedDevice.fits`."""
+    return [
+        named
+        for catalogue in catalogues
+        for named in catalogue.devices
+        if named.device_id == device_id and named.fits(transaction_id, is_live=is_live)
+    ]
+
+
+def best_names(
+    catalogues: Sequence[Catalogue], devices: Mapping[DeviceId, int], *, is_live: bool
+) -> dict[DeviceId, str]:
+    """Return the best name of each device that has one.
+
+    Args:
+        catalogues: the sources, the best first.
+        devices: transaction id of each device by its id, in the state that is read.
+        is_live: that state is the live one.
+    """
+    best: dict[DeviceId, str] = {}
+    for named in (named for catalogue in catalogues for named in catalogue.devices):
+        transaction_id = devices.get(named.device_id)
+        if transaction_id is not None and named.fits(transaction_id, is_live=is_live):
+            best.setdefault(named.device_id, named.name)
+    return best
 
 
 def find(catalogues: Sequence[Catalogue], text: str) -> NamedDevice:
-    """Return whom `text` names: exactly if anything is called so, else by the beginning of an id.
+    """Return whom `text` names.
+
+    What is shown as a name goes first, then what else somebody is called exactly, then the
+    beginning of an id; and what is there goes before what was removed.
 
     Raises:
         NotThereError: nobody, or several devices, which the message lists.
     """
     named = [device for catalogue in catalogues for device in catalogue.devices]
-    found = [device for device in named if text == device.name or text in device.aliases]
     beginning = text.removeprefix("sha256:")
-    if not found and beginning:
-        found = [
-            device for device in named if any(each.startswith(beginning) for each in device.ids)
-        ]
+    shown = typed_name(text)
+    found = (
+        [device for device in named if device.name in (text, shown)]
+        or [device for device in named if text in device.aliases]
+        or [device for device in named if beginning and device.is_begun_by(beginning)]
+    )
     if not found:
+        _raise_unidentified(catalogues, text, beginning)
         sources = ", ".join(catalogue.source for catalogue in catalogues)
         raise NotThereError(f"no device is called {text!r} in {sources}")
+    found = [device for device in found if not device.is_deleted] or found
     if len({device.device_id for device in found}) > 1:
         listed = ", ".join(str(device) for device in found[:_LISTED_AT_MOST])
         more = ", …" if len(found) > _LISTED_AT_MOST else ""
         raise NotThereError(f"{text!r} may be {listed}{more}; say more of it, or the device id")
     return found[0]
+
+
+def _raise_unidentified(catalogues: Iterable[Catalogue], text: str, beginning: str) -> None:
+    for catalogue in catalogues:
+        for each in catalogue.unidentified:
+            if text in each.names or (
+                beginning and any(one.startswith(beginning) for one in each.ids)
+            ):
+                raise NotThereError(f"{catalogue.source}: {each.what}")

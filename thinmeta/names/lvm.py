@@ -19,7 +19,7 @@ from thinmeta.names.disk import Disk
 from thinmeta.names.lvm_files import FoundGroup, newest_groups, read_file
 from thinmeta.names.lvm_group import LogicalVolume, LvmDisk, ThinPool, VolumeGroup, read_group
 from thinmeta.names.lvm_label import FoundText, FoundVolume
-from thinmeta.names.lvm_names import names_of, spellings
+from thinmeta.names.lvm_names import is_called, names_of, spellings
 from thinmeta.names.lvm_places import (
     OnHost,
     TableLine,
@@ -67,7 +67,7 @@ class LvmState:
         self.source = source
         self.groups = tuple(found.group for found in groups)
         self.notes = tuple(notes)
-        self._older = {found.group.id: found.older for found in groups}
+        self._others = {found.group.id: found.others for found in groups}
         self._volumes = volumes
         self._disks = disks
 
@@ -106,7 +106,7 @@ class LvmState:
             if volume.pool
         ]
         listed = f"there are: {', '.join(map(str, pools))}" if pools else "there is none at all"
-        found = [each for each in pools if name is None or _is_called(name, *each[:2])]
+        found = [each for each in pools if name is None or is_called(name, *each[:2])]
         if len(found) == 1:
             return found[0]
         what = "say which thin pool" if name is None else f"no one thin pool is called {name}"
@@ -120,7 +120,7 @@ class LvmState:
         """
         found = self.pool(pool)
         group, volume, thin_pool = found
-        devices = names_of(group, volume, self._history(group))
+        devices = names_of(group, volume, self._versions(group))
         # A pool in which LVM made nothing is somebody else's, as Docker's: LVM leaves 0 there.
         is_ours = bool(devices or thin_pool.transaction_id)
         waiting = (f"{found}: LVM was about to tell it: {each}" for each in thin_pool.messages)
@@ -140,7 +140,7 @@ class LvmState:
             InputError: its data is neither linear nor striped.
         """
         group, volume, thin_pool = self.pool(pool)
-        data = _volume_called(group, thin_pool.data)
+        data = group.volume(thin_pool.data)
         path = spellings(group.name, volume.name)[-1]
         has_volumes = any(group.thin_volumes(volume.name))
         return OnHost(
@@ -171,7 +171,7 @@ class LvmState:
             LiveDeviceError: `exclusive`, and it is active.
         """
         group, volume, thin_pool = self.pool(pool)
-        metadata = _volume_called(group, thin_pool.metadata)
+        metadata = group.volume(thin_pool.metadata)
         disks = {found.disk.path for found in self._volumes}
         if exclusive and (holders := active_holders(group, metadata, disks, sysfs)):
             raise LiveDeviceError(live_message(Path(f"{group.name}/{volume.name}"), holders))
@@ -188,7 +188,7 @@ class LvmState:
     def open_data(self, pool: str | None) -> Extents:
         """Open the data of a pool where it lies on the disks; errors as of `open_lv`."""
         group, _, thin_pool = self.pool(pool)
-        return self._opened(group, _volume_called(group, thin_pool.data), direct=False)
+        return self._opened(group, group.volume(thin_pool.data), direct=False)
 
     def open_lv(self, name: str) -> Extents:
         """Open a linear or striped logical volume, hidden ones too, where it lies on the disks.
@@ -197,7 +197,7 @@ class LvmState:
             NotThereError: there is no such volume.
             InputError: it is of another type, or a physical volume is not there.
         """
-        return self._opened(*self._find(name), direct=False)
+        return self._opened(*self.find(name), direct=False)
 
     def linear_table(self, name: str) -> list[TableLine]:
         """Return the device-mapper table of a linear or striped logical volume.
@@ -206,14 +206,19 @@ class LvmState:
             NotThereError: there is no such volume.
             InputError: it is of another type.
         """
-        return table_lines(*self._find(name))
+        return table_lines(*self.find(name))
 
-    def _find(self, name: str) -> tuple[VolumeGroup, LogicalVolume]:
+    def find(self, name: str) -> tuple[VolumeGroup, LogicalVolume]:
+        """Return the logical volume that is called `name`, and its group.
+
+        Raises:
+            NotThereError: there is none, or there are several.
+        """
         found = [
             (group, volume)
             for group in self.groups
             for volume in group.volumes.values()
-            if _is_called(name, group, volume)
+            if is_called(name, group, volume)
         ]
         if len(found) != 1:
             listed = ", ".join(f"{group.name}/{volume.name}" for group, volume in found)
@@ -242,9 +247,9 @@ class LvmState:
             f"given: uuid {dashed(disk.id)}, once {disk.device or 'at an unknown path'}"
         )
 
-    def _history(self, group: VolumeGroup) -> Iterator[VolumeGroup]:
+    def _versions(self, group: VolumeGroup) -> Iterator[VolumeGroup]:
         left = _MOST_HISTORY
-        for text in self._older[group.id]:
+        for text in self._others[group.id]:
             left -= len(text)
             if left < 0:
                 return
@@ -285,16 +290,3 @@ def read_lvm(files: Sequence[str]) -> LvmState:
             why = "; ".join([*notes, *odd][:3]) or "no text metadata was found"
             raise InputError(f"{source}: there is no volume group: {why}")
         return LvmState(source, groups, volumes, [*notes, *odd], disks.pop_all())
-
-
-def _is_called(name: str, group: VolumeGroup, volume: LogicalVolume) -> bool:
-    shown = name.replace("[", "").replace("]", "")  # as lvs shows hidden volumes
-    return shown in (*spellings(group.name, volume.name), dashed(volume.id))
-
-
-def _volume_called(group: VolumeGroup, name: str) -> LogicalVolume:
-    if name not in group.volumes:
-        raise InputError(
-            f"{group.name}: there is no logical volume {name}, which a pool is made of"
-        )
-    return group.volumes[name]

@@ -19,11 +19,11 @@ class FoundGroup:
 
     Attributes:
         group: the group.
-        older: earlier texts about it, newest first, each version once.
+        others: all other texts about it, newest first, each once.
     """
 
     group: VolumeGroup
-    older: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 def read_file(disk: Disk) -> FoundText | list[FoundVolume]:
@@ -60,8 +60,10 @@ def newest_groups(texts: Iterable[FoundText]) -> tuple[list[FoundGroup], list[st
                 f"{group.name}: version {group.seqno} counts, as it was given; "
                 f"the disks have version {max(on_disk)}"
             )
-        older = {found.seqno: found.text for found in about if found.seqno < group.seqno}
-        groups.append(FoundGroup(group, tuple(older[seqno] for seqno in sorted(older)[::-1])))
+        # A restored group counts on from its backup, so that two texts may have one number.
+        newest_first = sorted(about, key=lambda found: found.seqno, reverse=True)
+        others = dict.fromkeys(found.text for found in newest_first)
+        groups.append(FoundGroup(group, tuple(others)))
     return groups, notes
 
 

@@ -139,6 +139,18 @@ class VolumeGroup:
     disks: dict[str, LvmDisk]
     volumes: dict[str, LogicalVolume]
 
+    def volume(self, name: str) -> LogicalVolume:
+        """Return a logical volume that another one is made of.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if name not in self.volumes:
+            raise InputError(
+                f"{self.name}: there is no logical volume {name}, which a pool is made of"
+            )
+        return self.volumes[name]
+
     def bytes_of(self, volume: LogicalVolume) -> int:
         """Return the size of `volume` in bytes."""
         return volume.nr_extents * self.extent_sectors * SECTOR_BYTES

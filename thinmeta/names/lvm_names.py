@@ -2,9 +2,16 @@
 
 from collections.abc import Iterable
 
+from thinmeta.model.device_spec import ExternalOrigin
 from thinmeta.names.catalogue import NamedDevice, NameKind
 from thinmeta.names.lvm_group import LogicalVolume, ThinVolume, VolumeGroup
 from thinmeta.names.lvm_places import dashed
+
+_Identity = tuple[int, int]
+"""Device id, and the transaction that the device was created in."""
+
+_Found = tuple[VolumeGroup, LogicalVolume, ThinVolume]
+"""A thin volume, and the version of its group that has it."""
 
 
 def spellings(group: str, volume: str) -> tuple[str, ...]:
@@ -14,56 +21,96 @@ def spellings(group: str, volume: str) -> tuple[str, ...]:
     return shown, volume, f"/dev/{shown}", mapped, f"/dev/mapper/{mapped}"
 
 
-def names_of(
-    group: VolumeGroup, pool: LogicalVolume, older: Iterable[VolumeGroup]
-) -> tuple[NamedDevice, ...]:
-    """Return the names of the devices in a pool, by device id, then those that were removed.
+def is_called(name: str, group: VolumeGroup, volume: LogicalVolume) -> bool:
+    """Tell whether `name` is one of a logical volume's, or its uuid."""
+    shown = name.replace("[", "").replace("]", "")  # as lvs shows hidden volumes
+    return shown in (*spellings(group.name, volume.name), dashed(volume.id))
 
-    A removed volume is called `vg/lv#SEQNO`, after the last version of the text that has
-    it, since both its name and its device id may have been given to another one. It is the
-    device of the pool only if its transaction id is that of the device.
+
+def names_of(
+    group: VolumeGroup, pool: LogicalVolume, versions: Iterable[VolumeGroup]
+) -> tuple[NamedDevice, ...]:
+    """Return the names of the devices in a pool, by device id, then those of other versions.
+
+    A volume that the version that counts has not is called `vg/lv#SEQNO`, after the last
+    version of the text that has it, since both its name and its device id may have been
+    given to another one. What tells a device from all others is its id together with the
+    transaction that it was created in: a volume keeps its uuid when a snapshot is merged
+    into it, but is another device from then on.
 
     Args:
         group: the volume group.
         pool: the thin pool's volume in it.
-        older: earlier versions of the group, newest first.
+        versions: all known versions of the group, newest first.
     """
-    thin = group.thin_volumes(pool.name)
-    ids = {each.name: one.device_id for each, one in thin}
-    there = {each.id for each in group.volumes.values()}
+    current = [(group, *found) for found in group.thin_volumes(pool.name)]
+    there = {_identity(one) for _, _, one in current}
+    others: dict[_Identity, _Found] = {}
+    called: dict[_Identity, dict[str, None]] = {}
+    for version in versions:
+        pools = (each.name for each in version.volumes.values() if each.id == pool.id)
+        for each, one in version.thin_volumes(next(pools, "")):
+            identity = _identity(one)
+            names = called.setdefault(identity, {})
+            names[f"{version.name}/{each.name}#{version.seqno}"] = None
+            if identity in there:
+                names.update(dict.fromkeys(spellings(version.name, each.name)))
+            else:
+                others.setdefault(identity, (version, each, one))
     taken = {spelling for name in group.volumes for spelling in spellings(group.name, name)}
-    old_names: dict[str, dict[str, None]] = {}
-    removed: dict[str, NamedDevice] = {}
-    for version in older:
-        pools = (each for each in version.volumes.values() if each.id == pool.id)
-        for each, one in version.thin_volumes(next((at.name for at in pools), "")):
-            if each.id in there:
-                known = old_names.setdefault(each.id, {})
-                known.update(dict.fromkeys(spellings(version.name, each.name)))
-            elif each.id not in removed:
-                origin = version.volumes.get(one.origin)
-                removed[each.id] = NamedDevice(
-                    one.device_id,
-                    NameKind.VOLUME,
-                    f"{version.name}/{each.name}#{version.seqno}",
-                    aliases=(dashed(each.id),),
-                    size=version.bytes_of(each),
-                    transaction_id=one.transaction_id,
-                    is_deleted=True,
-                    origin=origin.thin.device_id if origin and origin.thin else None,
-                )
+    taken |= {dashed(each.id) for each in group.volumes.values()}
 
-    def named(each: LogicalVolume, one: ThinVolume) -> NamedDevice:
-        shown, *others = spellings(group.name, each.name)
-        former = [name for name in old_names.get(each.id, ()) if name not in taken]
-        return NamedDevice(
-            one.device_id,
-            NameKind.VOLUME,
-            shown,
-            aliases=(*others, dashed(each.id), *former),
-            size=group.bytes_of(each),
-            transaction_id=one.transaction_id,
-            origin=ids.get(one.origin),
-        )
+    def aliases(identity: _Identity, *own: str) -> tuple[str, ...]:
+        return (*own, *(name for name in called.get(identity, ()) if name not in taken))
 
-    return (*(named(*each) for each in thin), *removed.values())
+    found = []
+    for version, each, one in current:
+        shown, *spelt = spellings(group.name, each.name)
+        known = aliases(_identity(one), *spelt, dashed(each.id))
+        found.append(_named(group, (version, each, one), shown, known))
+    shown_others: set[str] = set()
+    for identity, (version, each, one) in others.items():
+        shown = f"{version.name}/{each.name}#{version.seqno}"
+        if shown in shown_others:  # two texts of one number have it
+            shown = f"{shown}.{one.device_id}.{one.transaction_id}"
+        shown_others.add(shown)
+        uuid = () if dashed(each.id) in taken else (dashed(each.id),)
+        found.append(_named(group, (version, each, one), shown, aliases(identity, *uuid)))
+    return tuple(found)
+
+
+def _identity(one: ThinVolume) -> _Identity:
+    return one.device_id, one.transaction_id
+
+
+def _named(group: VolumeGroup, found: _Found, shown: str, aliases: tuple[str, ...]) -> NamedDevice:
+    version, each, one = found
+    origin = version.volumes.get(one.origin)
+    is_other = version is not group
+    return NamedDevice(
+        one.device_id,
+        NameKind.VOLUME,
+        shown,
+        aliases=aliases,
+        size=version.bytes_of(each),
+        transaction_id=one.transaction_id,
+        is_deleted=is_other and version.seqno <= group.seqno,
+        is_later=is_other and version.seqno > group.seqno,
+        origin=origin.thin.device_id if origin and origin.thin else None,
+        external_origin=_external_origin(group, version, one),
+    )
+
+
+def _external_origin(
+    group: VolumeGroup, version: VolumeGroup, one: ThinVolume
+) -> ExternalOrigin | None:
+    """Return it as it is called now; without an id where it is there no more."""
+    if not one.external_origin:
+        return None
+    then = version.volumes.get(one.external_origin)
+    now = (each for each in group.volumes.values() if then is not None and each.id == then.id)
+    volume = next(now, None)
+    shown, *_, path = spellings(group.name, volume.name if volume else one.external_origin)
+    if volume is None:
+        return ExternalOrigin(shown, "", path, version.bytes_of(then) if then else 0)
+    return ExternalOrigin(shown, dashed(volume.id), path, group.bytes_of(volume))

@@ -51,7 +51,7 @@ ERROR = 254
 
 
 def linear_targets(
-    layout: Layout, data: Sequence[Segment], origin: str | None
+    layout: Layout, data: Sequence[Segment], origin: Sequence[Segment]
 ) -> tuple[Targets, list[str]]:
     """Return the targets that map a volume straight onto what it lies on.
 
@@ -59,7 +59,7 @@ def linear_targets(
         layout: where the volume's bytes are; its size is one of whole sectors. What is
             lost becomes targets that fail, so that nobody takes it for zeros.
         data: the segments of the data device, in its order.
-        origin: the external origin, as a table names it.
+        origin: the segments of the external origin, in its order; none if there is none.
 
     Returns:
         The targets, and the devices that they name.
@@ -68,21 +68,18 @@ def linear_targets(
         InputError: a mapped block is past the end of the data device, a segment does not
             begin and end at a sector, or the segments are on too many devices.
     """
-    names = list(dict.fromkeys(segment.device for segment in data))
-    if origin is not None:
-        names = list(dict.fromkeys([*names, origin]))
+    names = list(dict.fromkeys(segment.device for segment in (*data, *origin)))
     if len(names) >= ERROR:
         raise InputError(f"the data is on {len(names)} devices; a table can name {ERROR - 1}")
-    if any(segment.offset % SECTOR_BYTES or segment.length % SECTOR_BYTES for segment in data):
-        raise InputError("a segment of the data device does not begin and end at a sector")
+    if any(each.offset % SECTOR_BYTES or each.length % SECTOR_BYTES for each in (*data, *origin)):
+        raise InputError("a segment of a device does not begin and end at a sector")
     pieces = layout.pieces
     parts = [_on_segments(pieces[pieces.source == Source.DATA], data, names, layout.block_bytes)]
     past = pieces[pieces.source == Source.PAST_END]
     if len(past):
         raise _past_end(int(past.place[0]), int(past.begin[0]), layout.block_bytes)
-    if origin is not None:
-        there = pieces[pieces.source == Source.ORIGIN]
-        parts.append(_targets(there.begin, there.end, there.place, names.index(origin)))
+    there = pieces[pieces.source == Source.ORIGIN]
+    parts.append(_on_segments(there, origin, names, layout.block_bytes))
     lost = pieces[pieces.source == Source.LOST]
     parts.append(_targets(lost.begin, lost.end, np.zeros_like(lost.begin), ERROR))
     begin, end = layout.holes()

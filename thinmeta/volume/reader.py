@@ -24,6 +24,7 @@ class Volume(io.RawIOBase):
 
     Attributes:
         name: of the volume, for messages.
+        sources: the files that its bytes are in.
     """
 
     def __init__(self, name: str, load: Callable[[], Layout], sources: Sources) -> None:
@@ -37,7 +38,7 @@ class Volume(io.RawIOBase):
         super().__init__()
         self.name = name
         self._load = load
-        self._sources = sources
+        self.sources = sources
         self._position = 0
 
     @cached_property
@@ -48,7 +49,7 @@ class Volume(io.RawIOBase):
     @property
     def has_data(self) -> bool:
         """Whether there is a data device to read."""
-        return self._sources.data.size > 0
+        return self.sources.data.size > 0
 
     @property
     def size(self) -> int:
@@ -58,7 +59,7 @@ class Volume(io.RawIOBase):
     def close(self) -> None:
         """Close the files that it reads."""
         if not self.closed:
-            self._sources.close()
+            self.sources.close()
         super().close()
 
     def readable(self) -> bool:
@@ -104,7 +105,7 @@ class Volume(io.RawIOBase):
         view = view[: max(0, min(len(view), self.size - self._position))]
         if not view:
             return 0
-        for unreadable in fill(self.layout, self._sources, view, self._position):
+        for unreadable in fill(self.layout, self.sources, view, self._position):
             raise OSError(errno.EIO, f"{self.name}: {unreadable}")
         self._position += len(view)
         return len(view)

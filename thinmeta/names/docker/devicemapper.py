@@ -35,6 +35,11 @@ class Record:
     transaction_id: int | None
     is_deleted: bool
 
+    @property
+    def created_in(self) -> int | None:
+        """The pool's transaction id when it was created: Docker counts on before it is done."""
+        return self.transaction_id - 1 if self.transaction_id else None
+
 
 @dataclass(frozen=True, slots=True)
 class Transaction:

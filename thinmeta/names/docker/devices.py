@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from thinmeta.names.catalogue import NamedDevice, NameKind
+from thinmeta.model.device_spec import typed_name
+from thinmeta.names.catalogue import NamedDevice, NameKind, Unidentified
 from thinmeta.names.docker.containers import Container
 from thinmeta.names.docker.devicemapper import BASE, INIT, Record
 from thinmeta.names.docker.files import DockerFiles
 from thinmeta.names.docker.imagedb import Image, Instruction
 from thinmeta.names.docker.layerdb import Layer, Mount
+from thinmeta.units import DeviceId
 
 _SHOWN = 12  # digits of an id, as Docker shows it
 
@@ -70,7 +72,40 @@ def joined(parts: Parts, files: DockerFiles) -> dict[str, DockerDevice]:
     for device in [*_of_layers(parts), *_of_containers(parts), *_of_records(parts)]:
         devices.setdefault(device.hash, replace(device, record=parts.records.get(device.hash)))
     _tell_what_is_missing(parts, devices, files)
-    return _without_circles(devices, files)
+    return _without_circles(_with_own_names(devices), files)
+
+
+def _with_own_names(devices: dict[str, DockerDevice]) -> dict[str, DockerDevice]:
+    """Return the devices with names that can be typed and that no other one has.
+
+    A container may be called as another one's init device, or `base`, or 186. Of those
+    that are called alike one keeps the name; the others get their hash.
+    """
+    kept: dict[str, str] = {}
+    for device in sorted(devices.values(), key=_best_known_first):
+        name = typed_name(device.name)
+        if kept.setdefault(name, device.hash) != device.hash:
+            name = typed_name(device.hash)
+        devices[device.hash] = replace(device, name=name)
+    return devices
+
+
+def _best_known_first(device: DockerDevice) -> int:
+    if device.kind is NameKind.BASE:
+        return 0
+    return 1 if device.kind is NameKind.CONTAINER and device.container else 2
+
+
+def unidentified(device: DockerDevice) -> Unidentified:
+    """Return what is known of a device that has no record, so no id."""
+    whole = (each for first in _names(device, DeviceId(0)) for each in (first.name, *first.aliases))
+    ids = (each for first in _names(device, DeviceId(0)) for each in first.ids)
+    return Unidentified(
+        tuple(whole),
+        tuple(ids),
+        f"{device.kind.value} {device.name}: which device it is nobody says, for "
+        f"devicemapper/metadata/{device.hash} is missing or has no device id",
+    )
 
 
 def named(device: DockerDevice, origin: Record | None) -> list[NamedDevice]:
@@ -83,27 +118,38 @@ def named(device: DockerDevice, origin: Record | None) -> list[NamedDevice]:
     record = device.record
     if record is None:
         return []
-    first = NamedDevice(
-        record.device_id,
-        device.kind,
-        device.name,
-        size=record.size,
-        # Docker's is that of the transaction; the pool keeps the one before it.
-        transaction_id=record.transaction_id - 1 if record.transaction_id else None,
-        is_deleted=device.is_deleted,
-        origin=origin.device_id if origin else None,
-    )
+    return [
+        replace(
+            each,
+            size=record.size,
+            transaction_id=record.created_in,
+            is_deleted=device.is_deleted,
+            origin=origin.device_id if origin else None,
+        )
+        for each in _names(device, record.device_id)
+    ]
+
+
+def _names(device: DockerDevice, device_id: DeviceId) -> list[NamedDevice]:
+    plain = device.name.removeprefix("name:")
+    first = NamedDevice(device_id, device.kind, device.name, (plain,))
     if device.kind in (NameKind.BASE, NameKind.INIT):
-        return [replace(first, aliases=(device.hash,))]
+        return [replace(first, aliases=(plain, device.hash))]
     ids = [device.hash, device.container_id]
     if device.layer is not None:
         ids += [device.layer.chain_id, device.layer.diff_id]
     known = tuple(each for each in ids if each)
     if device.kind is NameKind.CONTAINER:
-        return [replace(first, aliases=(f"/{device.name}",), ids=known)]
+        name = device.container.name if device.container else plain
+        return [replace(first, aliases=(plain, name, f"/{name}"), ids=known)]
     return [
-        replace(first, name=image.name, aliases=_aliases(image), ids=(image.image_id, *known))
-        for image in device.images
+        replace(
+            first,
+            name=typed_name(image.name) if number else device.name,
+            aliases=(image.name, *_aliases(image)),
+            ids=(image.image_id, *known),
+        )
+        for number, image in enumerate(device.images)
     ] or [replace(first, ids=known)]
 
 

@@ -10,7 +10,7 @@ from thinmeta.errors import InputError
 from thinmeta.names.catalogue import Catalogue
 from thinmeta.names.docker.containers import read_containers
 from thinmeta.names.docker.devicemapper import Transaction, read_device_set
-from thinmeta.names.docker.devices import DockerDevice, Parts, joined, named
+from thinmeta.names.docker.devices import DockerDevice, Parts, joined, named, unidentified
 from thinmeta.names.docker.files import DockerFiles
 from thinmeta.names.docker.imagedb import read_images
 from thinmeta.names.docker.layerdb import read_layers, read_mounts
@@ -68,6 +68,7 @@ class DockerRoot:
             transaction_id=transaction.transaction_id if transaction else None,
             changing=transaction.device_id if transaction else None,
             notes=self.notes,
+            unidentified=tuple(unidentified(each) for each in listed if each.record is None),
         )
 
     def loop_files(self) -> tuple[Path, Path] | None:

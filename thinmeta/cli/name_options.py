@@ -1,0 +1,59 @@
+"""`--docker-root`, `--lvm` and `--lv`: the options that say who names the devices."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from thinmeta.cli.naming import NameChoice
+from thinmeta.cli.parameters import FILE
+
+ENVIRONMENT = "THINMETA_DOCKER_ROOT"
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def names_options(function: _Function) -> _Function:
+    """Add `--docker-root`, `--lvm` and `--lv`; they arrive as a `NameChoice`, `names`."""
+
+    def collected(
+        *args: Any,
+        docker_root: Path | None,
+        lvm: tuple[str, ...],
+        lv: str | None,
+        **others: Any,
+    ) -> Any:
+        if lv and not lvm:
+            raise click.UsageError("--lv names a pool of --lvm, which was not given")
+        names = NameChoice(docker_root or _from_environment(), lvm, lv)
+        return function(*args, names=names, **others)
+
+    collected.__name__ = function.__name__
+    collected.__doc__ = function.__doc__
+    collected.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    for decorate in (
+        click.option("--lv", metavar="VG/POOL", help="Which thin pool of those in --lvm."),
+        click.option(
+            "--lvm",
+            metavar="FILE",
+            multiple=True,
+            help="Names from LVM: its text metadata, or a disk that holds it, FILE@OFFSET "
+            "where it begins further on; once for each disk.",
+        ),
+        click.option(
+            "--docker-root",
+            metavar="DIR",
+            type=FILE,
+            help="Names from Docker: /var/lib/docker or a copy of it; of a live pool that is "
+            f"the default. {ENVIRONMENT} sets it, too.",
+        ),
+    ):
+        collected = decorate(collected)
+    return collected  # type: ignore[return-value]
+
+
+def _from_environment() -> Path | None:
+    value = os.environ.get(ENVIRONMENT)
+    return Path(value) if value else None

@@ -1,0 +1,53 @@
+"""Whether a pool, in one of its states, has the device that a name is about."""
+
+from thinmeta.errors import NotThereError
+from thinmeta.model.pool import Pool
+from thinmeta.model.state import State
+from thinmeta.names.catalogue import NamedDevice
+
+
+def refuse_other_device(pool: Pool, named: NamedDevice) -> None:
+    """Refuse a name whose device id is that of another device in the state of `pool`.
+
+    Where the list of devices is damaged at that id, nothing is refused: whoever reads the
+    device tells of the damage.
+
+    Raises:
+        NotThereError: the device is not there, is another, or nobody can tell.
+    """
+    table = pool.device_table
+    is_live = pool.state is State.LIVE
+    where = "the pool" if is_live else f"state {pool.state}"
+    by_id = f"{named.device_id}" if is_live else f"{named.device_id}@{pool.state}"
+    for device in table.devices:
+        if device.device_id == named.device_id:
+            if not named.fits(device.transaction_id, is_live=is_live):
+                raise NotThereError(
+                    f"{_told(named)}; device {device.device_id} of {where} was created in "
+                    f"transaction {device.transaction_id}, so it may be another; "
+                    f"{by_id} reads that one{_hint(named)}"
+                )
+            return
+    if named.device_id in table.unlisted:
+        if not named.fits(None, is_live=is_live):
+            raise NotThereError(
+                f"{_told(named)}; {where} has a device {named.device_id}, but its details are not "
+                f"known, so nobody can tell whether it is the same; {by_id} reads it all the same"
+            )
+    elif not table.is_lost(named.device_id):
+        raise NotThereError(f"{_told(named)}; it is not in {where}{_hint(named)}")
+
+
+def _told(named: NamedDevice) -> str:
+    created = named.transaction_id
+    of = "" if created is None else f", created in transaction {created}"
+    if named.is_deleted:
+        return f"{named.name} was removed; it was device {named.device_id}{of}"
+    return f"{named.kind.value} {named.name} is device {named.device_id}{of}"
+
+
+def _hint(named: NamedDevice) -> str:
+    return (
+        "; if its mappings are still on disk, `thinmeta scan` finds the state, to be appended: "
+        f"{named.name}@MAPROOT:DETAILSROOT"
+    )
