@@ -217,3 +217,10 @@ def test_lvm_knows_the_block_size_where_the_superblock_is_lost(
     assert by_lvm.exit_code == 0
     whole = thinmeta("ls", "-o", "DEV,MAPPED", "-p", packed_image(LVM.name))
     assert by_lvm.stdout == whole.stdout
+
+
+def test_of_a_pool_on_disks_too_a_missing_snapshot_is_told(disk: Path, thinmeta: Thinmeta) -> None:
+    result = thinmeta("lookup", "--lvm", disk, "--lv", "vgthin/pool0", "1@snap", 0)
+
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert result.stderr.endswith("no metadata snapshot is held\n")

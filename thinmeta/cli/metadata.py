@@ -231,7 +231,8 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
     if place is None:
         active = _only_active_pool()
         place, state = active.metadata, choice.state or State.SNAP
-    path = place if isinstance(place, Path) else Path(place.name)
+    path = place if isinstance(place, Path) else None  # on LVM's disks it has none
+    name = str(place if isinstance(place, Path) else place.name)
     if all_blocks and active is None and isinstance(place, Path):
         place = open_blocks(place, inspect=inspect, exclusive=exclusive)
     try:
@@ -247,9 +248,10 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
                 pool.set_data_block_sectors(sectors or 0)
             yield pool
     except DamagedMetadataError as error:
-        raise DamagedMetadataError(error.damage, str(path)) from error
+        raise DamagedMetadataError(error.damage, name) from error
     except NoSnapshotError as error:
-        active = active or next((ActivePool(name, path) for name in holders_of(path)), None)
+        if active is None and path is not None:
+            active = next((ActivePool(holder, path) for holder in holders_of(path)), None)
         if active is None:
             raise
         commands = snapshot_commands(active.name)
