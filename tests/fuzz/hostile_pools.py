@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.fuzz.chance import Rng, pick
 from tests.made_images import BLOCK, Image, stamped
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
 from thinmeta.schemas.columns import (
@@ -31,7 +32,6 @@ from thinmeta.schemas.space_map import BITMAP_CSUM_XOR, INDEX_CSUM_XOR
 LARGE = 1 << 30
 """Data blocks of a pool that has room for whatever is mapped."""
 
-Rng = np.random.Generator
 Numbers = Sequence[int] | npt.NDArray[Any]
 Values = Numbers | Sequence[tuple[int, ...]]
 
@@ -447,52 +447,46 @@ def _odd_superblock(rng: Rng) -> bytes:
     return odd_superblock(**fields)
 
 
-def _pick(rng: Rng, values: Sequence[Any]) -> Any:
-    return values[int(rng.integers(len(values)))]
-
-
 KINDS: dict[str, Callable[[Rng], bytes]] = {
     "one_tree_for_all": lambda rng: one_tree_for_all(
-        _pick(rng, [2, 50, 2000]), _pick(rng, [1, 5, 252, 516])
+        pick(rng, [2, 50, 2000]), pick(rng, [1, 5, 252, 516])
     ),
-    "ranges": lambda rng: ranges(_pick(rng, [2, 40, 500]), _pick(rng, [1, 40, 252])),
-    "chain": lambda rng: chain(_pick(rng, [1, 60, 1000, 4000]), _pick(rng, [1, 50, 4000])),
+    "ranges": lambda rng: ranges(pick(rng, [2, 40, 500]), pick(rng, [1, 40, 252])),
+    "chain": lambda rng: chain(pick(rng, [1, 60, 1000, 4000]), pick(rng, [1, 50, 4000])),
     "same_child": lambda rng: same_child(
-        _pick(rng, [1, 2, 3, 8]), _pick(rng, [2, 126, 252]), _pick(rng, [1, 3])
+        pick(rng, [1, 2, 3, 8]), pick(rng, [2, 126, 252]), pick(rng, [1, 3])
     ),
-    "same_empty_leaf": lambda rng: same_empty_leaf(
-        _pick(rng, [1, 200, 2000]), _pick(rng, [1, 252])
-    ),
-    "many_devices": lambda rng: many_devices(_pick(rng, [1000, 100_000])),
+    "same_empty_leaf": lambda rng: same_empty_leaf(pick(rng, [1, 200, 2000]), pick(rng, [1, 252])),
+    "many_devices": lambda rng: many_devices(pick(rng, [1000, 100_000])),
     "devices_without_end": lambda rng: devices_without_end(
-        _pick(rng, [1, 2, 4, 6]), in_details=bool(rng.integers(2))
+        pick(rng, [1, 2, 4, 6]), in_details=bool(rng.integers(2))
     ),
     "cycle": lambda rng: cycle(
-        _pick(rng, [1, 2, 50]), _pick(rng, ["mappings", "mapping_root", "details_root"])
+        pick(rng, [1, 2, 50]), pick(rng, ["mappings", "mapping_root", "details_root"])
     ),
-    "disordered": lambda rng: disordered(_pick(rng, DISORDERS), _pick(rng, [1, 2, 5, 252])),
-    "uneven": lambda rng: uneven(_pick(rng, [1, 3, 40])),
+    "disordered": lambda rng: disordered(pick(rng, DISORDERS), pick(rng, [1, 2, 5, 252])),
+    "uneven": lambda rng: uneven(pick(rng, [1, 3, 40])),
     "odd_header": lambda rng: odd_header(
-        _pick(rng, ["flags", "blocknr", "nr_entries", "max_entries", "value_size"]), _pick(rng, ODD)
+        pick(rng, ["flags", "blocknr", "nr_entries", "max_entries", "value_size"]), pick(rng, ODD)
     ),
     "extremes": lambda _: extremes(),
-    "odd_details": lambda rng: odd_details(_pick(rng, ODD_64), _pick(rng, ODD), _pick(rng, ODD_64)),
+    "odd_details": lambda rng: odd_details(pick(rng, ODD_64), pick(rng, ODD), pick(rng, ODD_64)),
     "odd_superblock": _odd_superblock,
     "odd_space_maps": lambda rng: odd_space_maps(
-        _pick(rng, [0, 1, 2000, 16320 * 255, 2**40, 2**64 - 1]),
-        _pick(rng, [None, 0, 1, 4_161_600, 4_161_601, 2**64 - 1]),
-        _pick(rng, ["same", "node", "past", "nowhere"]),
-        _pick(rng, [0, 16320, 2**32 - 1]),
+        pick(rng, [0, 1, 2000, 16320 * 255, 2**40, 2**64 - 1]),
+        pick(rng, [None, 0, 1, 4_161_600, 4_161_601, 2**64 - 1]),
+        pick(rng, ["same", "node", "past", "nowhere"]),
+        pick(rng, [0, 16320, 2**32 - 1]),
     ),
-    "held": lambda rng: held(_pick(rng, HELD)),
-    "mapped_twice": lambda rng: mapped_twice(_pick(rng, [0, 1, 2**24 - 1])),
+    "held": lambda rng: held(pick(rng, HELD)),
+    "mapped_twice": lambda rng: mapped_twice(pick(rng, [0, 1, 2**24 - 1])),
 }
 """Each kind, with parameters by chance; no image is larger than 16 MiB."""
 
 
 def any_pool(rng: Rng) -> tuple[str, bytes]:
     """Return a kind of hostile pool and an image of it."""
-    kind = _pick(rng, list(KINDS))
+    kind = pick(rng, list(KINDS))
     return kind, KINDS[kind](rng)
 
 

@@ -17,7 +17,7 @@ import pytest
 from click.testing import Result
 
 from tests.conftest import Thinmeta
-from tests.fuzz.test_fuzz_dump import IMAGES, Target, case_of, time_bound
+from tests.fuzz.test_fuzz_dump import IMAGES, DumpTarget, case_of, time_bound
 from tests.salvage.remains import expanded, mappings_by_device
 from thinmeta.errors import ExitCode
 
@@ -63,7 +63,7 @@ def assert_well_formed(text: str, args: tuple[str, ...]) -> None:
         ElementTree.fromstring(text)
 
 
-def check(seed: int, targets: Callable[[int], Target], thinmeta: Thinmeta) -> None:
+def check(seed: int, targets: Callable[[int], DumpTarget], thinmeta: Thinmeta) -> None:
     case = case_of(seed, targets)
     run = RUNS[seed % len(RUNS)]
     snapshot = ["-m"] * case.target.snapshot
@@ -85,20 +85,20 @@ def check(seed: int, targets: Callable[[int], Target], thinmeta: Thinmeta) -> No
 
 
 @pytest.fixture(scope="session")
-def targets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Target]:
+def targets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], DumpTarget]:
     directory: Path = tmp_path_factory.mktemp("salvage")
 
     @cache
-    def target(place: int) -> Target:
+    def target(place: int) -> DumpTarget:
         case, image, snapshot = IMAGES[place]
-        return Target(directory, case, image, snapshot=snapshot)
+        return DumpTarget(directory, case, image, snapshot=snapshot)
 
     return target
 
 
 @pytest.mark.parametrize("first", range(0, NR_CASES, CASES_IN_A_BATCH))
 def test_all_commands_salvage_what_damage_leaves(
-    first: int, targets: Callable[[int], Target], thinmeta: Thinmeta
+    first: int, targets: Callable[[int], DumpTarget], thinmeta: Thinmeta
 ) -> None:
     for place in range(first, min(first + CASES_IN_A_BATCH, NR_CASES)):
         seed = FIRST_SEED + place

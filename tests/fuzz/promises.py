@@ -1,0 +1,165 @@
+"""What every command promises, whatever its input, each held against a run by one function."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.fuzz.forking import Ended
+from tests.fuzz.pairs import OUTPUT, Pair
+from tests.fuzz.slow_model import Mapped, State, live_state
+from thinmeta.errors import ExitCode
+
+CODES = {int(code) for code in ExitCode}
+WHOLE = {ExitCode.DONE, ExitCode.SALVAGED, ExitCode.LEAKS}
+"""How a command ends that wrote all that it could."""
+
+BYTES_OUT = {"extract", "pack", "repair", "restore", "unpack"}
+"""Commands whose output is no text."""
+
+READS_ALL = {"check", "dump", "repair"}
+
+MOST_BYTES = 16 << 20
+"""Of an output that are read; the end of metadata is empty."""
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    """Return what each input is: kind, mode, size and contents."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        content = ""
+        if stat.S_ISREG(status.st_mode):
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        elif stat.S_ISLNK(status.st_mode):
+            content = os.fspath(path.readlink())
+        name = str(path.relative_to(folder))
+        found[name] = f"{status.st_mode:o} {status.st_mtime_ns} {content}"
+    return found
+
+
+def assert_ended(pair: Pair, ended: Ended) -> None:
+    """It ends by itself, with a documented code, and its last word says why."""
+    assert not ended.why, ended.why
+    stderr = ended.stderr.decode()
+    assert "Traceback" not in stderr, stderr
+    assert ended.exit_code in CODES, (ended.exit_code, stderr)
+    control = CONTROL.search(stderr)
+    assert control is None, (control, stderr)
+    last = stderr.splitlines()[-1] if stderr else ""
+    if ended.exit_code == ExitCode.DONE:
+        assert not last.startswith("Error: "), stderr
+    elif ended.exit_code == ExitCode.OTHER and ended.was_closed:
+        assert not last or last.startswith(("Error: ", "Warning: ")), stderr
+    elif not (pair.command == "check" and pair.has("--quiet")):
+        assert last.startswith("Error: "), stderr
+    if ended.exit_code == ExitCode.USAGE:
+        assert not ended.stdout
+
+
+def assert_outputs(pair: Pair, ended: Ended) -> None:
+    """An output is whole or absent, and nothing else was written."""
+    names = {path.name for path in (pair.folder / "out").iterdir()}
+    target = pair.folder / OUTPUT
+    allowed = {target.name} if pair.has("--output") else set()
+    resumable = pair.command == "extract" and pair.has("--salvage")
+    if resumable:
+        allowed |= {f"{target.name}.map"}
+    assert names <= allowed, names
+    if not pair.has("--output") or resumable:
+        return
+    if ended.exit_code in WHOLE:
+        # Of a single block nothing may be left to tell.
+        assert names or pair.command == "lookup", "there is no output"
+        assert not ended.stdout or pair.command == "repair", ended.stdout[:200]
+    elif ended.exit_code != ExitCode.DAMAGE:
+        assert not names, "there is an output in spite of the error"
+
+
+def text_of(pair: Pair, ended: Ended) -> str | None:
+    """Return what was printed as a whole; None where it was not, or is no text."""
+    if pair.command in BYTES_OUT or ended.was_closed or ended.exit_code not in WHOLE:
+        return None
+    target = pair.folder / OUTPUT
+    if pair.has("--output"):
+        if not target.exists() or target.stat().st_size > MOST_BYTES:
+            return None
+        return target.read_bytes().decode()
+    return ended.stdout.decode()
+
+
+def assert_well_formed(pair: Pair, ended: Ended) -> None:
+    """What is printed can be parsed, and does nothing to a terminal."""
+    text = text_of(pair, ended)
+    if text is None:
+        return
+    assert CONTROL.search(text) is None, CONTROL.search(text)
+    if pair.has("json"):
+        rows = [json.loads(line) for line in text.splitlines()]
+        assert pair.command != "dump" or rows[-1]["type"] == "end"
+    elif pair.has("csv"):
+        assert len({len(row) for row in csv.reader(io.StringIO(text))}) <= 1
+    elif (pair.command == "dump" and not pair.has("human_readable")) or pair.has("xml"):
+        ElementTree.fromstring(text)
+
+
+def _is_partial(pair: Pair) -> bool:
+    """Tell whether the command reads something else than all of the live state."""
+    return pair.has(
+        *("--metadata-snap", "--state", "--skip-mappings", "--super-block-only", "--mapping-root"),
+        *("--details-root", "--dev-id", "--data-block-size", "--nr-data-blocks"),
+    )
+
+
+def _lost(state: State) -> bool:
+    """Tell whether more than devices that have nothing is lost."""
+    return bool(state.bad) and any(
+        len(state.mapped.get(each, {})) != numbers[0] for each, numbers in state.details.items()
+    )
+
+
+def assert_nothing_is_lost_in_silence(pair: Pair, ended: Ended) -> None:
+    """Where all is said to be well, a slow reader finds all that was printed or written."""
+    if pair.image is None or ended.exit_code != ExitCode.DONE or _is_partial(pair):
+        return
+    if pair.command not in READS_ALL:
+        return
+    if pair.has("--quiet") or b"going on with state" in ended.stderr:
+        return  # another state was taken, and may have all that this one had
+    state = live_state(pair.image)
+    if state is None:
+        return
+    assert not _lost(state), f"{sorted(state.bad)[:5]} are lost, and nothing is said"
+    if pair.command == "check":
+        assert state.agrees
+        assert state.fits
+    elif pair.command == "dump" and pair.has("json"):
+        text = text_of(pair, ended)
+        assert text is None or _of_json(text) == state.mapped
+    elif pair.command == "repair":
+        with (pair.folder / OUTPUT).open("rb") as file:
+            written = live_state(file.read(MOST_BYTES))
+        assert written is not None
+        assert not written.bad
+        assert written.mapped == state.mapped
+        assert written.agrees
+
+
+def _of_json(text: str) -> dict[int, Mapped]:
+    found: dict[int, Mapped] = {}
+    for line in map(json.loads, text.splitlines()):
+        if line["type"] == "device":
+            found[line["device_id"]] = {}
+        elif line["type"] == "run":
+            mapped = found[line["device_id"]]
+            for more in range(line["length"]):
+                mapped[line["origin_begin"] + more] = line["data_begin"] + more, line["time"]
+    return found
