@@ -24,6 +24,8 @@ CPU_SECONDS = 20
 WALL_SECONDS = 240
 LARGEST_STDOUT = 8 << 20
 """Bytes after which nobody listens any more, as `| head` does."""
+LARGEST_STDERR = 4 << 20
+"""Bytes of it that are read, from its end."""
 LARGEST_FOLDER = 512 << 20
 """Bytes on the disk after which the command is stopped."""
 
@@ -182,7 +184,8 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     if code < 0 and not why:
         slow = -code in (signal.SIGXCPU, signal.SIGKILL) and seconds > CPU_SECONDS - 1
         why = f"more than {CPU_SECONDS} seconds of CPU" if slow else signal.Signals(-code).name
-    text = os.pread(stderr, 1 << 20, 0)
+    size = os.fstat(stderr).st_size
+    text = os.pread(stderr, LARGEST_STDERR, max(0, size - LARGEST_STDERR))
     os.close(stderr)
     return {
         "exit_code": None if code < 0 else code,
