@@ -44,6 +44,14 @@ def test_the_good_one_is_taken(tmp_path: Path) -> None:
     assert restore(tmp_path / "pool.xml", tmp_path / "pool.bin").nr_mappings == 4
 
 
+# What Python calls an encoding, and what an XML parser makes of it, are two things.
+@pytest.mark.parametrize("name", ["nosuch", "hex", "undefined", "big5", "rot13", "utf-7", "idna"])
+def test_an_encoding_that_cannot_be_read(name: str, tmp_path: Path) -> None:
+    text = f'<?xml version="1.0" encoding="{name}"?>\n{GOOD}'
+
+    assert fault_of(text, tmp_path).startswith("line 1: its encoding cannot be read: ")
+
+
 @pytest.mark.parametrize("time", ["-1", "1.5", "", " 3", "0x3", "+3", "1_0", "\u0663"])
 def test_what_is_no_number(time: str, tmp_path: Path) -> None:
     text = HEAD.replace('time="5"', f'time="{time}"') + DEVICE + END

@@ -72,6 +72,8 @@ class Parser:
         except expat.ExpatError as error:
             what = expat.errors.messages[error.code]
             self._fail(what, error.lineno)
+        except (LookupError, ValueError) as error:  # as Python's codecs say what they lack
+            self._fail(f"its encoding cannot be read: {error}")
         if self._nr_read - self._parser.CurrentByteIndex > _LONGEST:
             self._fail(f"something here is longer than {_LONGEST} bytes")
 
