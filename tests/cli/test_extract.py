@@ -1,7 +1,9 @@
 """`thinmeta extract`: what it writes is what the kernel read, whole or not at all."""
 
+import errno
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import image_bytes
 from tests.cli.commands import process
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
@@ -258,6 +261,153 @@ def test_a_rescue_does_not_go_on_with_other_data(
     assert f"{out}.map: is the map of something else: other data: " in again.stderr
     assert again.stderr.endswith("or choose another name\n")
     assert (out.read_bytes(), (tmp_path / "out.map").read_text()) == (before, map_before)
+
+
+@pytest.fixture
+def begun(tmp_path: Path, thinmeta: Thinmeta) -> list[object]:
+    """Return the command that goes on with a rescue, with copies of what it reads."""
+    for name, source in (("meta", DEVICE.metadata), ("data", DEVICE.data)):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    with (tmp_path / "origin").open("wb") as file:
+        file.truncate(4 << 20)
+    line: list[object] = ["extract", 1, "-p", tmp_path / "meta", "--size", DEVICE.size]
+    line += ["--data", tmp_path / "data", "--origin", tmp_path / "origin"]
+    line += ["-o", tmp_path / "out", "--salvage"]
+    assert thinmeta(*line).exit_code == ExitCode.DONE
+    return line
+
+
+def change(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [
+        ("data", 5),
+        ("data", (1 << 20) - 1),
+        ("data", -1),
+        ("data", -(1 << 20)),
+        ("origin", 0),
+        ("origin", -1),
+    ],
+)
+def test_a_rescue_does_not_go_on_with_changed_sources(
+    name: str, at: int, begun: list[object], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    before = (tmp_path / "out").read_bytes(), (tmp_path / "out.map").read_text()
+    assert thinmeta(*begun).exit_code == ExitCode.DONE
+    path = tmp_path / name
+    change(path, at % path.stat().st_size)
+
+    again = thinmeta(*begun)
+
+    what = {"data": "other data: ", "origin": "another external origin: "}[name]
+    assert again.exit_code == ExitCode.OTHER
+    assert f"out.map: is the map of something else: {what}" in again.stderr
+    assert ((tmp_path / "out").read_bytes(), (tmp_path / "out.map").read_text()) == before
+
+
+def test_a_rescue_does_not_go_on_with_other_metadata(
+    begun: list[object], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """The same transaction and time, and the same trees: only the superblock is another one."""
+    image = DamagedImage.of(DEVICE.case)
+    image.superblock()["version"] = 1
+    image.restamp(0)
+    image.write_to(tmp_path / "meta")
+
+    again = thinmeta(*begun)
+
+    assert again.exit_code == ExitCode.OTHER
+    assert "is the map of something else: other metadata: superblock checksum " in again.stderr
+
+
+def test_a_rescue_without_its_origin_is_another(begun: list[object], thinmeta: Thinmeta) -> None:
+    place = begun.index("--origin")
+
+    again = thinmeta(*begun[:place], *begun[place + 2 :])
+
+    assert again.exit_code == ExitCode.OTHER
+    assert "something else: a volume with an external origin; to begin anew" in again.stderr
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "device"])
+def test_a_map_is_a_regular_file(kind: str, tmp_path: Path, thinmeta: Thinmeta) -> None:
+    path = tmp_path / "out.map"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case _:
+            path.symlink_to("/dev/zero")
+
+    result = thinmeta(*words(), "-o", tmp_path / "out", "--salvage")
+
+    assert result.exit_code == ExitCode.OTHER
+    assert result.stderr == f"Error: {path}: is no regular file, so no map of a rescue\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_map_that_cannot_be_written_leaves_no_image(
+    tmp_path: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = thinmeta(*words(), "-o", tmp_path / "out", "--salvage")
+
+    assert result.exit_code == ExitCode.OTHER
+    assert result.stderr.endswith("out: cannot be written: No space left on device\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("salvage", [(), ("--salvage",)])
+def test_a_size_that_leaves_mapped_blocks_out(
+    salvage: tuple[str, ...], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    out = tmp_path / "out"
+    line = ["extract", 1, "-p", DEVICE.metadata, "--data", DEVICE.data, "-o", out, *salvage]
+    mapped = thinmeta("dump", "-f", "json", DEVICE.metadata, "--dev-id", 1).stdout.splitlines()
+    runs = [run for run in map(json.loads, mapped) if run["type"] == "run"]
+    blocks = [run["origin_begin"] + at for run in runs for at in range(run["length"])]
+    end = (max(blocks) + 1) * 65536
+
+    whole = thinmeta(*line, "--size", end)
+    out.unlink()
+    (tmp_path / "out.map").unlink(missing_ok=True)
+    cut = thinmeta(*line, "--size", 1 << 20)
+
+    assert (whole.exit_code, whole.stderr) == (ExitCode.DONE, "")
+    assert (cut.exit_code, cut.stderr) == (
+        ExitCode.DONE,
+        f"Warning: device 1: {sum(block >= 16 for block in blocks)} of its mapped blocks are past "
+        "the size of 1048576 bytes and are left out\n",
+    )
+
+
+def test_metadata_is_written_over_by_force_only(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    out = tmp_path / "out"
+    out.write_bytes(image_bytes("a01-empty-pool"))
+    before = out.read_bytes()
+
+    plain = thinmeta(*words(), "-o", out)
+    left = out.read_bytes()
+    forced = thinmeta(*words(), "-o", out, "--force")
+
+    assert plain.exit_code == ExitCode.OTHER
+    assert plain.stderr == (
+        f"Error: {out}: has metadata of a pool already; --force writes over it\n"
+    )
+    assert left == before
+    assert (forced.exit_code, forced.stderr) == (ExitCode.DONE, "")
+    assert sha256_of(out) == DEVICE.sha256
 
 
 def test_damaged_metadata(tmp_path: Path, thinmeta: Thinmeta) -> None:

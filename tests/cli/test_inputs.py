@@ -290,3 +290,34 @@ def test_what_is_lost_nowhere_may_be_read_and_written(read: Path, thinmeta: Thin
     result = thinmeta("dump", "-p", read / "metadata", "--docker-root", "/", "-o", "/dev/null")
 
     assert result.exit_code == ExitCode.DONE, result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_a_block_device_holds_is_spared(command: str, read: Path, thinmeta: Thinmeta) -> None:
+    what = next(iter(inputs_of(command)))
+    line = words(command, what, read / inputs_of(command)[what][0])
+    line = [each for each in line if each != "--force"]
+    disk = bytearray(4 * MIB)
+    disk[0x438:0x43A] = b"\x53\xef"
+    file = written(Path("elsewhere"), bytes(disk))
+    device = attach(file)
+    try:
+        refused = thinmeta(*line, "--output", device)
+        spared = file.read_bytes()
+        if command in FORCED:
+            done = thinmeta(*line, "--output", device, "--force")
+        else:
+            with device.open("wb") as out:
+                done = thinmeta(*line, "--output", f"/dev/fd/{out.fileno()}")
+                assert done.exit_code == ExitCode.OTHER, "a descriptor of it is the device"
+            written(file, bytes(4 * MIB))
+            done = thinmeta(*line, "--output", device)
+    finally:
+        detach(device)
+
+    assert refused.exit_code == ExitCode.OTHER
+    assert f"{device}: has a file system (ext2, ext3 or ext4) already; " in refused.stderr
+    assert ("--force" in refused.stderr) == (command in FORCED)
+    assert spared == bytes(disk)
+    assert done.exit_code == ExitCode.DONE, done.stderr
+    assert file.read_bytes() != bytes(disk)
