@@ -12,7 +12,7 @@ demo: .venv/installed
 	@$(BIN)/thinmeta dump $(IMAGE) | head -n 24
 
 test: .venv/dev
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n auto --dist worksteal
 
 lint: .venv/dev
 	$(BIN)/ruff check

@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,16 @@ from click.testing import CliRunner, Result
 
 from tests.cases import FIXTURES
 from tests.needs import NEEDS
+from tests.volume.data_images import UNPACKED
 from thinmeta.cli import main
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the workers that are to come one folder for what they unpack."""
+    if UNPACKED not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="thinmeta-tests-")
+        os.environ[UNPACKED] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,7 +3,7 @@
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -56,6 +56,7 @@ class Mapped(NamedTuple):
 class Device:
     snap_time: int
     blocks: dict[int, Mapped]
+    ends_of_runs: set[int] = field(default_factory=set)
 
     @cached_property
     def mapped(self) -> list[int]:
@@ -69,15 +70,14 @@ def model(case: str, image: str, name: str = "thin_dump") -> dict[int, Device]:
         device.device_id: Device(
             device.snap_time,
             {block: Mapped(data, time) for block, data, time in mappings_of(device.runs)},
+            {
+                end
+                for run in device.runs
+                for end in (run.origin_begin, run.origin_begin + run.length - 1)
+            },
         )
         for device in parsed_xml(thin_dump(case, image, name, "0.9.0")).devices
     }
-
-
-def ends_of_runs(case: str, image: str, device_id: int) -> set[int]:
-    pool = parsed_xml(thin_dump(case, image, "thin_dump", "0.9.0"))
-    runs = next(device.runs for device in pool.devices if device.device_id == device_id)
-    return {end for run in runs for end in (run.origin_begin, run.origin_begin + run.length - 1)}
 
 
 def some_of(blocks: list[Each], count: int) -> set[Each]:
@@ -127,7 +127,7 @@ def test_blocks_are_where_the_dump_has_them(case: str, image: str) -> None:
     with open_pool(packed_image(case, image)) as pool:
         assert list(pool.devices) == list(devices)
         for device_id, device in devices.items():
-            ends = some_of(sorted(ends_of_runs(case, image, device_id)), BLOCKS_OF_A_DEVICE // 3)
+            ends = some_of(sorted(device.ends_of_runs), BLOCKS_OF_A_DEVICE // 3)
             blocks = ends | {end + 1 for end in ends} | {end - 1 for end in ends if end}
             blocks |= some_of(sorted(device.blocks), BLOCKS_OF_A_DEVICE)
             blocks |= {0, 1 << 40, LAST_KEY}

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cases import FIXTURES, packed_image
 from tests.conftest import Thinmeta
+from tests.volume.data_images import unpacked
 
 DOCKER = FIXTURES / "docker-loop-lvm-xfs-64k"
 DOCKER_POOL = packed_image(DOCKER.name)
@@ -18,18 +19,10 @@ LVM_TEXT = LVM / "vgcfgbackup.txt"
 TRUTH = [line.split() for line in (LVM / "truth/thin-devices.sha256").read_text().splitlines()]
 
 
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def disk() -> Path:
     """Return a whole disk with a physical volume, a sparse file."""
-    path = tmp_path_factory.mktemp("disk") / "pv.img"
-    with lzma.open(LVM / "pv.bin.xz") as packed, path.open("wb") as file:
-        while part := packed.read(1 << 20):
-            if part.strip(b"\0"):
-                file.write(part)
-            else:
-                file.seek(len(part), 1)
-        file.truncate()
-    return path
+    return unpacked(LVM.name, "pv")
 
 
 def ids_of(name: str) -> dict[str, int]:

@@ -1,22 +1,20 @@
 """A device's contents through the library are what the kernel read."""
 
 import hashlib
-import lzma
 from pathlib import Path
 
 import pytest
 
 from tests.cases import FIXTURES, packed_image
+from tests.volume.data_images import unpacked
 from thinmeta import NotThereError, open_pool
 
 CASE = "a08-snapshots-of-snapshots"
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "data.bin"
-    path.write_bytes(lzma.decompress((FIXTURES / CASE / "data.bin.xz").read_bytes()))
-    return path
+@pytest.fixture
+def data() -> Path:
+    return unpacked(CASE, "data")
 
 
 def test_a_volume_is_what_the_kernel_read(data: Path) -> None:

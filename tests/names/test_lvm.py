@@ -3,7 +3,6 @@
 import hashlib
 import json
 import lzma
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.cases import FIXTURES, image_bytes
 from tests.names.called import names_in
+from tests.volume.data_images import unpacked
 from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, NotThereError
 from thinmeta.model.pool import Pool
@@ -31,19 +31,10 @@ UNITS = {"m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 each_pool = pytest.mark.parametrize("pool", POOLS)
 
 
-@pytest.fixture(scope="session")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def disk() -> Path:
     """The disk with its physical volume; zeros are holes."""
-    path = tmp_path_factory.mktemp("lvm") / "pv.img"
-    zeros = bytes(1 << 20)
-    with lzma.open(CASE / "pv.bin.xz") as packed, path.open("wb") as unpacked:
-        while piece := packed.read(1 << 20):
-            if piece == zeros:
-                unpacked.seek(len(piece), os.SEEK_CUR)
-            else:
-                unpacked.write(piece)
-        unpacked.truncate(unpacked.tell())
-    return path
+    return unpacked(CASE.name, "pv")
 
 
 @pytest.fixture(params=["text", "disk"])

@@ -1,6 +1,8 @@
-"""The data devices of `fixtures/`, unpacked once, and what the kernel read of each device."""
+"""The disks and data devices of `fixtures/`, and what the kernel read of each thin device."""
 
+import fcntl
 import lzma
+import os
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +13,8 @@ from tests.cases import FIXTURES, packed_image
 _PIECE = 1 << 18
 _ZEROS = bytes(_PIECE)
 _FOLDER = tempfile.TemporaryDirectory(prefix="thinmeta-tests-")
+UNPACKED = "THINMETA_TESTS_UNPACKED"
+"""Names the folder that the processes of one run of the tests share."""
 
 CASES = sorted(path.parent.name for path in FIXTURES.glob("*/data.bin.xz"))
 
@@ -59,8 +63,17 @@ SMALL = [device for device in ALL if device.case.startswith("a")]
 @cache
 def unpacked(case: str, name: str) -> Path:
     """Return an image unpacked into a sparse file, which no test may write to."""
-    target = Path(_FOLDER.name, f"{case.replace('/', '-')}-{name}.bin")
-    with lzma.open(packed_image(case, name)) as packed, target.open("wb") as file:
+    target = Path(os.environ.get(UNPACKED, _FOLDER.name), f"{case.replace('/', '-')}-{name}.bin")
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            _unpack(packed_image(case, name), target)
+    return target
+
+
+def _unpack(packed_path: Path, target: Path) -> None:
+    part = target.with_suffix(".part")
+    with lzma.open(packed_path) as packed, part.open("wb") as file:
         size = 0
         while piece := packed.read(_PIECE):
             if piece != _ZEROS:
@@ -68,5 +81,5 @@ def unpacked(case: str, name: str) -> Path:
                 file.write(piece)
             size += len(piece)
         file.truncate(size)
-    target.chmod(0o444)
-    return target
+    part.chmod(0o444)
+    part.rename(target)
