@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.device.pack_steps import Counts, Numbers, Op
+from thinmeta.device.pack_steps import Bytes, Counts, Numbers, Op
 
 _NIBBLE = 16
 
@@ -18,8 +18,8 @@ class Code(NamedTuple):
         bounds: where those of each list begin; one more than lists, the last is the end.
     """
 
-    code: memoryview
-    bounds: list[int]
+    code: Bytes
+    bounds: Counts
 
 
 def literal(length: int) -> bytes:
@@ -42,11 +42,8 @@ def encoded(lists: Numbers) -> Code:
         lists: shape `(n, m)`, both at least 1, `m` less than 4096.
     """
     steps, down, first = _runs(lists)
-    heads = np.zeros(len(first), dtype=np.bool_)
-    heads[np.searchsorted(first, np.arange(0, lists.size, lists.shape[1]))] = True
+    heads = first % lists.shape[1] == 0
     counts = np.diff(first, append=lists.size)
-    steps, down = steps[first], down[first]
-
     still = (steps == 0) & ~heads
     repeated = ~still & (counts > 1)
     widths = _widths(steps)
@@ -74,26 +71,29 @@ def encoded(lists: Numbers) -> Code:
     code[tags[short] - 1] = _tag(Op.TIMES, 0) | counts[short]
     code[tags[long] - 2] = _tag(Op.TIMES_WIDE, 0) | counts[long] >> 8
     code[tags[long] - 1] = counts[long] & 255
-    begins = tags[heads]  # nothing stands before the first instruction of a list
-    return Code(code.data, [*begins.tolist(), len(code)])
+    # Nothing stands before the first instruction of a list.
+    return Code(code, np.append(tags[heads], len(code)))
 
 
 def _runs(lists: Numbers) -> tuple[Numbers, npt.NDArray[np.bool_], Counts]:
-    """Return the way to each number from the one before, and where another way begins.
+    """Return where another way from a number to the next begins, and each such way.
 
     Returns:
-        How far, of the first of a list its value; whether downwards; and the places,
-        in all lists joined, from which on it is the same. The first two numbers of a
-        list always begin anew.
+        How far, of the first of a list its value; whether downwards; and the places, in
+        all lists joined, from which on it is the same. The first two numbers of a list
+        always begin anew.
     """
-    steps = lists.copy()
-    down = np.zeros(lists.shape, dtype=np.bool_)
-    np.less(lists[:, 1:], lists[:, :-1], out=down[:, 1:])
-    np.subtract(lists[:, 1:], lists[:, :-1], out=steps[:, 1:])
-    np.negative(steps, out=steps, where=down)
     new = np.ones(lists.shape, dtype=np.bool_)
-    new[:, 2:] = (steps[:, 2:] != steps[:, 1:-1]) | (down[:, 2:] != down[:, 1:-1])
-    return steps.ravel(), down.ravel(), np.flatnonzero(new)
+    ways = lists[:, 1:] - lists[:, :-1]
+    np.not_equal(ways[:, 1:], ways[:, :-1], out=new[:, 2:])
+    first = np.flatnonzero(new)
+    numbers = lists.reshape(-1)
+    steps, before = numbers[first], numbers[first - 1]
+    is_step = first % lists.shape[1] > 0
+    down = is_step & (steps < before)
+    steps[is_step] -= before[is_step]
+    np.negative(steps, out=steps, where=down)
+    return steps, down, first
 
 
 def _widths(numbers: Numbers) -> Counts:

@@ -6,6 +6,7 @@ values and all other blocks are stored as they are.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks, Rows
 from thinmeta.device.checksum import checksums
-from thinmeta.device.pack_encoder import encoded, literal, shifted
-from thinmeta.device.pack_steps import SHIFT
+from thinmeta.device.pack_encoder import Code, encoded, literal, shifted
+from thinmeta.device.pack_steps import SHIFT, Bytes, Counts
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
 from thinmeta.schemas.columns import CHILD, KEY, NODE_HEADER
 from thinmeta.schemas.space_map import BITMAP_CSUM_XOR, INDEX_CSUM_XOR
@@ -26,7 +27,8 @@ _SALTS = np.array(
 )
 _WHOLE = literal(METADATA_BLOCK_BYTES)
 
-Part = bytes | memoryview
+_ROWS_AT_ONCE = 256
+"""Few enough for a cache of the processor."""
 
 
 def salts_of(rows: Rows) -> npt.NDArray[np.uint32]:
@@ -50,15 +52,37 @@ def packed_blocks(blocks: Blocks, rows: Rows) -> bytes:
         blocks: their numbers, shape `(n,)`.
         rows: what they hold, shape `(n, 4096)`; any bytes do.
     """
-    headers = rows[:, : NODE_HEADER.itemsize].copy().view(NODE_HEADER)[:, 0]
-    codes: dict[int, list[Part]] = {}
-    for places, layout in _alike(headers):
-        codes.update(zip(places.tolist(), _nodes(rows[places], layout), strict=True))
-    parts: list[Part] = []
-    for place, number in enumerate(blocks.tolist()):
-        parts.append(number.to_bytes(8, "little"))
-        parts.extend(codes.get(place) or (_WHOLE, rows[place].data))
+    parts: list[memoryview] = []
+    for begin in range(0, len(rows), _ROWS_AT_ONCE):
+        end = begin + _ROWS_AT_ONCE
+        parts += _packed(blocks[begin:end], rows[begin:end])
     return b"".join(parts)
+
+
+def _packed(blocks: Blocks, rows: Rows) -> Iterator[memoryview]:
+    """Return the same in parts: blocks of one kind are packed together, and stand in order."""
+    headers = rows[:, : NODE_HEADER.itemsize].copy().view(NODE_HEADER)[:, 0]
+    kinds = np.zeros(len(rows), dtype=np.int64)
+    within = np.zeros(len(rows), dtype=np.int64)
+    codes: list[Code] = []
+    for places, layout in _alike(headers):
+        some = rows if len(places) == len(rows) else rows[places]
+        codes.append(_nodes(blocks[places], some, layout))
+        kinds[places], within[places] = len(codes), np.arange(len(places))
+    others = np.flatnonzero(kinds == 0)
+    within[others] = np.arange(len(others))
+    codes.insert(0, _whole(blocks[others], rows[others]))
+    cuts = np.flatnonzero(np.diff(kinds)) + 1
+    for begin, end in pairwise([0, *cuts.tolist(), len(rows)]):
+        code, bounds = codes[kinds[begin]]
+        first = within[begin]
+        yield code[bounds[first] : bounds[first + end - begin]].data
+
+
+def _whole(blocks: Blocks, rows: Rows) -> Code:
+    """Return blocks as they are."""
+    code = _fixed(_little_endian(blocks), _WHOLE, rows)
+    return Code(code.reshape(-1), np.arange(len(rows) + 1) * code.shape[1])
 
 
 class _Layout(NamedTuple):
@@ -83,26 +107,70 @@ def _alike(headers: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[np.intp], _L
         yield places, _Layout(is_leaf, layout >> 16 & 0xFFFF, layout & 0xFFFF)
 
 
-def _nodes(rows: Rows, layout: _Layout) -> Iterator[list[Part]]:
-    """Return the instructions for each of some nodes of one layout."""
+def _nodes(blocks: Blocks, rows: Rows, layout: _Layout) -> Code:
+    """Return the instructions for some nodes of one layout."""
     keys_end = NODE_HEADER.itemsize + layout.max_entries * KEY.itemsize
     values_end = keys_end + layout.max_entries * layout.value_size
-    keys = rows[:, NODE_HEADER.itemsize : keys_end].view(KEY)
-    lists, before_values = [keys], b""
-    if layout.value_size == CHILD.itemsize:
+    has_numbers = layout.value_size == CHILD.itemsize
+    nr_lists = (3 if layout.is_leaf else 2) if has_numbers else 1
+    lists = np.empty((len(rows), nr_lists, layout.max_entries), dtype=np.uint64)
+    lists[:, 0] = rows[:, NODE_HEADER.itemsize : keys_end].view(KEY)
+    before_values = b""
+    if has_numbers:
         values = rows[:, keys_end:values_end].view(CHILD)
+        keys_end = values_end
         if layout.is_leaf:
             before_values = shifted(layout.max_entries)
-            lists += [values >> np.uint64(SHIFT), values & np.uint64((1 << SHIFT) - 1)]
+            np.right_shift(values, np.uint64(SHIFT), out=lists[:, 1])
+            np.bitwise_and(values, np.uint64((1 << SHIFT) - 1), out=lists[:, 2])
         else:
-            lists.append(values)
-        keys_end = values_end
-    code, bounds = encoded(np.stack(lists, axis=1).reshape(-1, layout.max_entries))
-    header, rest = literal(NODE_HEADER.itemsize), literal(METADATA_BLOCK_BYTES - keys_end)
-    for place, row in enumerate(rows):
-        begin, middle, end = (bounds[len(lists) * place + more] for more in (0, 1, len(lists)))
-        yield [
-            *(header, row[: NODE_HEADER.itemsize].data),
-            *(code[begin:middle], before_values, code[middle:end]),
-            *(rest, row[keys_end:].data),
-        ]
+            lists[:, 1] = values
+    found = encoded(lists.reshape(-1, layout.max_entries))
+    header = rows[:, : NODE_HEADER.itemsize]
+    return _joined(
+        _fixed(_little_endian(blocks), literal(NODE_HEADER.itemsize), header),
+        np.diff(found.bounds).reshape(len(rows), nr_lists),
+        found.code,
+        before_values,
+        _fixed(literal(METADATA_BLOCK_BYTES - keys_end), rows[:, keys_end:]),
+    )
+
+
+def _joined(begins: Rows, sizes: Counts, code: Bytes, between: bytes, ends: Rows) -> Code:
+    """Return for each row its beginning, its first list, `between`, its other lists, its end.
+
+    Args:
+        begins: shape `(n, any)`.
+        sizes: of the instructions of each list, shape `(n, lists)`.
+        code: the instructions of all lists.
+        between: the same for all.
+        ends: shape `(n, any)`.
+    """
+    lengths = np.empty((len(sizes), 5), dtype=np.int64)
+    lengths[:, 0], lengths[:, 2], lengths[:, 4] = begins.shape[1], len(between), ends.shape[1]
+    lengths[:, 1], lengths[:, 3] = sizes[:, 0], sizes[:, 1:].sum(axis=1)
+    stops = np.cumsum(lengths)
+    starts = (stops - lengths.reshape(-1)).reshape(lengths.shape)
+    joined = np.empty(stops[-1], dtype=np.uint8)
+    for column, fixed in ((0, begins), (2, np.frombuffer(between, np.uint8)), (4, ends)):
+        joined[starts[:, column, np.newaxis] + np.arange(fixed.shape[-1])] = fixed
+    moved = lengths[:, 1::2].reshape(-1)
+    shifts = starts[:, 1::2].reshape(-1) - (np.cumsum(moved) - moved)
+    joined[np.arange(len(code)) + np.repeat(shifts, moved)] = code
+    return Code(joined, np.append(starts[:, 0], len(joined)))
+
+
+def _fixed(*parts: Rows | bytes) -> Rows:
+    """Return rows that begin one part after another; bytes are the same in each."""
+    nr_rows = max(len(part) for part in parts if not isinstance(part, bytes))
+    some = [
+        np.broadcast_to(np.frombuffer(part, np.uint8), (nr_rows, len(part)))
+        if isinstance(part, bytes)
+        else part
+        for part in parts
+    ]
+    return np.hstack(some)
+
+
+def _little_endian(numbers: Blocks) -> Rows:
+    return numbers.astype("<u8").view(np.uint8).reshape(-1, 8)
