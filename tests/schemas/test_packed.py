@@ -10,7 +10,7 @@ from tests.cases import image_bytes
 from tests.damage import BlockKind, kind_of
 from tests.made_images import BLOCK
 from tests.properties import examples
-from thinmeta.device.pack_machine import run
+from thinmeta.device.pack_machine import Machine
 from thinmeta.schemas.columns import NODE_HEADER
 from thinmeta.schemas.packed import packed_blocks, salts_of
 
@@ -26,8 +26,9 @@ def again(rows: Rows) -> bytes:
     numbers = np.arange(len(rows), dtype=np.uint64) * np.uint64(3)
     code = packed_blocks(numbers, rows)
     content, at = b"", 0
+    machine = Machine()
     while at < len(code):
-        done = run(code, at, 100)
+        done = machine.run(code, at, 100)
         assert done.wrong is None
         assert done.numbers == numbers[len(content) // BLOCK :][: len(done.numbers)].tolist()
         content, at = content + bytes(done.content), done.end

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import IO, NamedTuple
 
 from thinmeta.device.containers import PACK_MAGIC
-from thinmeta.device.pack_machine import run
+from thinmeta.device.pack_machine import Machine
 from thinmeta.errors import InputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
@@ -83,12 +83,12 @@ class PackFile:
             number, begin = number + 1, end
 
     def _chunk(self, length: int) -> Iterator[Stretch]:
-        code = b""
+        code, machine = b"", Machine()
         for part in self._unpacked(length):
             code += part
             at = 0
             while True:
-                blocks = run(code, at, _BLOCKS_AT_ONCE)
+                blocks = machine.run(code, at, _BLOCKS_AT_ONCE)
                 yield from self._believed(blocks.numbers, blocks.content)
                 at = blocks.end
                 if blocks.wrong:

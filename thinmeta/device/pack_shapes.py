@@ -4,6 +4,9 @@ The instructions of the first are known to be sound, and those of the others dif
 operands only, so all are.
 """
 
+from bisect import bisect_right
+from typing import NamedTuple
+
 import numpy as np
 
 from thinmeta.device.pack_steps import (
@@ -19,17 +22,102 @@ from thinmeta.device.pack_steps import (
 )
 from thinmeta.units import METADATA_BLOCK_BYTES
 
+_PLACES = np.arange(2 * METADATA_BLOCK_BYTES // NUMBER_BYTES, dtype=np.uint64)
 
-def alike(steps: Steps, rows: Bytes) -> int:
-    """Return how many rows have the instructions of the first, one after another.
 
-    Args:
-        steps: of the first row alone.
-        rows: code of as many blocks, if all are of its length: shape `(n, length)`.
+class _Way(NamedTuple):
+    """Numbers that go on in one way: in each row from `first` on, with `step` between them.
+
+    Attributes:
+        begin: how many numbers precede them.
+        end: likewise, with them.
+        first: shape `(rows, 1)`.
+        step: likewise; None is 0.
     """
-    control = _control(steps)
-    same = (rows[:, control] == rows[0, control]).all(axis=1)
-    return len(rows) if same.all() else int(same.argmin())
+
+    begin: int
+    end: int
+    first: Numbers
+    step: Numbers | None
+
+
+class Shape:
+    """The instructions of a block, for others that have the same.
+
+    Attributes:
+        length: bytes of the code of a block, with its number.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        """Take the instructions of one block, which are sound."""
+        self.length = len(steps.code)
+        self._control = _control(steps)
+        self._expected = np.frombuffer(steps.code, dtype=np.uint8)[self._control]
+        self._copying = list(steps.copying())
+        putting = np.flatnonzero(steps.counts)
+        self._putting = list(
+            zip(
+                steps.op[putting].tolist(),
+                (steps.starts[putting] + 1).tolist(),
+                steps.nibbles(putting).tolist(),
+                steps.counts[putting].tolist(),
+                strict=True,
+            )
+        )
+
+    def rows(self, code: bytes, begin: int, most: int) -> Bytes:
+        """Return up to `most` blocks of this shape that follow one another from `begin` on.
+
+        Returns:
+            The code of each, shape `(n, length)`.
+        """
+        number = min(most, (len(code) - begin) // self.length)
+        rows = np.frombuffer(code, np.uint8, number * self.length, begin if number else 0)
+        rows = rows.reshape(number, self.length)
+        same = (rows[:, self._control] == self._expected).all(axis=1)
+        return rows[: int(same.argmin())] if not same.all() else rows
+
+    def content(self, rows: Bytes) -> memoryview:
+        """Return the bytes of the blocks with this code, one block after the other."""
+        ways = self._ways(rows)
+        content = np.empty((len(rows), METADATA_BLOCK_BYTES), dtype=np.uint8)
+        written = done = 0
+        for op, number, begin, size in self._copying:
+            until = written + NUMBER_BYTES * (number - done)
+            _put(content[:, written:until].view("<u8"), ways, done)
+            done = number
+            if op == Op.SHIFTED:
+                written = until + NUMBER_BYTES * size
+                shifted = content[:, until:written].view("<u8")
+                _put(shifted, ways, number, SHIFT)
+                _merge(shifted, ways, number + size)
+                done += 2 * size
+            else:
+                written = until + size
+                content[:, until:written] = rows[:, begin : begin + size]
+        _put(content[:, written:].view("<u8"), ways, done)
+        return content.reshape(-1).data
+
+    def _ways(self, rows: Bytes) -> list[_Way]:
+        """Return what each block puts out, as `Steps` does."""
+        ways = []
+        register = np.zeros((len(rows), 1), dtype=np.uint64)
+        begin = 0
+        for op, at, width, count in self._putting:
+            operand = np.full_like(register, width)
+            if op in HAS_OPERAND:
+                operand = rows[:, at : at + width].copy().view(f"<u{width}").astype(np.uint64)
+            if op in (Op.SUBTRACT, Op.SUBTRACT_WIDE):
+                np.negative(operand, out=operand)
+            if op == Op.SET:
+                register = operand
+            if op in (Op.SET, Op.REPEAT, Op.REPEAT_WIDE):
+                ways.append(_Way(begin, begin + count, register, None))
+            else:
+                ways.append(_Way(begin, begin + count, register + operand, operand))
+                register = register + operand * np.uint64(count)
+            begin += count
+        return ways
 
 
 def _control(steps: Steps) -> Counts:
@@ -41,74 +129,36 @@ def _control(steps: Steps) -> Counts:
     return np.concatenate(places)
 
 
-def content_of(steps: Steps, rows: Bytes) -> memoryview:
-    """Return what blocks of one shape are.
-
-    Args:
-        steps: of the first row alone.
-        rows: the code of each, shape `(n, length)`.
-
-    Returns:
-        The bytes of one block after the other.
-    """
-    numbers = _numbers(steps, rows)
-    content = np.empty((len(rows), METADATA_BLOCK_BYTES), dtype=np.uint8)
-    written = done = 0
-    for op, number, begin, size in steps.copying():
-        written = _put(content, written, numbers[:, done:number])
-        done = number
-        if op == Op.SHIFTED:
-            done += size
-            numbers[:, done : done + size] |= numbers[:, number:done] << np.uint64(SHIFT)
+def _put(numbers: Numbers, ways: list[_Way], begin: int, shift: int = 0) -> None:
+    """Fill `numbers` with those from `begin` on, shifted to the left."""
+    for way, first, last in _between(ways, begin, begin + numbers.shape[1]):
+        part = numbers[:, first - begin : last - begin]
+        start = way.first << np.uint64(shift)
+        if way.step is None:
+            part[...] = start
         else:
-            content[:, written : written + size] = rows[:, begin : begin + size]
-            written += size
-    _put(content, written, numbers[:, done:])
-    return content.reshape(-1).data
+            places = _PLACES[first - way.begin : last - way.begin]
+            np.multiply(way.step << np.uint64(shift), places, out=part)
+            part += start
 
 
-def _put(content: Bytes, at: int, numbers: Numbers) -> int:
-    """Write numbers into each block; return where they end."""
-    end: int = at + NUMBER_BYTES * numbers.shape[1]
-    content[:, at:end].view("<u8")[...] = numbers
-    return end
-
-
-def _numbers(steps: Steps, rows: Bytes) -> Numbers:
-    """Return all numbers that each block puts out, as `Steps` does: shape `(n, numbers)`."""
-    numbers = np.empty((len(rows), int(steps.counts.sum())), dtype="<u8")
-    register = np.zeros((len(rows), 1), dtype=np.uint64)
-    putting = np.flatnonzero(steps.counts)
-    end = 0
-    for op, begin, width, count in zip(
-        steps.op[putting].tolist(),
-        (steps.starts[putting] + 1).tolist(),
-        steps.nibbles(putting).tolist(),
-        steps.counts[putting].tolist(),
-        strict=True,
-    ):
-        some = numbers[:, end : end + count]
-        end += count
-        if op in (Op.REPEAT, Op.REPEAT_WIDE):
-            some[...] = register
-            continue
-        operand = _operands(rows, begin, width) if op in HAS_OPERAND else np.uint64(width)
-        if op == Op.SET:
-            some[...] = operand
+def _merge(numbers: Numbers, ways: list[_Way], begin: int) -> None:
+    """Put the numbers from `begin` on into `numbers`, which have their higher bits."""
+    for way, first, last in _between(ways, begin, begin + numbers.shape[1]):
+        part = numbers[:, first - begin : last - begin]
+        if way.step is None:
+            part |= way.first
         else:
-            if op in (Op.SUBTRACT, Op.SUBTRACT_WIDE):
-                operand = np.negative(operand)
-            np.multiply(operand, _places(count), out=some)
-            some += register
-        register = some[:, -1:].copy()
-    return numbers
+            part |= way.first + way.step * _PLACES[first - way.begin : last - way.begin]
 
 
-def _operands(rows: Bytes, begin: int, width: int) -> Numbers:
-    """Return the number that each row has there, shape `(n, 1)`."""
-    operands: Numbers = rows[:, begin : begin + width].copy().view(f"<u{width}").astype(np.uint64)
-    return operands
-
-
-def _places(count: int) -> Numbers:
-    return np.arange(1, count + 1, dtype=np.uint64)
+def _between(ways: list[_Way], begin: int, end: int) -> list[tuple[_Way, int, int]]:
+    """Return the ways that have numbers between, and from which to which."""
+    found = []
+    place = bisect_right(ways, begin, key=lambda way: way.begin) - 1
+    while begin < end:
+        way = ways[place]
+        last = min(way.end, end)
+        found.append((way, begin, last))
+        begin, place = last, place + 1
+    return found
