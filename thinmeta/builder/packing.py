@@ -1,13 +1,12 @@
 """Metadata into a pack file, and what can be told of metadata without any superblock."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks, Fault
 from thinmeta.device.pack_file import chunk, header
+from thinmeta.device.threads import in_threads
 from thinmeta.errors import Damage, InputError, OnDamage
 from thinmeta.schemas.packed import packed_blocks, salts_of
 from thinmeta.schemas.signatures import md_member, refuse_foreign
@@ -15,9 +14,6 @@ from thinmeta.units import MAX_METADATA_BLOCKS, MetadataBlock
 
 _BLOCKS_AT_ONCE = 1024
 _NR_THREADS = 2
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 Advance = Callable[[int, int], None]
 """Told how many blocks of how many were read just now."""
@@ -53,7 +49,8 @@ def pack(device: BlockDevice, on_damage: OnDamage, advance: Advance) -> Iterator
         advance: told of progress.
     """
     yield header(nr_blocks_of(device))
-    for blocks, batch, packed in _in_threads(_chunk, all_blocks(device, advance)):
+    read = all_blocks(device, advance)
+    for blocks, batch, packed in in_threads(_chunk, read, _NR_THREADS):
         for place in np.flatnonzero(batch.faults).tolist():
             on_damage(unreadable(blocks, batch, place))
         yield packed
@@ -66,20 +63,6 @@ def _chunk(read: tuple[Blocks, BlockBatch]) -> tuple[Blocks, BlockBatch, bytes]:
         return blocks, batch, b""
     rows = batch.rows if len(stored) == len(blocks) else batch.rows[stored]
     return blocks, batch, chunk(packed_blocks(blocks[stored], rows))
-
-
-def _in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """Do `work` for each item, some at the same time; return the results in order."""
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-    with ThreadPoolExecutor(_NR_THREADS) as threads:
-        begun: deque[Future[_Result]] = deque()
-        for item in items:
-            begun.append(threads.submit(work, item))
-            if len(begun) > _NR_THREADS:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
 
 
 def unreadable(blocks: Blocks, batch: BlockBatch, place: int) -> Damage:

@@ -165,11 +165,14 @@ def _place_blocks(pack: "PackFile", target: IO[bytes], inspect: Inspect) -> tupl
     Returns:
         How many bytes they have, and what was wrong with the pack file.
     """
-    size = 0
     target.truncate(pack.nr_blocks * METADATA_BLOCK_BYTES)
+
+    size = 0
     for number, content in pack.stretches():
-        os.pwrite(target.fileno(), content, number * METADATA_BLOCK_BYTES)
-        size += len(content)
+        done, begin = 0, number * METADATA_BLOCK_BYTES
+        while done < len(content):
+            done += os.pwrite(target.fileno(), content[done:], begin + done)
+        size += done
     if size or not pack.wrong:
         inspect(os.pread(target.fileno(), METADATA_BLOCK_BYTES, 0))
     return size, pack.wrong

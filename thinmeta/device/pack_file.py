@@ -24,7 +24,7 @@ _LENGTH_BYTES = 8
 _PIECE = 1 << 16  # bytes read at once
 _MOST_UNPACKED = 1 << 20  # bytes that one piece may become at once
 _MOST_CODE = 1 << 16  # of one block; sound ones have a quarter of it at most
-_BLOCKS_AT_ONCE = 256  # few enough for a cache of the processor
+_BLOCKS_AT_ONCE = 128  # few enough for a cache of the processor
 
 
 class Stretch(NamedTuple):
@@ -63,6 +63,7 @@ class PackFile:
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
         self._room = self.nr_blocks
+        self._machine = Machine()
 
     def stretches(self) -> Iterator[Stretch]:
         """Return all blocks that can be had; after a fault it goes on at the next chunk."""
@@ -83,12 +84,12 @@ class PackFile:
             number, begin = number + 1, end
 
     def _chunk(self, length: int) -> Iterator[Stretch]:
-        code, machine = b"", Machine()
+        code = b""
         for part in self._unpacked(length):
             code += part
             at = 0
             while True:
-                blocks = machine.run(code, at, _BLOCKS_AT_ONCE)
+                blocks = self._machine.run(code, at, _BLOCKS_AT_ONCE)
                 yield from self._believed(blocks.numbers, blocks.content)
                 at = blocks.end
                 if blocks.wrong:
@@ -121,6 +122,13 @@ class PackFile:
         self._room -= len(numbers)
         if self._room < 0:
             raise _BrokenError("more blocks than the device has")
+        if (
+            numbers
+            and numbers[-1] < self.nr_blocks
+            and numbers == [*range(numbers[0], numbers[-1] + 1)]
+        ):
+            yield Stretch(numbers[0], content)
+            return
         sound = next((at for at, each in enumerate(numbers) if each >= self.nr_blocks), None)
         first = 0
         for at, (one, other) in enumerate(pairwise([*numbers[:sound], -1]), 1):
