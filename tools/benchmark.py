@@ -111,6 +111,10 @@ class Bench:
             f"single-{nr_mappings}", mib, lambda: _interleaved(nr_mappings // 4, 4)
         )
 
+    def unordered(self) -> str:
+        """Return a pool of two devices, 4 million mappings in no order at all."""
+        return self.restored("unordered", 256, _unordered)
+
     def large_and_small(self) -> str:
         """Return a pool of one device of a million mappings and one of a hundred."""
         return self.restored("large-and-small", 64, lambda: _large_and_small(1_000_000))
@@ -146,6 +150,27 @@ def _interleaved(nr_mappings: int, nr_devices: int) -> Iterator[str]:
     yield _superblock(nr_mappings * nr_devices * 2)
     for place in range(nr_devices):
         yield from _device(place + 1, nr_mappings, nr_devices, place)
+    yield "</superblock>\n"
+
+
+def _unordered() -> Iterator[str]:
+    """Two devices of 2**21 blocks, no two of which are as far apart as their neighbours."""
+    half = 1 << 21
+    yield _superblock(2 * half)
+    for side in range(2):
+        yield (
+            f'<device dev_id="{side + 1}" mapped_blocks="{half}" transaction="0"'
+            ' creation_time="0" snap_time="0">\n'
+        )
+        for begin in range(0, half, LINES_AT_ONCE):
+            end = min(begin + LINES_AT_ONCE, half)
+            numbers = range(begin + side * half, end + side * half)
+            # Triangular numbers modulo a power of 2 are each number once.
+            yield "".join(
+                _mapping(block, number * (number + 1) // 2 % (2 * half), 0)
+                for block, number in enumerate(numbers, begin)
+            )
+        yield "</device>\n"
     yield "</superblock>\n"
 
 
@@ -280,6 +305,62 @@ def rmap_cases(bench: Bench) -> Iterator[Case]:
     single = bench.single_mappings(10_000_000)
     yield maps("rmap, all of 10 million", single, "0..20000000")
     yield maps("rmap, 1000 blocks of 10 million", single, "0..1000")
+    unordered = bench.unordered()
+    yield maps("rmap, 4 million in no order", unordered, "0..4194304")
+
+
+def fate_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta fate`: of all of a device, next to a listing of the pool."""
+
+    def fates(name: str, image: str, device: str) -> Case:
+        commands = {
+            "thinmeta dump": [THINMETA, "dump", image, "-o", bench.output],
+            "thinmeta fate": [THINMETA, "fate", device, "-p", image, "-o", bench.output],
+        }
+        return Case(name, commands)
+
+    yield fates("fate, 2.5 of 10 million", bench.single_mappings(10_000_000), "1")
+    unordered = bench.unordered()
+    yield fates("fate, 2 of 4 million, no order", unordered, "1")
+
+
+def _packed(bench: Bench, image: str) -> str:
+    path = Path(image).with_suffix(".pack")
+    if not path.exists():
+        words = [bench.new("thin_metadata_pack"), "-f", "-i", image, "-o", str(path)]
+        subprocess.run(words, check=True)
+    return str(path)
+
+
+def pack_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta pack`."""
+
+    def packs(name: str, image: str) -> Case:
+        reference = [bench.new("thin_metadata_pack"), "-f", "-i", image, "-o", bench.output]
+        commands = {
+            "thin_metadata_pack 1.1.0": reference,
+            "thinmeta pack": [THINMETA, "pack", image, "-o", bench.output],
+        }
+        return Case(f"pack, {name}", commands)
+
+    yield packs("10 million mappings", bench.single_mappings(10_000_000))
+    yield packs("4 million in no order", bench.unordered())
+
+
+def unpack_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of `thinmeta unpack`, of what thin_metadata_pack packed."""
+
+    def unpacks(name: str, image: str) -> Case:
+        packed = _packed(bench, image)
+        reference = [bench.new("thin_metadata_unpack"), "-f", "-i", packed, "-o", bench.output]
+        commands = {
+            "thin_metadata_unpack 1.1.0": reference,
+            "thinmeta unpack": [THINMETA, "unpack", packed, "-o", bench.output],
+        }
+        return Case(f"unpack, {name}", commands)
+
+    yield unpacks("10 million mappings", bench.single_mappings(10_000_000))
+    yield unpacks("4 million in no order", bench.unordered())
 
 
 def check_cases(bench: Bench) -> Iterator[Case]:
@@ -362,6 +443,9 @@ GROUPS = {
     "diff": diff_cases,
     "ls": ls_cases,
     "rmap": rmap_cases,
+    "fate": fate_cases,
+    "pack": pack_cases,
+    "unpack": unpack_cases,
     "check": check_cases,
     "scan": scan_cases,
     "extract": extract_cases,
