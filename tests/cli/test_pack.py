@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,6 @@ from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
 from tests.made_images import BLOCK, written
 from thinmeta.builder.packing import nr_blocks_of
-from thinmeta.device.blocks import BlockDevice
 from thinmeta.device.opening import open_blocks
 from thinmeta.schemas.signatures import refuse_foreign
 
@@ -270,24 +270,40 @@ def test_a_device_that_is_too_small_is_not_written(
     assert after == before
 
 
+def full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("what", ["packed", "compressed", "plain"])
 def test_nothing_stays_when_the_output_cannot_be_written(
-    tmp_path: Path, pack_file: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+    what: str,
+    tmp_path: Path,
+    pack_file: Path,
+    thinmeta: Thinmeta,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    read = BlockDevice.read
-    calls = 0
+    plain = written(tmp_path / "meta.bin", IMAGE)
+    source = {"packed": pack_file, "compressed": POOL, "plain": plain}[what]
 
-    def failing(self: BlockDevice, blocks: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls > 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return read(self, blocks)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(BlockDevice, "read", failing)
-    result = thinmeta("unpack", pack_file, "-o", folder / "image")
+    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "ftruncate", full)
+    result = thinmeta("unpack", source, "-o", folder / "image")
 
     assert result.exit_code == 1
-    assert f"{folder / 'image'}: cannot be written: " in result.stderr
+    assert result.stderr == (
+        f"Error: {folder / 'image'}: cannot be written: No space left on device\n"
+    )
     assert list(folder.iterdir()) == []
+
+
+def test_what_is_compressed_is_unpacked_once(
+    tmp_path: Path, pack_file: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes into its place at once; nothing is needed in the folder for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+
+    for source in (pack_file, POOL):
+        assert thinmeta("unpack", source, "-o", tmp_path / "image", "--force").exit_code == 0
+        assert (tmp_path / "image").read_bytes() == IMAGE

@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from thinmeta.cli.messages import Progress
+from thinmeta.cli.metadata import from_environment
 from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import quiet_option
 from thinmeta.cli.whole_metadata import (
@@ -21,7 +23,6 @@ from thinmeta.errors import DamagedMetadataError, InputError, OutputError
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice, Rows
-    from thinmeta.device.inputs import Inputs
 
 _HOLE_BLOCKS = 16
 """Zeros in this many blocks become a hole, as in `device.containers`."""
@@ -38,27 +39,30 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
     Blocks that the pack file does not have are zeros. Any other METADATA, as a
     compressed image, is written as the image that it is.
     """
-    from thinmeta.builder.packing import nr_blocks_of
     from thinmeta.device.replacing import Kind, kind_of
 
     if output is None and sys.stdout.isatty():
         raise click.UsageError("an image is no text for a terminal; give --output FILE")
     progress = Progress(quiet=quiet)
-    with opened_whole(choice) as device:
-        if device.notes:
-            raise InputError(f"{device.notes[0]}; nothing was written")
-        pieces = _pieces(device, progress)
+    with ExitStack() as stack:
         try:
-            inputs = choice.names.inputs(device.name)
             if output is None or kind_of(output) is Kind.STREAM:
-                with open_output(output, inputs) as file:
-                    for rows in pieces:
+                device = _opened(choice, stack)
+                with open_output(output, choice.names.inputs(device.name)) as file:
+                    for rows in _pieces(device, progress):
                         file.write(rows.data.cast("B"))
             else:
-                _write_image(pieces, nr_blocks_of(device), output, inputs, force=force)
+                device = _write_image(choice, output, stack, progress, force=force)
         finally:
             progress.clear()
         refuse_damaged_superblock(device)
+
+
+def _opened(choice: WholeChoice, stack: ExitStack, into: int | None = None) -> "BlockDevice":
+    device = stack.enter_context(opened_whole(choice, into))
+    if device.notes:
+        raise InputError(f"{device.notes[0]}; nothing was written")
+    return device
 
 
 def _pieces(device: "BlockDevice", progress: Progress) -> Iterator["Rows"]:
@@ -72,20 +76,35 @@ def _pieces(device: "BlockDevice", progress: Progress) -> Iterator["Rows"]:
 
 
 def _write_image(
-    pieces: Iterator["Rows"], nr_blocks: int, output: Path, inputs: "Inputs", *, force: bool
-) -> None:
+    choice: WholeChoice, output: Path, stack: ExitStack, progress: Progress, *, force: bool
+) -> "BlockDevice":
+    """Write a file or a block device; what is compressed is unpacked right into it."""
+    from thinmeta.builder.packing import nr_blocks_of
     from thinmeta.builder.target import open_target
     from thinmeta.units import METADATA_BLOCK_BYTES
 
-    with (
-        open_target(output, inputs, force=force, size_bytes=None) as target,
-        os.fdopen(os.dup(target.fd), "wb") as file,
-    ):
+    path = choice.path or from_environment()
+    inputs = choice.names.inputs(*([str(path)] if path else []))
+    with open_target(output, inputs, force=force, size_bytes=None) as target:
+        try:
+            device = _opened(choice, stack, target.fd)
+        except OutputError as error:
+            raise OutputError(f"{output}: {error}") from error
+        choice.names.inputs(device.name).refuse(output)
+        nr_blocks = nr_blocks_of(device)
         if target.is_device and (target.nr_blocks or 0) < nr_blocks:
             raise OutputError(
                 f"{output}: has {target.nr_blocks} blocks of 4 KiB, the image {nr_blocks}"
             )
-        file.truncate(nr_blocks * METADATA_BLOCK_BYTES)
+        is_there = os.fstat(target.fd).st_size > 0
+        os.ftruncate(target.fd, nr_blocks * METADATA_BLOCK_BYTES)
+        if not is_there:
+            _copy(_pieces(device, progress), target.fd)
+    return device
+
+
+def _copy(pieces: Iterator["Rows"], fd: int) -> None:
+    with os.fdopen(os.dup(fd), "wb") as file:
         for rows in pieces:
             for begin in range(0, len(rows), _HOLE_BLOCKS):
                 part = rows[begin : begin + _HOLE_BLOCKS]

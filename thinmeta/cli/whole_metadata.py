@@ -79,8 +79,12 @@ def whole_metadata_argument(function: _Function) -> _Function:
 
 
 @contextmanager
-def opened_whole(choice: WholeChoice) -> Iterator["BlockDevice"]:
+def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["BlockDevice"]:
     """Open metadata that needs no superblock, as long as any block has a right checksum.
+
+    Args:
+        choice: which.
+        into: an empty file that gets what is compressed, if it can.
 
     Raises:
         InputError: there is none, or it is something else.
@@ -103,7 +107,7 @@ def opened_whole(choice: WholeChoice) -> Iterator["BlockDevice"]:
             yield pool.source.device
         return
     if place is None and path is not None:
-        place = open_blocks(path, inspect=refuse_other_formats)
+        place = open_blocks(path, inspect=refuse_other_formats, into=into)
     assert place is not None
     with closing(place) as device:
         try:

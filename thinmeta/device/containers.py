@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from thinmeta.errors import InputError
+from thinmeta.errors import InputError, OutputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -115,13 +115,14 @@ def packing_of(beginning: bytes) -> str | None:
     return next((name for magic, name in _NAMES.items() if beginning.startswith(magic)), None)
 
 
-def unpack(fd: int, inspect: Inspect) -> tuple[int, str | None]:
-    """Unpack the compressed image or pack file behind `fd` into an unnamed sparse file.
+def unpack(fd: int, inspect: Inspect, into: int | None = None) -> tuple[int, str | None]:
+    """Unpack the compressed image or pack file behind `fd` into a sparse file.
 
     Args:
         fd: the file; it is read from its beginning and left open.
         inspect: given the first block, of a compressed image before the rest is
             unpacked: no more of that is than what is of use.
+        into: an empty file, which is left open; None is an unnamed one.
 
     Returns:
         A descriptor of the unpacked file, and what was wrong with the packed one.
@@ -129,6 +130,7 @@ def unpack(fd: int, inspect: Inspect) -> tuple[int, str | None]:
     Raises:
         InputError: a library is missing, nothing at all could be unpacked, or there
             is no room for what was.
+        OutputError: there is no room in `into`.
     """
     import tempfile
 
@@ -136,7 +138,7 @@ def unpack(fd: int, inspect: Inspect) -> tuple[int, str | None]:
     is_pack_file = packing_of(beginning) == _PACK_FILE
     what = _PACK_FILE if is_pack_file else f"{packing_of(beginning)} stream"
     try:
-        with os.fdopen(os.dup(fd), "rb") as packed, tempfile.TemporaryFile() as unpacked:
+        with os.fdopen(os.dup(fd), "rb") as packed, _unpacked_file(into) as unpacked:
             packed.seek(0)
             if is_pack_file:
                 from thinmeta.device.pack_file import PackFile
@@ -147,6 +149,8 @@ def unpack(fd: int, inspect: Inspect) -> tuple[int, str | None]:
                 size, wrong = _copy_sparse(stream, unpacked, inspect)
             result = os.dup(unpacked.fileno())
     except OSError as error:
+        if into is not None:
+            raise OutputError(f"cannot be written: {error.strerror}") from error
         raise InputError(
             f"the {what} cannot be unpacked into {tempfile.gettempdir()}: "
             f"{error.strerror}; TMPDIR names another place"
@@ -157,6 +161,12 @@ def unpack(fd: int, inspect: Inspect) -> tuple[int, str | None]:
         os.close(result)
         raise InputError(f"the {what} cannot be unpacked: {wrong}")
     return result, f"the {what} is damaged after {size} bytes unpacked: {wrong}"
+
+
+def _unpacked_file(into: int | None) -> IO[bytes]:
+    import tempfile
+
+    return tempfile.TemporaryFile() if into is None else os.fdopen(os.dup(into), "r+b")
 
 
 def _place_blocks(pack: "PackFile", target: IO[bytes], inspect: Inspect) -> tuple[int, str | None]:

@@ -10,12 +10,17 @@ import numpy as np
 from thinmeta.device.blocks import BlockDevice, Fault
 from thinmeta.device.containers import MAGIC_BYTES, Inspect, packing_of, unpack
 from thinmeta.device.kernel import SYSFS, holders_of
-from thinmeta.errors import InputError, LiveDeviceError
+from thinmeta.errors import InputError, LiveDeviceError, OutputError
 from thinmeta.units import METADATA_BLOCK_BYTES
 
 
 def open_blocks(
-    path: Path, *, inspect: Inspect, exclusive: bool = True, sysfs: Path = SYSFS
+    path: Path,
+    *,
+    inspect: Inspect,
+    exclusive: bool = True,
+    sysfs: Path = SYSFS,
+    into: int | None = None,
 ) -> BlockDevice:
     """Open `path` for reading as a device of metadata blocks.
 
@@ -28,6 +33,7 @@ def open_blocks(
         exclusive: refuse what a pool or anything else holds open; False is for
             reading a metadata snapshot, which stands still.
         sysfs: where the kernel tells about loop devices and holders.
+        into: an empty file that gets what is compressed; None is an unnamed one.
 
     Raises:
         InputError: `path` is missing, unreadable or of the wrong kind.
@@ -43,7 +49,7 @@ def open_blocks(
             raise InputError(f"{path}: is neither a regular file nor a block device")
         if exclusive and (holders := holders_of(path, sysfs)):
             raise LiveDeviceError(live_message(path, holders))
-        return _open_file(path, inspect)
+        return _open_file(path, inspect, into)
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
@@ -66,7 +72,7 @@ def snapshot_commands(pool: str) -> str:
     )
 
 
-def _open_file(path: Path, inspect: Inspect) -> BlockDevice:
+def _open_file(path: Path, inspect: Inspect, into: int | None) -> BlockDevice:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         beginning = _read_beginning(fd)
@@ -75,10 +81,13 @@ def _open_file(path: Path, inspect: Inspect) -> BlockDevice:
         if not packing_of(beginning[:MAGIC_BYTES]) or _passes(inspect, beginning):
             inspect(beginning)
             return BlockDevice(fd, str(path))
-        unpacked, wrong = unpack(fd, inspect)
+        unpacked, wrong = unpack(fd, inspect, into)
     except InputError as error:
         os.close(fd)
         raise type(error)(f"{path}: {error}") from error
+    except OutputError:
+        os.close(fd)
+        raise
     os.close(fd)
     return BlockDevice(unpacked, str(path), (f"{path}: {wrong}",) if wrong else ())
 
