@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.anatomy import Anatomy
 from tests.cases import image_bytes
 from tests.cli.commands import process
 from tests.conftest import Thinmeta
@@ -525,3 +526,24 @@ def test_a_disk_that_fills_up_keeps_what_was_rescued(tmp_path: Path, thinmeta: T
     assert RescueMap.parse((tmp_path / "image.map").read_text()).bytes_of(Status.FINISHED)
     assert thinmeta(*line).exit_code == ExitCode.DONE
     assert sha256_of(out) == DEVICE.sha256
+
+
+@pytest.mark.parametrize("is_repaired", [False, True])
+def test_a_volume_that_maps_nothing_is_warned_of(
+    is_repaired: bool, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    anatomy = Anatomy.of(DEVICE.case)
+    image = DamagedImage.of(DEVICE.case)
+    image.zero(anatomy.device_roots[1])
+    broken, new = image.write_to(tmp_path / "broken.bin"), tmp_path / "new.bin"
+    assert thinmeta("repair", "-i", broken, "-o", new).exit_code == ExitCode.SALVAGED
+    metadata = new if is_repaired else DEVICE.metadata
+
+    result = thinmeta(
+        "extract", 1, "-p", metadata, "--data", DEVICE.data, "--size", "1M", "-o", tmp_path / "out"
+    )
+
+    assert result.exit_code == ExitCode.DONE
+    warning = "Warning: device 1: maps no blocks, so all of it will be zeros"
+    assert (warning in result.stderr) == is_repaired
+    assert any((tmp_path / "out").read_bytes()) != is_repaired
