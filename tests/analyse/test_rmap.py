@@ -16,6 +16,7 @@ from tests.cases import packed_image
 from tests.golden import dumped_images
 from tests.properties import examples
 from thinmeta.analyse import rmap as module
+from thinmeta.analyse import run_window
 from thinmeta.analyse.rmap import Region, rmap
 from thinmeta.errors import DamagedMetadataError
 from thinmeta.model.pool import Pool, open_pool
@@ -93,3 +94,54 @@ def test_damage_comes_before_any_run() -> None:
     lost = r"block 2, device 1, origin blocks 300\.\."
     with pool_over(bytes(image)) as pool, pytest.raises(DamagedMetadataError, match=lost):
         next(rmap(pool, [ALL]))
+
+
+def runs_of_windows(
+    model: ModelPool, regions: list[Region], patch: pytest.MonkeyPatch, kept: int, first: int
+) -> list[Run]:
+    patch.setattr(run_window, "RUNS_KEPT", kept)
+    patch.setattr(run_window, "_FIRST_RUNS", first)
+    with pool_over(image_of(model)) as pool:
+        return found(pool, regions)
+
+
+@given(
+    model=model_pools(),
+    regions=st.one_of(_regions, st.just([ALL])),
+    kept=st.integers(1, 40),
+    first=st.sampled_from([1, 7, 1000]),
+)
+@examples(200)
+def test_windows_of_any_size_say_the_same(
+    model: ModelPool, regions: list[Region], kept: int, first: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        assert runs_of_windows(model, regions, patch, kept, first) == expected(model, regions)
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3, 100])
+def test_a_run_that_crosses_windows_and_leaves_is_one_line(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five leaves hold one run; another device maps single blocks in the middle of it."""
+    long = ModelDevice(mapped={block: (1000 + block, 0) for block in range(20, 480)})
+    single = ModelDevice(mapped={2 * block: (1200 + block, 0) for block in range(40)})
+    model = {1: long, 2: single, 3: long}
+
+    runs = runs_of_windows(model, [ALL], monkeypatch, kept, first=1)
+
+    assert runs == expected(model, [ALL])
+    assert runs[:2] == [(1020, 1480, 1, 20), (1020, 1480, 3, 20)]
+    assert len(runs) == 42
+
+
+@pytest.mark.parametrize("kept", [1, 2, 5, 1000])
+def test_one_data_block_that_is_mapped_more_often_than_a_window_has_room(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = ModelDevice(mapped={3 * block: (7, 0) for block in range(30)})
+    model = dict.fromkeys((1, 4, 9), device)
+
+    runs = runs_of_windows(model, [ALL], monkeypatch, kept, first=1)
+
+    assert runs == [(7, 8, device_id, 3 * block) for device_id in (1, 4, 9) for block in range(30)]

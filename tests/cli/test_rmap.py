@@ -5,10 +5,14 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cases import image_bytes, packed_image
 from tests.conftest import Thinmeta
+from tests.fuzz.hostile_pools import one_tree_for_all
+from tests.made_images import Image, mappings, written
+from tests.peak_memory import measured
 
 POOL = str(packed_image("a09-discards-and-deletes"))
 
@@ -91,6 +95,28 @@ def test_formats_say_the_same(thinmeta: Thinmeta) -> None:
         )
         == LINES
     )
+
+
+def test_memory_does_not_grow_with_the_lines(tmp_path: Path) -> None:
+    """Of devices that share, two million lines; of devices that do not, half a million."""
+    shared = written(tmp_path / "shared", one_tree_for_all(nr_devices=400, nr_leaves=20))
+    apart = Image()
+    keys = np.arange(252)
+    roots = {}
+    for device_id in range(1, 9):
+        leaves = [
+            (252 * at, apart.leaf(mappings(252 * at, ((252 * at + keys) * 8 + device_id).tolist())))
+            for at in range(250)
+        ]
+        roots[device_id] = apart.internal(leaves)
+    scattered = written(tmp_path / "scattered", apart.pool(roots, dict.fromkeys(roots, 63000)))
+    for image, nr_lines in ((shared, 400 * 20 * 252), (scattered, 8 * 63000)):
+        out = tmp_path / "out"
+        ran = measured("rmap", "--region", "0..90000000", image, "-o", out)
+        assert (ran.exit_code, ran.stderr) == (0, "")
+        with out.open("rb") as lines:
+            assert sum(1 for _ in lines) == nr_lines
+        assert ran.peak < 120
 
 
 def test_thinpool_shrink_reads_the_lines(thinmeta: Thinmeta) -> None:

@@ -1,36 +1,38 @@
 """Who maps which data blocks: the mappings of all devices, turned round.
 
-Complete also below nodes that devices share. Such a leaf is read once to see whether
-it maps any of the blocks asked for, and again only for the devices that have it.
+Complete also below nodes that devices share. All leaves are read once, to see which data
+blocks each of them maps. Then the runs are gathered by windows of data blocks, in their
+order, from the leaves that map anything there; a window has so many runs that they fit
+into memory, however large the pool is and however often its devices share a leaf.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from thinmeta.analyse.leaf_runs import LeafRuns, in_sequence, read_leaf_runs, runs_of
+from thinmeta.analyse.leaf_runs import Sequence as LeafSequence
+from thinmeta.analyse.run_window import Limit, RunWindow, WindowEnds
 from thinmeta.model.pool import Pool
 from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
+from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.leaf_list import NODES_AT_ONCE
 from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
-from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask, Metadata
-from thinmeta.walk.ragged import Places, starts_of
-from thinmeta.walk.runs import Runs, join
+from thinmeta.walk.nodes import MAPPINGS, Keys, Mask
+from thinmeta.walk.ragged import Places, distinct_places, starts_of
 from thinmeta.walk.shared_runs import occurrences
 
 _SHIFT = np.uint64(DATA_BLOCK_SHIFT)
-_WITHOUT_TIME = np.uint64(DATA_BLOCK_MASK << DATA_BLOCK_SHIFT)
-
-
-_Narrow = npt.NDArray[np.uint32]
-_ScalarT = TypeVar("_ScalarT", bound=np.generic)
 
 RUNS_AT_ONCE = 1 << 16
-"""Runs of a piece."""
+"""Runs of a piece that is returned."""
+
+_LEAVES_AT_ONCE = 1 << 18
+"""Leaves of trees whose sequence is in memory at once."""
 
 
 class Region(NamedTuple):
@@ -78,15 +80,18 @@ def rmap(
     """
     inside = _Inside(regions)
     trees = _Trees(pool, inside, on_progress)
-    found = _Collector(trees.ids)
-    for leaves, tree in trees.pieces():
-        entries, codes = read_leaves(pool.source, leaves, MAPPINGS)
-        for bad in np.flatnonzero(codes).tolist():
-            damage = damage_of(leaves, codes, bad, MAPPINGS)
-            pool.on_damage(replace(damage, device_id=trees.ids[tree[bad]]))
-        found.add(entries, tree, inside(entries.values))
     pool.verify_unchanged()
-    yield from found.sorted_pieces()
+    ids = np.array(trees.ids, dtype=np.uint64)
+    ends = WindowEnds(trees.leaves, trees.times)
+    limit: Limit | None = Limit(0, 0, 0, 0)
+    while limit is not None:
+        window = RunWindow(limit, ends.next(limit))
+        trees.gather(window)
+        ends.learn(window)
+        for data_begin, length, tree, origin_begin in window.sorted_pieces(RUNS_AT_ONCE):
+            yield ReverseRuns(data_begin, length, ids[tree], origin_begin)
+        limit = window.end
+    pool.verify_unchanged()
 
 
 class _Inside:
@@ -104,13 +109,21 @@ class _Inside:
 
     def __call__(self, values: Keys) -> Mask:
         blocks = values >> _SHIFT
+        if len(self._begins) == 1:
+            return (blocks >= self._begins[0]) & (blocks < self._ends[0])  # type: ignore[no-any-return]
         after = np.searchsorted(self._begins, blocks, side="right")
         ends = np.concatenate((np.zeros(1, dtype=np.uint64), self._ends))
         return blocks < ends[after]
 
 
 class _Trees:
-    """The leaves of all devices, without those that map nothing of what is asked for."""
+    """The mapping trees of all devices; those of one root are walked as one.
+
+    Attributes:
+        ids: of the devices, ascending.
+        leaves: what each leaf maps of the blocks that are asked for.
+        times: how often each leaf occurs over all devices.
+    """
 
     def __init__(self, pool: Pool, inside: _Inside, on_progress: OnProgress | None) -> None:
         table = pool.device_table
@@ -121,134 +134,73 @@ class _Trees:
         roots |= table.unlisted
         self.ids = sorted(device_id for device_id, root in roots.items() if root is not None)
         places = np.array([roots[device_id] for device_id in self.ids], dtype=np.uint64)
+        self._pool, self._inside = pool, inside
         self._forest = grow(pool.source, places, MAPPINGS)
-        self._on_progress = on_progress
-        self._total = int(self._forest.nr_leaves().sum())
-        self._has_any = self._with_any(pool.source, inside)
-
-    def _with_any(self, source: Metadata, inside: _Inside) -> Mask:
-        """Return which leaves to read for each device: those shared in vain are left out."""
-        leaves = self._forest.levels[0].nodes
-        has_any = np.ones(len(leaves), dtype=np.bool_)
-        shared = np.flatnonzero(occurrences(self._forest) > 1)
-        for begin in range(0, len(shared), NODES_AT_ONCE):
-            places = shared[begin : begin + NODES_AT_ONCE]
-            entries, codes = read_leaves(source, leaves[places], MAPPINGS)
-            hits = starts_of(inside(entries.values).astype(np.int64))[entries.starts]
-            has_any[places] = (hits[1:] > hits[:-1]) | (codes != 0)
-        return has_any
-
-    def pieces(self) -> Iterator[tuple[Leaves, Places]]:
-        """Return leaves, not too many at once, and the tree that each belongs to."""
-        parts: list[Leaves] = []
-        owners: list[int] = []
-        for tree in range(len(self.ids)):
-            leaves = self._forest.leaves(tree)
-            wanted = self._has_any[self._forest.leaf_places(tree)] | (leaves.codes != 0)
-            self._advance(int(np.count_nonzero(~wanted)))
-            rest = leaves[wanted]
-            while len(rest):
-                part, rest = (
-                    rest[: NODES_AT_ONCE - len(owners)],
-                    rest[NODES_AT_ONCE - len(owners) :],
-                )
-                parts.append(part)
-                owners += [tree] * len(part)
-                if len(owners) == NODES_AT_ONCE:
-                    yield self._piece(parts, owners)
-                    parts, owners = [], []
-        if parts:
-            yield self._piece(parts, owners)
-
-    def _piece(self, parts: list[Leaves], owners: list[int]) -> tuple[Leaves, Places]:
-        self._advance(len(owners))
-        return Leaves.joined(parts), np.array(owners, dtype=np.int64)
-
-    def _advance(self, steps: int) -> None:
-        if self._on_progress is not None:
-            self._on_progress(steps, self._total)
-
-
-class _Collector:
-    """Joins the mappings that were found into runs, and sorts these by data block.
-
-    All runs are in memory at the same time, so their columns are as narrow as they can be.
-    """
-
-    def __init__(self, ids: Sequence[int]) -> None:
-        self._ids = np.array(ids, dtype=np.uint64)
-        self._data_begin: _Column[np.uint64] = _Column(np.uint64)
-        self._origin_begin: _Column[np.uint64] = _Column(np.uint64)
-        self._length: _Column[np.uint32] = _Column(np.uint32)
-        self._tree: _Column[np.uint32] = _Column(np.uint32)
-
-    def add(self, entries: Entries, trees: Places, inside: Mask) -> None:
-        """Take the mappings that are `inside` of leaves, which come by tree, then by key."""
-        kept = starts_of(inside.astype(np.int64))[entries.starts]
-        changes = kept[1:-1][trees[1:] != trees[:-1]]
-        runs, places = join(entries.keys[inside], entries.values[inside] & _WITHOUT_TIME, changes)
-        tree = np.repeat(trees.astype(np.uint32), np.diff(kept))[places]
-        skip = 0
-        if len(runs) and self._goes_on(runs, int(tree[0])):
-            self._length.values[-1] += np.uint32(runs.length[0])
-            skip = 1
-        self._data_begin.extend(runs.data_begin[skip:])
-        self._origin_begin.extend(runs.origin_begin[skip:])
-        self._length.extend(runs.length[skip:].astype(np.uint32))
-        self._tree.extend(tree[skip:])
-
-    def _goes_on(self, runs: Runs, tree: int) -> bool:
-        """Tell whether the first of `runs` continues the last one that is here."""
-        if not len(self._tree.values) or self._tree.values[-1] != tree:
-            return False
-        length = np.uint64(self._length.values[-1])
-        return bool(
-            self._origin_begin.values[-1] + length == runs.origin_begin[0]
-            and self._data_begin.values[-1] + length == runs.data_begin[0]
+        self.leaves: LeafRuns = read_leaf_runs(
+            pool.source, self._forest.levels[0].nodes, inside, on_progress
         )
+        bad = BadLeaves(self._forest, self.leaves.codes)
+        for tree, device_id in enumerate(self.ids):
+            for damage in bad.of(tree):
+                pool.on_damage(replace(damage, device_id=device_id))
+        self.times = occurrences(self._forest)
+        # Trees of one root: the first of them stands for all.
+        _, which = distinct_places(places)
+        self._members = np.argsort(which, kind="stable")
+        self._starts = starts_of(np.bincount(which))
+        self._kept: LeafSequence | None = None
 
-    def sorted_pieces(self) -> Iterator[ReverseRuns]:
-        """Return all runs in the order of the data blocks."""
-        data_begin, origin_begin = self._data_begin.values, self._origin_begin.values
-        length, tree = self._length.values, self._tree.values
-        order = _order(data_begin, length)
-        for begin in range(0, len(order), RUNS_AT_ONCE):
-            some = order[begin : begin + RUNS_AT_ONCE]
-            yield ReverseRuns(
-                data_begin[some],
-                length[some].astype(np.uint64),
-                self._ids[tree[some]],
-                origin_begin[some],
+    def gather(self, window: RunWindow) -> None:
+        """Add all runs that are within a window."""
+        for sequence in self._sequences():
+            places = sequence.places
+            touched = np.flatnonzero(
+                (self.leaves.highest[places] >= window.begin.data)
+                & (self.leaves.lowest[places] <= window.last_data)
             )
+            for at in range(0, len(touched), NODES_AT_ONCE):
+                some = touched[at : at + NODES_AT_ONCE]
+                # The window may have become smaller with what was added to it.
+                some = some[self.leaves.lowest[places[some]] <= window.last_data]
+                if len(some):
+                    self._add(window, sequence, some)
 
+    def _add(self, window: RunWindow, sequence: LeafSequence, some: Places) -> None:
+        leaves = self._forest.levels[0].nodes[sequence.places[some]]
+        roots = sequence.trees[some]
+        entries, codes = read_leaves(self._pool.source, leaves, MAPPINGS)
+        for bad in np.flatnonzero(codes).tolist():  # what was sound when it was first read
+            device_id = self.ids[self._members[self._starts[roots[bad]]]]
+            damage = damage_of(leaves, codes, bad, MAPPINGS)
+            self._pool.on_damage(replace(damage, device_id=device_id))
+        runs, starts = runs_of(entries, self._inside(entries.values))
+        filled = np.diff(starts) > 0
+        runs.length[starts[1:][filled] - 1] += sequence.more[some][filled].astype(np.uint64)
+        begins_here = runs.data_begin >= window.begin.data
+        begins_here &= runs.data_begin <= window.last_data
+        begins_here[starts[:-1][filled & sequence.goes_on[some]]] = False
+        root = np.repeat(roots, np.diff(starts))
+        found = runs
+        if not begins_here.all():
+            found, root = runs[begins_here], root[begins_here]
+        begins = self._starts[root]
+        window.add(found, begins, self._starts[root + 1] - begins, self._members)
 
-class _Column(Generic[_ScalarT]):
-    """An array that grows in place, where a list of parts would leave gaps in memory."""
-
-    def __init__(self, dtype: type[_ScalarT]) -> None:
-        self._room = np.empty(0, dtype=dtype)
-        self._size = 0
-
-    @property
-    def values(self) -> npt.NDArray[_ScalarT]:
-        """What is there so far; not to be kept while the column grows."""
-        return self._room[: self._size]
-
-    def extend(self, values: npt.NDArray[_ScalarT]) -> None:
-        size = self._size + len(values)
-        if size > len(self._room):
-            self._room.resize(size + size // 8, refcheck=False)
-        self._room[self._size : size] = values
-        self._size = size
-
-
-def _order(data_begin: Keys, length: _Narrow) -> Places:
-    """Return the order of runs that come by device, then by block of the device."""
-    order: Places = np.argsort(data_begin, kind="stable")
-    ascending = data_begin[order]
-    equal = np.zeros(len(order) + 1, dtype=np.bool_)
-    equal[1:-1] = ascending[1:] == ascending[:-1]
-    among_equals = np.flatnonzero(equal[1:] | equal[:-1])
-    some = order[among_equals]
-    order[among_equals] = some[np.lexsort((length[some], data_begin[some]))]
-    return order
+    def _sequences(self) -> Iterator[LeafSequence]:
+        """Return the leaves of all trees, of the trees of one root once, not too many at once."""
+        if self._kept is not None:
+            yield self._kept
+            return
+        firsts = self._members[self._starts[:-1]]
+        ends = np.cumsum(self._forest.nr_leaves()[firsts])
+        begin = 0
+        while begin < len(firsts):
+            before = int(ends[begin - 1]) if begin else 0
+            end = int(np.searchsorted(ends, before + _LEAVES_AT_ONCE, side="right"))
+            end = max(end, begin + 1)
+            sequence = in_sequence(self._forest, firsts[begin:end], self.leaves)
+            sequence = sequence._replace(trees=sequence.trees + begin)
+            if begin == 0 and end == len(firsts):
+                self._kept = sequence
+            yield sequence
+            begin = end
