@@ -18,10 +18,11 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import pieces
-from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves, read_tree
+from thinmeta.walk.leaves import OnProgress, read_leaves, read_tree
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask
 from thinmeta.walk.ragged import Places, distinct
 
@@ -245,11 +246,9 @@ class _LiveTrees:
             self._tell(codes)
 
     def _tell(self, codes: Codes) -> None:
-        leaves = self._forest.levels[0].nodes
+        bad = BadLeaves(self._forest, codes)
         for tree, device_id in enumerate(self._ids):
-            places = self._forest.leaf_places(tree)
-            for place in places[codes[places] != 0].tolist():
-                damage = damage_of(leaves, codes, place, MAPPINGS)
+            for damage in bad.of(tree):
                 self._live.on_damage(replace(damage, device_id=device_id))
 
 

@@ -192,15 +192,11 @@ class _Trees:
             yield self._kept
             return
         firsts = self._members[self._starts[:-1]]
-        ends = np.cumsum(self._forest.nr_leaves()[firsts])
         begin = 0
-        while begin < len(firsts):
-            before = int(ends[begin - 1]) if begin else 0
-            end = int(np.searchsorted(ends, before + _LEAVES_AT_ONCE, side="right"))
-            end = max(end, begin + 1)
-            sequence = in_sequence(self._forest, firsts[begin:end], self.leaves)
+        for some in self._forest.few_at_once(firsts, _LEAVES_AT_ONCE):
+            sequence = in_sequence(self._forest, some, self.leaves)
             sequence = sequence._replace(trees=sequence.trees + begin)
-            if begin == 0 and end == len(firsts):
+            if len(some) == len(firsts):
                 self._kept = sequence
             yield sequence
-            begin = end
+            begin += len(some)

@@ -11,11 +11,11 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.salvage import DeviceLoss, Losses
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId, MetadataBlock
+from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaves import OnProgress, combined, damage_of, read_tree
+from thinmeta.walk.leaves import OnProgress, read_tree
 from thinmeta.walk.nodes import DETAILS, MAPPINGS
-from thinmeta.walk.ragged import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,15 @@ def usage(
     roots = _roots(pool)
     forest = grow(pool.source, np.array(list(roots.values()), dtype=np.uint64), MAPPINGS)
     counts = count_leaves(pool.source, forest, ask, on_progress)
+    sums = _Sums(forest, counts, ask)
+    bad = BadLeaves(forest, counts.codes)
     devices = {device.device_id: device for device in table.devices}
     found = {device.device_id: replace(unread(device), mapped=0) for device in table.devices}
     for tree, device_id in enumerate(roots):
-        places = _sound_leaves(forest, counts, tree, device_id, pool.on_damage)
+        for damage in bad.of(tree):
+            pool.on_damage(replace(damage, device_id=device_id))
         if device_id in devices:
-            found[device_id] = _of_device(devices[device_id], counts, places, ask)
+            found[device_id] = sums.of_device(devices[device_id], tree)
             _compare(found[device_id], pool.on_damage)
     pool.verify_unchanged()
     return list(found.values())
@@ -141,33 +144,34 @@ def _roots(pool: Pool) -> dict[DeviceId, MetadataBlock]:
     } | table.unlisted
 
 
-def _sound_leaves(
-    forest: Forest, counts: LeafCounts, tree: int, device_id: DeviceId, on_damage: OnDamage
-) -> Places:
-    """Return the leaves of a tree as places, and tell of those that cannot be believed."""
-    places = forest.leaf_places(tree)
-    leaves = forest.leaves(tree)
-    codes = combined(leaves.codes, counts.codes[places])
-    for bad in np.flatnonzero(codes).tolist():
-        damage = damage_of(leaves, codes, bad, MAPPINGS)
-        on_damage(replace(damage, device_id=device_id))
-    sound: Places = places[codes == 0]
-    return sound
+class _Sums:
+    """What trees hold together; a leaf with a code counts nothing."""
 
+    def __init__(self, forest: Forest, counts: LeafCounts, ask: Ask) -> None:
+        self._forest, self._counts, self._ask = forest, counts, ask
+        self._mapped = forest.totals(counts.mapped).tolist()
+        self._exclusive = forest.totals(counts.exclusive).tolist()
+        self._highest = forest.highest(counts.last_key).tolist()
 
-def _of_device(device: ThinDevice, counts: LeafCounts, places: Places, ask: Ask) -> DeviceUsage:
-    filled = places[counts.mapped[places] > 0]
-    mapped = int(counts.mapped[places].sum())
-    with_times = Ask.TIMES in ask
-    return DeviceUsage(
-        device,
-        mapped=mapped,
-        exclusive=int(counts.exclusive[places].sum()),
-        highest=int(counts.last_key[filled[-1]]) if len(filled) else None,
-        new=counts.times.since(device.snap_time, places) if with_times else 0,
-        inherited=mapped - counts.times.since(device.creation_time, places) if with_times else 0,
-        runs=counts.nr_runs(filled) if Ask.RUNS in ask else 0,
-    )
+    def of_device(self, device: ThinDevice, tree: int) -> DeviceUsage:
+        mapped, counts = self._mapped[tree], self._counts
+        new = inherited = runs = 0
+        if self._ask & (Ask.TIMES | Ask.RUNS) and mapped:
+            places = self._forest.leaf_places(tree)
+            if Ask.TIMES in self._ask:
+                new = counts.times.since(device.snap_time, places)
+                inherited = mapped - counts.times.since(device.creation_time, places)
+            if Ask.RUNS in self._ask:
+                runs = counts.nr_runs(places)
+        return DeviceUsage(
+            device,
+            mapped=mapped,
+            exclusive=self._exclusive[tree],
+            highest=self._highest[tree] if mapped else None,
+            new=new,
+            inherited=inherited,
+            runs=runs,
+        )
 
 
 def _compare(counted: DeviceUsage, on_damage: OnDamage) -> None:

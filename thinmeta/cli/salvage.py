@@ -111,7 +111,7 @@ class SalvageReport(DamageReport):
         """Leaves of mapping trees of which nothing is left."""
         # A block that is bad in another tree may be sound here.
         losses = self.losses()
-        return losses.emptied.union(*(loss.blocks for loss in losses.devices))
+        return losses.emptied | losses.blocks
 
     @property
     def sharing_is_sound(self) -> bool:
@@ -151,8 +151,7 @@ class SalvageReport(DamageReport):
 
         self._name = pool.source.device.name
         self._losses.append(losses)
-        for device in losses.devices:
-            self._known |= device.blocks
+        self._known |= losses.blocks
         self._known.update(damage.block for damage in losses.trees if damage.block is not None)
         self._disagreements.update(losses.disagreements)
         for line in losses_text(losses):

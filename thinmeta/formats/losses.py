@@ -5,7 +5,8 @@ from typing import Any
 
 from thinmeta.errors import Damage
 from thinmeta.formats.json_lines import json_line
-from thinmeta.model.salvage import DeviceLoss, Losses, LostRange, Tree
+from thinmeta.model.lost_leaves import LostRange
+from thinmeta.model.salvage import DeviceLoss, Losses, Tree
 from thinmeta.units import LAST_KEY
 
 
@@ -56,7 +57,7 @@ def _device_text(loss: DeviceLoss) -> Iterator[str]:
         yield f"{name}: its details are lost; its times and its transaction id are made up"
     for lost in loss.ranges:
         end = "the end" if lost.last_key == LAST_KEY else lost.last_key
-        more = f", and {len(lost.blocks) - 1} more nodes" if len(lost.blocks) > 1 else ""
+        more = f", and {lost.nr_nodes - 1} more nodes" if lost.nr_nodes > 1 else ""
         yield (
             f"{name}: origin blocks {lost.first_key} to {end} are lost: metadata block "
             f"{lost.damage.block}: {lost.damage.what.partition(';')[0]}{more}"
@@ -95,7 +96,7 @@ def _range_fields(lost: LostRange) -> dict[str, Any]:
     return {
         "first_block": lost.first_key,
         "last_block": _open_end(lost.last_key),
-        "nr_nodes": len(lost.blocks),
+        "nr_nodes": lost.nr_nodes,
         **_damage_fields(lost.damage),
     }
 

@@ -12,10 +12,11 @@ from thinmeta.errors import Damage, DamageKind, NotThereError, OnDamage
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId
+from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import Leaves, pieces
-from thinmeta.walk.leaves import damage_of, read_leaves
+from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.leaves import read_leaves
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.shared_runs import SharedRuns, find_shared_runs
 from thinmeta.walk.stretches import Rows, Stretch, read_stretches
@@ -155,14 +156,17 @@ class Listing:
         doubtful = self._forest.doubtful_blocks()
         if not len(doubtful):
             return
+        leaves = self._forest.levels[0].nodes
+        at = np.minimum(np.searchsorted(doubtful, leaves.blocks), len(doubtful) - 1)
+        places = np.flatnonzero(doubtful[at] == leaves.blocks)
+        codes = np.zeros(len(leaves), dtype=np.uint8)
+        for begin in range(0, len(places), NODES_AT_ONCE):
+            some = places[begin : begin + NODES_AT_ONCE]
+            _, codes[some] = read_leaves(self._pool.source, leaves[some], MAPPINGS)
+        bad = BadLeaves(self._forest, codes)
         for tree, device in enumerate(self._mapped):
-            leaves = self._forest.leaves(tree)
-            at = np.minimum(np.searchsorted(doubtful, leaves.blocks), len(doubtful) - 1)
-            for piece in pieces(leaves[doubtful[at] == leaves.blocks]):
-                _, codes = read_leaves(self._pool.source, piece, MAPPINGS)
-                for place in np.flatnonzero(codes).tolist():
-                    damage = damage_of(piece, codes, place, MAPPINGS)
-                    yield replace(damage, device_id=device.device_id)
+            for damage in bad.of(tree):
+                yield replace(damage, device_id=device.device_id)
 
     def _stretches(self) -> Iterator[Stretch[Mark]]:
         sections: _Sections = self._whole_tree

@@ -6,22 +6,21 @@ before anything is returned, so that what is said of a device is true from its f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
 
 from thinmeta.errors import Damage, OnDamage
+from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import DeviceTable, ThinDevice
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import Leaves, pieces
-from thinmeta.walk.leaves import OnProgress, combined, damage_of, read_leaves
-from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes, Metadata
-from thinmeta.walk.ragged import Places, distinct_places, starts_of
+from thinmeta.walk.leaf_list import Leaves
+from thinmeta.walk.leaves import OnProgress
+from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes
+from thinmeta.walk.ragged import distinct_places
 
 
 class Tree(NamedTuple):
@@ -36,23 +35,6 @@ class Tree(NamedTuple):
     device_id: DeviceId | None
     root: MetadataBlock | None
     stored: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class LostRange:
-    """Origin blocks that no sound node covers, with the bounds that the parents give.
-
-    Attributes:
-        first_key: the first of them.
-        last_key: the last, inclusive; `LAST_KEY` where nothing bounds them.
-        damage: of the first bad node that should have covered them.
-        blocks: where all of these are.
-    """
-
-    first_key: int
-    last_key: int
-    damage: Damage
-    blocks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +57,6 @@ class DeviceLoss:
     def missing(self) -> int | None:
         """How many mappings the details say there should be more; None if they are lost."""
         return None if self.tree.stored is None else max(0, self.tree.stored - self.found)
-
-    @property
-    def blocks(self) -> frozenset[int]:
-        """Where what is lost was."""
-        return frozenset(block for lost in self.ranges for block in lost.blocks)
 
     @property
     def at_most_missing(self) -> int:
@@ -111,6 +88,7 @@ class Losses:
         disagreements: ids that only one of the two device trees has.
         agree: whether a leaf that several devices share is sound for all of them or for
             none. Else what they share cannot be listed once for all.
+        blocks: where the bad nodes of mapping trees are.
         emptied: sound leaves without a mapping to the data device, but for trees without any.
         newest: the newest time of a mapping that is left.
     """
@@ -119,6 +97,7 @@ class Losses:
     trees: tuple[Damage, ...] = ()
     disagreements: tuple[Damage, ...] = ()
     agree: bool = True
+    blocks: frozenset[int] = frozenset()
     emptied: frozenset[int] = frozenset()
     newest: int = 0
 
@@ -137,6 +116,7 @@ class Losses:
             tuple(damage for part in parts for damage in part.trees),
             tuple(damage for part in parts for damage in part.disagreements),
             all(part.agree for part in parts),
+            frozenset(block for part in parts for block in part.blocks),
             frozenset(block for part in parts for block in part.emptied),
             max((part.newest for part in parts), default=0),
         )
@@ -177,9 +157,11 @@ def losses_of_trees(
     rooted = [tree for tree in trees if tree.root is not None]
     forest = grow(source, np.array([tree.root for tree in rooted], dtype=np.uint64), MAPPINGS)
     nr_data_blocks = pool.live_superblock.data_space_map.nr_blocks or LAST_KEY
-    counted = _count(source, forest, nr_data_blocks, on_progress)
-    found = {tree: _loss_of(tree, forest, place, counted) for place, tree in enumerate(rooted)}
-    devices = tuple(found.get(tree) or DeviceLoss(tree, (), 0, 0) for tree in trees)
+    counted = count_leaves(source, forest, nr_data_blocks, on_progress)
+    found = iter(_found_losses(rooted, forest, counted))
+    devices = tuple(
+        DeviceLoss(tree, (), 0, 0) if tree.root is None else next(found) for tree in trees
+    )
     leaves = forest.levels[0].nodes
     is_empty = counted.within + counted.beyond == 0
     is_empty[forest.roots[forest.heights == 0]] = False
@@ -187,6 +169,7 @@ def losses_of_trees(
     return Losses(
         devices,
         agree=_agree(leaves, counted.codes, devices),
+        blocks=frozenset(leaves.blocks[counted.codes != 0].tolist()),
         emptied=frozenset(leaves.blocks[is_empty].tolist()),
         newest=int(counted.newest.max(initial=0)),
     )
@@ -231,41 +214,6 @@ def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
     return DeviceTable(tuple(devices), {}, table.lost)
 
 
-class _Counted(NamedTuple):
-    """By place among the leaves: what is wrong, mappings within and past the data device.
-
-    `newest` is the newest time of a mapping, at the place where a piece of leaves begins.
-    """
-
-    codes: Codes
-    within: Places
-    beyond: Places
-    newest: Places
-
-
-def _count(
-    source: Metadata, forest: Forest, nr_data_blocks: int, on_progress: OnProgress | None
-) -> _Counted:
-    leaves = forest.levels[0].nodes
-    counted = _Counted(
-        np.zeros(len(leaves), dtype=np.uint8), *np.zeros((3, len(leaves)), dtype=np.int64)
-    )
-    done = 0
-    for piece in pieces(leaves):
-        entries, codes = read_leaves(source, piece, MAPPINGS)
-        part = slice(done, done + len(piece))
-        past = entries.values >> np.uint64(DATA_BLOCK_SHIFT) >= nr_data_blocks
-        counted.codes[part] = codes
-        counted.beyond[part] = np.diff(starts_of(past.astype(np.int64))[entries.starts])
-        counted.within[part] = np.diff(entries.starts) - counted.beyond[part]
-        if len(entries.values):
-            counted.newest[done] = int((entries.values & np.uint64(TIME_MASK)).max())
-        done += len(piece)
-        if on_progress is not None:
-            on_progress(len(piece), len(leaves))
-    return counted
-
-
 def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:
     blocks, identity = distinct_places(leaves.blocks)
     bad = np.bincount(identity, codes != 0, minlength=len(blocks))
@@ -275,22 +223,17 @@ def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:
     return not twice and not some_are_bad.any()
 
 
-def _loss_of(tree: Tree, forest: Forest, place: int, counted: _Counted) -> DeviceLoss:
-    places = forest.leaf_places(place)
-    leaves = forest.leaves_at(places)
-    codes = combined(leaves.codes, counted.codes[places])
-    bad = np.flatnonzero(codes)
-    cuts = [0, *(np.flatnonzero(np.diff(bad) != 1) + 1).tolist(), len(bad)]
-    ranges = []
-    for begin, end in pairwise(cuts) if len(bad) else ():
-        first, last = int(bad[begin]), int(bad[end - 1])
-        damage = replace(damage_of(leaves, codes, first, MAPPINGS), device_id=tree.device_id)
-        blocks = tuple(leaves.blocks[first : last + 1].tolist())
-        ranges.append(LostRange(int(leaves.low[first]), int(leaves.last[last]), damage, blocks))
-    sound = places[codes == 0]
-    return DeviceLoss(
-        tree,
-        tuple(ranges),
-        found=int(counted.within[sound].sum()),
-        beyond=int(counted.beyond[sound].sum()),
-    )
+def _found_losses(
+    trees: Sequence[Tree], forest: Forest, counted: CountedLeaves
+) -> list[DeviceLoss]:
+    """Return what is lost of each tree of the forest."""
+    found = forest.totals(counted.within).tolist()
+    beyond = forest.totals(counted.beyond).tolist()
+    ranges: dict[int, list[LostRange]] = {}
+    for tree, lost in lost_ranges(forest, counted):
+        damage = replace(lost.damage, device_id=trees[tree].device_id)
+        ranges.setdefault(tree, []).append(replace(lost, damage=damage))
+    return [
+        DeviceLoss(tree, tuple(ranges.get(place, ())), found=found[place], beyond=beyond[place])
+        for place, tree in enumerate(trees)
+    ]

@@ -12,7 +12,7 @@ from thinmeta.walk.children import children_of
 from thinmeta.walk.heights import roots_of
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
-from thinmeta.walk.nodes import MAPPINGS, Keys, Metadata
+from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata
 
 Values = npt.NDArray[np.uint64]
 
@@ -109,6 +109,12 @@ class _Side:
     def __init__(self, source: Metadata, leaves: Leaves, on_damage: OnDamage) -> None:
         self._source = source
         self._leaves = leaves
+        self._piece = Leaves.none()  # of which some leaves were taken, and some perhaps not
+        self._done = 0
+        nothing = np.empty(0, dtype=np.uint64)
+        self._entries = Entries(nothing, nothing, np.zeros(1, dtype=np.int64))
+        self._codes = np.empty(0, dtype=np.uint8)
+        self._bad: list[int] = []
         self._on_damage = on_damage
         self._damage: Damage | None = None
         self._keys = np.empty(0, dtype=np.uint64)
@@ -129,21 +135,24 @@ class _Side:
             assert damage.first_key is not None
             assert damage.last_key is not None
             self.lost.append((damage.first_key, damage.last_key))
-        piece = self._leaves[:NODES_AT_ONCE]
-        if not len(piece):
-            self.covered = LAST_KEY
-            return
-        entries, codes = read_leaves(self._source, piece, MAPPINGS)
-        bad = np.flatnonzero(codes)
-        end = len(piece)
-        if len(bad):
-            self._damage = damage_of(piece, codes, int(bad[0]), MAPPINGS)
-            end = int(bad[0]) + 1
-        self._keys = np.concatenate((self._keys, entries.keys[: entries.starts[end]]))
-        self._values = np.concatenate((self._values, entries.values[: entries.starts[end]]))
-        self._leaves = self._leaves[end:]
+        if self._done == len(self._piece):
+            self._piece, self._leaves = self._leaves[:NODES_AT_ONCE], self._leaves[NODES_AT_ONCE:]
+            self._done = 0
+            if not len(self._piece):
+                self.covered = LAST_KEY
+                return
+            self._entries, self._codes = read_leaves(self._source, self._piece, MAPPINGS)
+            self._bad = np.flatnonzero(self._codes).tolist()[::-1]
+        piece, starts, begin = self._piece, self._entries.starts, self._done
+        self._done = len(piece)
+        if self._bad:
+            self._done = self._bad.pop() + 1
+            self._damage = damage_of(piece, self._codes, self._done - 1, MAPPINGS)
+        some = slice(int(starts[begin]), int(starts[self._done]))
+        self._keys = np.concatenate((self._keys, self._entries.keys[some]))
+        self._values = np.concatenate((self._values, self._entries.values[some]))
         if self._damage is not None:
-            self.covered = int(piece.low[end - 1]) - 1
+            self.covered = int(piece.low[self._done - 1]) - 1
         else:
             self.covered = int(self._leaves.low[0]) - 1 if len(self._leaves) else LAST_KEY
 

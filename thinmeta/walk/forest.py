@@ -13,6 +13,7 @@ the leaves, for all that it should have held.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ import numpy.typing as npt
 from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY
 from thinmeta.walk.leaf_list import Leaves
-from thinmeta.walk.nodes import REACHED_TWICE, Kind
+from thinmeta.walk.nodes import REACHED_TWICE, Keys, Kind
 from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 
 NOWHERE = -1
 """The place of a child that is not there."""
+
+_LEAVES_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +69,7 @@ class Level:
         return children, counts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Forest:
     """Trees that were grown together.
 
@@ -103,7 +106,38 @@ class Forest:
 
     def leaf_places(self, tree: int) -> Places:
         """Return the leaves of one tree as places in `levels[0]`, in key order."""
-        return self.leaf_places_of(np.array([tree], dtype=np.int64))[0]
+        if tree not in self._ahead:
+            # Who asks for one tree goes on with those after it; small ones are walked together.
+            self._ahead.clear()
+            self._ahead.update(
+                self.leaf_places_by_tree(_few_from(tree, *self._every_tree, _LEAVES_AT_ONCE))
+            )
+        return self._ahead[tree]
+
+    @cached_property
+    def _ahead(self) -> dict[int, Places]:
+        """The leaves of the trees from the one on that was asked for last."""
+        return {}
+
+    @cached_property
+    def _every_tree(self) -> tuple[Places, Places]:
+        """Return all trees, and how many leaves they have up to each."""
+        return np.arange(len(self.roots)), np.cumsum(self.nr_leaves())
+
+    def few_at_once(self, trees: Places, nr_leaves: int = _LEAVES_AT_ONCE) -> Iterator[Places]:
+        """Cut `trees` so that some have so many leaves together, or are a single one."""
+        ends = np.cumsum(self.nr_leaves()[trees])
+        begin = 0
+        while begin < len(trees):
+            some = _few_from(begin, trees, ends, nr_leaves)
+            yield some
+            begin += len(some)
+
+    def leaf_places_by_tree(self, trees: Places) -> dict[int, Places]:
+        """Return the leaves of some trees as places in `levels[0]`, each in key order."""
+        places, owners = self.leaf_places_of(trees)
+        cuts = np.searchsorted(owners, np.arange(1, len(trees)))
+        return dict(zip(trees.tolist(), np.split(places, cuts), strict=True))
 
     def leaf_places_of(
         self, trees: Places, marks: list[npt.NDArray[np.bool_]] | None = None
@@ -179,6 +213,25 @@ class Forest:
             totals[here] = sums[self.roots[here]]
         return totals
 
+    def highest(self, of_leaves: Keys) -> Keys:
+        """Return the highest number that a leaf of each tree has; 0 for a tree without leaves."""
+        highest = np.zeros(len(self.roots), dtype=np.uint64)
+        of_bad = of_leaves[self._nr_nodes(0) :]
+        below = of_leaves
+        for height, level in enumerate(self.levels):
+            if height:
+                below = np.append(below, np.uint64(0))  # for NOWHERE
+                of_bodies = np.zeros(len(level.starts) - 1, dtype=np.uint64)
+                filled = np.flatnonzero(np.diff(level.starts))
+                if len(filled):
+                    begins = level.starts[filled]
+                    of_bodies[filled] = np.maximum.reduceat(below[level.inner], begins)
+                of_nodes = np.maximum(of_bodies[level.bodies], below[level.last])
+                below = np.concatenate((of_nodes, of_bad))
+            here = self.heights == height
+            highest[here] = below[self.roots[here]]
+        return highest
+
     def marked(self, leaves: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
         """Return by height which places lead to marked leaves."""
         return [sums > 0 for sums in self._sums(leaves.astype(np.int64))]
@@ -235,3 +288,9 @@ class Forest:
         is_doubtful = low > last
         is_doubtful[identity[nodes.codes != 0]] = True
         return blocks[is_doubtful]
+
+
+def _few_from(begin: int, trees: Places, ends: Places, nr_leaves: int) -> Places:
+    before = int(ends[begin - 1]) if begin else 0
+    end = int(np.searchsorted(ends, before + nr_leaves, side="right"))
+    return trees[begin : max(end, begin + 1)]

@@ -107,10 +107,12 @@ def _mark_bad_leaves(source: Metadata, forest: Forest, trees: npt.NDArray[np.boo
         return
     places = np.flatnonzero(forest.spread(trees, np.logical_or, nothing=False))
     leaves = forest.levels[0].nodes
-    for begin in range(0, len(places), NODES_AT_ONCE):
-        part = places[begin : begin + NODES_AT_ONCE]
-        _, codes = read_nodes(source, leaves.blocks[part], forest.kind, internal=False)
-        leaves.codes[part] = np.where(leaves.codes[part], leaves.codes[part], codes)
+    blocks, where = distinct_places(leaves.blocks[places])
+    codes = np.zeros(len(blocks), dtype=np.uint8)
+    for begin in range(0, len(blocks), NODES_AT_ONCE):
+        some = slice(begin, begin + NODES_AT_ONCE)
+        _, codes[some] = read_nodes(source, blocks[some], forest.kind, internal=False)
+    leaves.codes[places] = np.where(leaves.codes[places], leaves.codes[places], codes[where])
 
 
 def _distinct(nodes: Leaves) -> tuple[Leaves, Places]:

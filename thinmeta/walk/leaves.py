@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
 from thinmeta.units import MetadataBlock
@@ -13,6 +14,7 @@ from thinmeta.walk.children import Wanted
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.nodes import (
+    KEYS_OUT_OF_RANGE,
     MAPPINGS,
     REACHED_TWICE,
     REASONS,
@@ -24,7 +26,7 @@ from thinmeta.walk.nodes import (
     checked_entries,
     read_nodes,
 )
-from thinmeta.walk.ragged import starts_of
+from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 
 OnProgress = Callable[[int, int], None]
 """Told how many leaves more were read, of how many in all."""
@@ -41,13 +43,38 @@ def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, 
     Returns:
         Their entries, and each leaf's code; a leaf with a code has no entries.
     """
-    nodes, found = read_nodes(source, leaves.blocks, kind, internal=False)
-    codes = combined(leaves.codes, found)
-    entries = checked_entries(nodes, codes, leaves.low, leaves.last, kind.values)
-    codes = combined(leaves.codes, codes)
+    blocks, where = distinct_places(leaves.blocks)
+    if len(blocks) < len(leaves):
+        entries, codes = _read_repeated(source, leaves, kind, blocks, where)
+    else:
+        nodes, found = read_nodes(source, leaves.blocks, kind, internal=False)
+        codes = combined(leaves.codes, found)
+        entries = checked_entries(nodes, codes, leaves.low, leaves.last, kind.values)
+        codes = combined(leaves.codes, codes)
     if kind is MAPPINGS and source.nr_data_blocks is not None:
         entries = _on_the_data_device(entries, source.nr_data_blocks)
     return entries, codes
+
+
+def _read_repeated(
+    source: Metadata, leaves: Leaves, kind: Kind, blocks: Blocks, where: Places
+) -> tuple[Entries, Codes]:
+    """Read leaves that stand in several places; `where` each is among the distinct `blocks`."""
+    whole = Leaves.roots(blocks, np.zeros(len(blocks), dtype=np.uint8))
+    nodes, found = read_nodes(source, blocks, kind, internal=False)
+    entries = checked_entries(nodes, found, whole.low, whole.last, kind.values)
+    counts = np.diff(entries.starts)
+    full = np.flatnonzero(counts)
+    first_key, last_key = whole.last.copy(), whole.low.copy()  # of one without entries
+    first_key[full] = entries.keys[entries.starts[full]]
+    last_key[full] = entries.keys[entries.starts[full + 1] - 1]
+    codes, nr_entries = found[where], counts[where]
+    outside = (first_key[where] < leaves.low) | (last_key[where] > leaves.last)
+    codes[outside & (nr_entries > 0) & (codes == 0)] = KEYS_OUT_OF_RANGE
+    codes = combined(leaves.codes, codes)
+    nr_entries[codes != 0] = 0
+    places = ragged(entries.starts[where], nr_entries)
+    return Entries(entries.keys[places], entries.values[places], starts_of(nr_entries)), codes
 
 
 def combined(above: Codes, found: Codes) -> Codes:

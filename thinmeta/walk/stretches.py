@@ -17,7 +17,7 @@ from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Metadata
-from thinmeta.walk.ragged import Places
+from thinmeta.walk.ragged import Places, distinct_places
 from thinmeta.walk.runs import Joiner, Runs
 
 _MARKS_AT_ONCE = 4096
@@ -73,7 +73,8 @@ def read_stretches(
     Args:
         source: where to read.
         stretches: in the order of the output.
-        on_damage: told of each bad leaf, with its device.
+        on_damage: told of each bad leaf, with its device; of one that a device has in
+            several places once.
     """
     reader = _Reader(source, on_damage)
     for piece in _pieces(stretches):
@@ -163,11 +164,13 @@ class _Reader:
         self._source = source
         self._on_damage = on_damage
         self._mappings = 0
+        self._told_of: DeviceId | None = None
+        self._told: set[int] = set()
 
     def read(self, piece: _Piece[MarkT]) -> Iterator[Rows[MarkT]]:
         entries, codes = read_leaves(self._source, piece.leaves, MAPPINGS)
         begin = done = 0
-        for bad in np.flatnonzero(codes).tolist():
+        for bad in self._not_told(piece, codes):
             end = int(np.searchsorted(piece.at, bad, side="right"))
             yield from self._rows(piece, entries, range(begin, bad), range(done, end))
             yield Rows(self.joiner.close_before(int(piece.leaves.low[bad])), [], [], [])
@@ -191,6 +194,26 @@ class _Reader:
         yield Rows(
             runs, piece.marks[marks.start : marks.stop], before.tolist(), mappings, len(leaves)
         )
+
+    def _not_told(self, piece: _Piece[MarkT], codes: Codes) -> list[int]:
+        """Return the bad leaves, each block once for a device."""
+        bad = np.flatnonzero(codes)
+        if not len(bad):
+            return []
+        owners = np.searchsorted(piece.ends, bad, side="right")
+        _, where = distinct_places(piece.leaves.blocks[bad])
+        _, first = np.unique(where * len(piece.devices) + owners, return_index=True)
+        new = []
+        for place in np.sort(first).tolist():
+            at = int(bad[place])
+            device_id, block = piece.devices[int(owners[place])], int(piece.leaves.blocks[at])
+            if device_id != self._told_of:
+                self._told_of = device_id
+                self._told.clear()
+            if block not in self._told:
+                self._told.add(block)
+                new.append(at)
+        return new
 
     def _tell(self, piece: _Piece[MarkT], codes: Codes, place: int) -> None:
         damage = damage_of(piece.leaves, codes, place, MAPPINGS)
