@@ -98,7 +98,7 @@ def test_commands_that_are_shown_name_what_was_found(thinmeta: Thinmeta) -> None
 
     (state,) = re.findall(r"thinmeta ls --state (\d+:\d+) ", text)
     assert state in [row[0] for row in rows(text, "States")[1:]]
-    assert f"thinmeta dump --state {state} {packed_image(DELETED)}\n" in text
+    assert f"thinmeta dump --state {state} -p {packed_image(DELETED)}\n" in text
 
 
 def test_without_a_superblock_it_goes_on_and_says_so(tmp_path: Path, thinmeta: Thinmeta) -> None:

@@ -96,7 +96,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
         inputs = inputs_of(pool, choice.names, files)
         if output is not None and kind is not Kind.STREAM:
             inputs.refuse(output)
-        data_device = open_data(files, choice.names, report, direct=direct)
+        data_device = open_data(pool, files, choice.names, report, direct=direct)
         if data_device is None:
             raise click.UsageError("say where the data is: --data DATA, or --lvm with the disks")
         parts = (chosen, data_device, files, choice.names, report)

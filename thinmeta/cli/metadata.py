@@ -70,11 +70,8 @@ class MetadataChoice:
         """
         from thinmeta.formats.printable import shell_word
 
-        if self.path is not None or not self.names.lvm:
-            words = [str(self.path or name)]
-        else:
-            words = [word for file in self.names.lvm for word in ("--lvm", file)]
-            words += ["--lv", self.names.lv] if self.names.lv else []
+        is_named = self.path is not None or not self.names.has_disks
+        words = [*((str(self.path or name),) if is_named else ()), *self.names.words()]
         if self.data_block_sectors is not None:
             words += ["--data-block-size", str(self.data_block_sectors)]
         return " ".join(map(shell_word, words))
@@ -227,7 +224,7 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
     if place is None:
         place = choice.names.open_metadata(exclusive=exclusive, inspect=inspect)
     if place is None:
-        place = from_environment() or choice.names.metadata_path()
+        place = choice.names.metadata_path(from_environment())
     if place is None:
         active = _only_active_pool()
         place, state = active.metadata, choice.state or State.SNAP

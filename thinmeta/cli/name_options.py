@@ -27,7 +27,8 @@ def names_options(function: _Function) -> _Function:
     ) -> Any:
         if lv and not lvm:
             raise click.UsageError("--lv names a pool of --lvm, which was not given")
-        names = NameChoice(docker_root or _from_environment(), lvm, lv)
+        is_said = docker_root is not None or lvm  # an option counts more than the environment
+        names = NameChoice(docker_root, lvm, lv, None if is_said else _from_environment())
         return function(*args, names=names, **others)
 
     collected.__name__ = function.__name__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.errors import InputError, ThinmetaError
+from thinmeta.errors import InputError
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
@@ -33,11 +33,14 @@ class NameChoice:
         docker_root: Docker's root; None if none was given.
         lvm: files of LVM's metadata, and disks that hold it.
         lv: the pool among LVM's, as `vg/pool`; None if none was given.
+        default_root: Docker's root where nothing else says who names devices; None if the
+            environment has none.
     """
 
     docker_root: Path | None = None
     lvm: tuple[str, ...] = ()
     lv: str | None = None
+    default_root: Path | None = None
     _read: "dict[Path, DockerRoot]" = field(default_factory=dict, repr=False, compare=False)
     _catalogues: "dict[Path, list[Catalogue]]" = field(
         default_factory=dict, repr=False, compare=False
@@ -61,8 +64,11 @@ class NameChoice:
             return None
         return state.open_metadata(self.lv, exclusive=exclusive, inspect=inspect)
 
-    def open_data(self) -> "Extents | None":
+    def open_data(self, metadata: Path) -> "Extents | None":
         """Open the pool's data device, if `--lvm` or Docker's root has it.
+
+        Args:
+            metadata: the pool's metadata, as it was opened.
 
         Raises:
             InputError: it cannot be read there.
@@ -73,9 +79,10 @@ class NameChoice:
         state = self._lvm_state()
         if state is not None and state.has_disks:
             return state.open_data(self.lv)
-        files = loop_files(self.docker_root) if self.docker_root else None
-        if files is None:
-            return None
+        root = self.docker_root or self.default_root
+        files = loop_files(root) if root else None
+        if files is None or (self.docker_root is None and not _is_same(metadata, files[0])):
+            return None  # the environment's root may be that of another pool
         return open_source(files[1])
 
     def inputs(self, *paths: str) -> "Inputs":
@@ -89,26 +96,62 @@ class NameChoice:
         for name in self.lvm:
             path = Path(name)
             inputs.add(path if path.exists() else Path(name.rpartition("@")[0]))
-        if self.docker_root is not None:
+        root = self.docker_root or self.default_root
+        if root is not None:
             from thinmeta.names.docker.root import folder_of, loop_files
 
-            inputs.add_folder(folder_of(self.docker_root), _DOCKERS_ROOT)
+            inputs.add_folder(folder_of(root), _DOCKERS_ROOT)
             with suppress(InputError):
-                for path in loop_files(self.docker_root) or ():
+                for path in loop_files(root) or ():
                     inputs.add(path)
         for docker in self._read.values():
             inputs.add_folder(docker.root, _DOCKERS_ROOT, docker.files_read)
         return inputs
 
-    def metadata_path(self) -> Path | None:
-        """Return the pool's metadata where Docker keeps it in a file under its root.
+    def refuse_other_pool(self, pool: "Pool", data: "Extents") -> None:
+        """Refuse Docker's root, by an InputError, if the data show that it is another pool's."""
+        docker = self.docker(Path(pool.source.device.name))
+        if docker is not None:
+            from thinmeta.names.docker.belonging import refuse_other_pool
+
+            refuse_other_pool(docker, pool, data)
+
+    @property
+    def has_disks(self) -> bool:
+        """Whether `--lvm` names disks, where the pool itself is."""
+        state = self._lvm_state()
+        return state is not None and state.has_disks
+
+    def words(self) -> list[str]:
+        """Return the words of a command line that say the same of names."""
+        words = [word for file in self.lvm for word in ("--lvm", file)]
+        words += ["--lv", self.lv] if self.lv is not None else []
+        return words + (["--docker-root", str(self.docker_root)] if self.docker_root else [])
+
+    def metadata_words(self, path: Path | None) -> list[str]:
+        """Return the words that name the same metadata, and its names, once more.
+
+        Args:
+            path: where it is; None where the words for names, or the environment, say so.
+        """
+        return [*(("-p", str(path)) if path is not None else ()), *self.words()]
+
+    def metadata_path(self, environment: Path | None) -> Path | None:
+        """Return the pool's metadata where no argument says where it is.
+
+        What Docker keeps in a file under the root that was given counts most, then
+        `environment`, then the file under the root that the environment names.
 
         Raises:
-            InputError: the root that was given is none.
+            InputError: the root is none.
         """
         from thinmeta.names.docker.root import loop_files
 
         files = loop_files(self.docker_root) if self.docker_root else None
+        if files is None and environment is not None:
+            return environment
+        if files is None and self.default_root is not None:
+            files = loop_files(self.default_root)
         return files[0] if files else None
 
     def docker(self, metadata: Path) -> "DockerRoot | None":
@@ -120,7 +163,9 @@ class NameChoice:
         Raises:
             InputError: the root that was given is none.
         """
-        path = self.docker_root or _root_of_live(metadata)
+        path = self.docker_root or self.default_root
+        if path is None and not self.lvm:
+            path = _root_of_live(metadata)
         if path is None:
             return None
         from thinmeta.names.docker.root import read_docker_root
@@ -220,14 +265,11 @@ class NameChoice:
         Raises:
             InputError: it is neither linear nor striped, or is there no more.
         """
+        from thinmeta.names.lvm_volumes import external_origin_table
+
         state = self._lvm_state()
-        assert state is not None
-        try:
-            return state.linear_table(origin.id or origin.name)
-        except ThinmetaError as error:
-            raise InputError(
-                f"the external origin {origin.name}: {error}; give a device with --origin"
-            ) from error
+        assert state is not None  # as above
+        return external_origin_table(state, origin)
 
     def _lvm_state(self) -> "LvmState | None":
         if self.lvm and not self._lvm:
@@ -248,3 +290,9 @@ def _root_of_live(metadata: Path) -> Path | None:
     except OSError:  # nobody can tell
         return None
     return _DOCKER_ROOT if is_live else None
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return path.samefile(other)
+    return False

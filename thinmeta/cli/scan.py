@@ -59,7 +59,9 @@ def scan(  # one parameter an option
         if format_name == "json":
             lines = scan_json(found)
         else:
-            lines = scan_text(found, path, show_all=show_all)
+            on_disks = choice.path is None and choice.names.has_disks
+            words = choice.names.metadata_words(None if on_disks else Path(path))
+            lines = scan_text(found, words, show_all=show_all)
         with open_output(output, choice.names.inputs(device.name)) as file:
             for line in lines:
                 file.write(line)

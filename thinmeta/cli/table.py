@@ -137,7 +137,7 @@ def table(  # noqa: PLR0913  # one parameter an option
             before=place.to_activate(host, on_disks=on_disks),
             file_system=recognise(volume) if volume.has_data else None,
             looked=volume.has_data,
-            extract=_extract_words(chosen, place, sectors),
+            extract=_extract_words(choice, place, sectors),
         )
         if not is_linear:
             path = _pool_path(chosen, host, pool_name, (tables, thin))
@@ -215,7 +215,17 @@ def _pool_path(
     return f"/dev/mapper/{holders[0]}" if holders else _ANY_POOL
 
 
-def _extract_words(chosen: "ChosenDevice", place: Place, sectors: int) -> list[str]:
-    words = ["thinmeta", "extract", chosen.name, "-p", chosen.pool.source.device.name]
-    words += ["--data", str(place.files.data or "DATA"), "--size", f"{sectors}s"]
+def _extract_words(choice: MetadataChoice, place: Place, sectors: int) -> list[str]:
+    """Return the words of the command that writes a copy of the device."""
+    chosen = place.chosen
+    on_disks = choice.path is None and choice.names.has_disks
+    path = None if on_disks else Path(chosen.pool.source.device.name)
+    words = ["thinmeta", "extract", chosen.name, *choice.names.metadata_words(path)]
+    if choice.state is not None and "@" not in chosen.name:
+        words += ["--state", str(choice.state)]
+    if choice.data_block_sectors is not None:
+        words += ["--data-block-size", str(choice.data_block_sectors)]
+    if place.files.data is not None:
+        words += ["--data", str(place.files.data)]
+    words += ["--size", f"{sectors}s"]
     return [*words, "--origin", str(place.files.origin)] if place.files.origin else words

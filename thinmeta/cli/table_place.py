@@ -108,7 +108,7 @@ def open_place(place: Place, names: NameChoice, report: DamageReport, files: Exi
             f"the device has the external origin {place.table_origin}, whose size is not known: "
             "give it with --origin"
         )
-    data = open_data(given, names, report, direct=False)
+    data = open_data(chosen.pool, given, names, report, direct=False)
     if data is None and not (place.is_linear and given.origin):
         # Nothing is read, so that it is enough to know how large the origin is.
         sources = Sources(Extents("no data device", []), chosen.pool.data_block_bytes())

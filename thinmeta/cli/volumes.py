@@ -82,11 +82,12 @@ def inputs_of(
 
 
 def open_data(
-    files: Files, names: NameChoice, report: DamageReport, *, direct: bool
+    pool: "Pool", files: Files, names: NameChoice, report: DamageReport, *, direct: bool
 ) -> "Extents | None":
     """Open the data device, and warn if it is in use; None if nobody knows where it is.
 
     Args:
+        pool: the pool.
         files: what the command line says.
         names: who may know where it is.
         report: is told.
@@ -98,9 +99,16 @@ def open_data(
     from thinmeta.volume.sources import open_source
 
     if files.data is None:
-        return names.open_data()
-    opened = open_source(files.data, direct=direct)
-    _warn_if_in_use(files.data, report)
+        opened = names.open_data(Path(pool.source.device.name))
+    else:
+        opened = open_source(files.data, direct=direct)
+        _warn_if_in_use(files.data, report)
+    if opened is not None:
+        try:
+            names.refuse_other_pool(pool, opened)
+        except BaseException:
+            opened.close()
+            raise
     return opened
 
 

@@ -100,7 +100,7 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
     if path is None:
         place = choice.names.open_metadata(exclusive=exclusive, inspect=refuse_other_formats)
     if path is None and place is None:
-        path = from_environment() or choice.names.metadata_path()
+        path = choice.names.metadata_path(from_environment())
     if place is None and (path is None or choice.metadata_snapshot):
         snapshot = MetadataChoice(path, State.SNAP, ignore_unsupported=True)
         with opened(snapshot, raise_damage, all_blocks=True) as pool:

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING
 from thinmeta.errors import InputError, NoSuperblockError, WipedSuperblockError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from thinmeta.analyse.recover.glance import Glance
     from thinmeta.cli.metadata import MetadataChoice
-    from thinmeta.cli.naming import NameChoice
     from thinmeta.device.blocks import BlockDevice
 
 _MOST_UNPACKED_BLOCKS = 1 << 14
@@ -41,25 +38,13 @@ def refusal(choice: "MetadataChoice", error: NoSuperblockError) -> InputError:
 
 def recovery_commands(choice: "MetadataChoice") -> str:
     """Return the commands that go on where the superblock is of no use."""
-    words = metadata_words(choice.path, choice.names)
+    words = choice.names.metadata_words(choice.path)
     repair = command_text("repair", *words, "-o", "NEW")
     if not choice.names.lvm:  # who would know it
         repair += f" --data-block-size {choice.data_block_sectors or 'SECTORS'}"
     return (
         f"`{command_text('scan', *words)}` lists what is left, `{repair}` makes new metadata of it"
     )
-
-
-def metadata_words(path: "Path | None", names: "NameChoice") -> list[str]:
-    """Return the words of a command line that name the same metadata once more."""
-    if path is not None:
-        return ["-p", str(path)]
-    words = [word for file in names.lvm for word in ("--lvm", file)]
-    if names.lv is not None:
-        words += ["--lv", names.lv]
-    if names.docker_root is not None:
-        words += ["--docker-root", str(names.docker_root)]
-    return words
 
 
 def command_text(*words: str) -> str:
@@ -86,7 +71,7 @@ def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
         device = choice.names.open_metadata(exclusive=exclusive, inspect=inspect)
         if device is not None:
             return device
-        path = from_environment() or choice.names.metadata_path()
+        path = choice.names.metadata_path(from_environment())
     return open_blocks(path, inspect=inspect, exclusive=exclusive) if path else None
 
 
@@ -95,7 +80,7 @@ def _described(seen: "Glance", choice: "MetadataChoice", name: str) -> str:
     from thinmeta.formats.sizes import size_text
 
     looked = size_text(seen.nr_bytes)
-    scan = f"`{command_text('scan', *metadata_words(choice.path, choice.names))}` looks at the rest"
+    scan = f"`{command_text('scan', *choice.names.metadata_words(choice.path))}` looks at the rest"
     nothing = "has no thin-pool superblock in its first block"
     if seen.written_over is not None:
         return seen.written_over

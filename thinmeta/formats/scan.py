@@ -46,12 +46,12 @@ _ORPHAN_COLUMNS = (
 )
 
 
-def scan_text(scan: Scan, metadata: str, *, show_all: bool) -> Iterator[bytes]:
+def scan_text(scan: Scan, metadata: Sequence[str], *, show_all: bool) -> Iterator[bytes]:
     """Return the text for people.
 
     Args:
         scan: what was found.
-        metadata: what the user calls it, for the commands to type next.
+        metadata: the words that name it, for the commands to type next.
         show_all: list all states and orphans, not only the first.
     """
     for label, nr_blocks in _block_counts(scan):
@@ -229,24 +229,30 @@ def _table(
         yield f"... and {nr_rows - len(shown)} more, which --all shows\n".encode()
 
 
-def _hints(scan: Scan, metadata: str) -> Iterator[bytes]:
+def _hints(scan: Scan, metadata: Sequence[str]) -> Iterator[bytes]:
     """Return what to type next, with a state or an orphan that was found."""
     states = [each for each in scan.candidates if each.mapping_root is not None]
     older = next((each for each in states if not each.is_live), None)
+    live = next((each for each in states if each.is_live), None)
+    now = [device.device_id for device in scan.devices(live)] if live else []
     examples = []
     if older is not None:
         state = _state_text(older)
+        salvage = "" if older.is_whole else " --salvage"
         examples += [
-            ("the devices of a state", f"ls --state {state}"),
-            ("a state as XML", f"dump --state {state}"),
-            *(
-                ("a device, then and now", f"diff {device.device_id}@{state} {device.device_id} -p")
-                for device in scan.devices(older)[:1]
-            ),
+            ("the devices of a state", f"ls --state {state}{salvage}"),
+            ("a state as XML", f"dump --state {state}{salvage}"),
         ]
-    if scan.orphans:
-        examples.append(("an orphan and a device", f"diff root:{scan.orphans[0].root} DEVICE -p"))
+        for device in [each for each in scan.devices(older) if each.device_id in now][:1]:
+            compared = f"diff {device.device_id}@{state} {device.device_id}{salvage}"
+            examples.append(("a device, then and now", compared))
+    if scan.orphans and now:
+        orphan = scan.orphans[0]
+        salvage = " --salvage" if orphan.nr_nodes_lost else ""
+        compared = f"diff root:{orphan.root} {now[0]}{salvage}"
+        examples.append(("an orphan and a device", compared))
     if examples:
         yield b"\n"
+    place = " ".join(map(shell_word, metadata))
     for what, command in examples:
-        yield f"{what:<24}thinmeta {command} {shell_word(metadata)}\n".encode()
+        yield f"{what:<24}thinmeta {command} {place}\n".encode()

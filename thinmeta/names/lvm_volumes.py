@@ -8,6 +8,7 @@ from thinmeta.model.state import State
 from thinmeta.model.volumes import open_volume
 from thinmeta.names.catalogue import known_as
 from thinmeta.names.lvm import LvmState
+from thinmeta.names.lvm_places import TableLine
 from thinmeta.volume.laid_out import LaidOut
 from thinmeta.volume.reader import Volume
 
@@ -46,6 +47,20 @@ def open_external_origin(state: LvmState, origin: ExternalOrigin) -> Extents:
         InputError: it cannot be read.
     """
     return _open_origin(state, origin, ())
+
+
+def external_origin_table(state: LvmState, origin: ExternalOrigin) -> list[TableLine]:
+    """Return the device-mapper table of an external origin, which is one on disks.
+
+    Raises:
+        InputError: it is neither linear nor striped, or is there no more.
+    """
+    try:
+        return state.linear_table(origin.id or origin.name)
+    except ThinmetaError as error:
+        raise InputError(
+            f"the external origin {origin.name}: {error}; give a device with --origin"
+        ) from error
 
 
 def _open(

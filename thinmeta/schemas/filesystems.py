@@ -34,12 +34,15 @@ Ext4Superblock = "ext4_super_block" / Struct(
     "s_magic" / Int16ul * "0xEF53",
     Padding(38),
     "s_feature_incompat" / Int32ul * "bit 2: the journal must be replayed",
+    Padding(4),
+    "s_uuid" / Bytes(16) * "of the file system",
 )
 
 XfsSuperblock = "xfs_dsb" / Struct(
     "sb_magicnum" / Bytes(4) * "XFSB",
     "sb_blocksize" / Int32ub * "in bytes",
-    Padding(40),
+    Padding(24),
+    "sb_uuid" / Bytes(16) * "of the file system",
     "sb_logstart" / Int64ub * "first block of the log; 0: it is on another device",
     Padding(28),
     "sb_agblocks" / Int32ub * "blocks of an allocation group",

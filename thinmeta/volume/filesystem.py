@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from thinmeta.volume.reader import Volume
 
 Fields = Any
 """One element of an array with a schema's dtype."""
+
+BEGINNING_BYTES = 4096
+"""In these are the superblocks of ext4 and XFS."""
 
 _LOG_AT_ONCE = 4 << 20
 
@@ -70,6 +74,21 @@ def recognise(volume: Volume) -> FileSystem | None:
     if xfs["sb_magicnum"].tobytes() == XFS_SB_MAGIC:
         clean = _xfs_log_is_clean(volume, xfs)
         return FileSystem(Kind.XFS, Journal.CLEAN if clean else Journal.MAYBE_DIRTY)
+    return None
+
+
+def file_system_uuid(beginning: bytes) -> str | None:
+    """Return the UUID of an ext4 or XFS, as blkid shows it; None if there is neither.
+
+    Args:
+        beginning: the first `BEGINNING_BYTES` of the volume.
+    """
+    ext4 = _fields(dtype_of(Ext4Superblock), beginning[EXT4_SUPERBLOCK_OFFSET:])
+    if ext4["s_magic"] == EXT4_SUPER_MAGIC:
+        return str(UUID(bytes=ext4["s_uuid"].tobytes()))
+    xfs = _fields(dtype_of(XfsSuperblock), beginning)
+    if xfs["sb_magicnum"].tobytes() == XFS_SB_MAGIC:
+        return str(UUID(bytes=xfs["sb_uuid"].tobytes()))
     return None
 
 

@@ -64,11 +64,13 @@ class DeviceSet:
         records: by hash.
         transaction: the last one; None if it is not there.
         file_system: of the base device: `xfs` or `ext4`; None if it is not there.
+        base_uuid: of the base device's file system; None if it is not there.
     """
 
     records: dict[str, Record]
     transaction: Transaction | None
     file_system: str | None
+    base_uuid: str | None
 
 
 def read_device_set(files: DockerFiles, driver: Path, metadata: Path) -> DeviceSet:
@@ -88,6 +90,7 @@ def read_device_set(files: DockerFiles, driver: Path, metadata: Path) -> DeviceS
         records,
         _transaction(files.object(metadata / _TRANSACTION)),
         device_set.word("BaseDeviceFilesystem") if device_set else None,
+        device_set.word("BaseDeviceUUID") if device_set else None,
     )
 
 

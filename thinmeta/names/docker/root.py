@@ -30,6 +30,7 @@ class DockerRoot:
         devices: by hash; a parent is always one of them.
         transaction: the last one; None if it is not there.
         file_system: of the base device, so of all; None if it is not there.
+        base_uuid: of the base device's file system; None if it is not there.
         notes: what could not be read or is odd, a line each.
         files_read: which files were read.
     """
@@ -39,6 +40,7 @@ class DockerRoot:
     devices: dict[str, DockerDevice]
     transaction: Transaction | None
     file_system: str | None
+    base_uuid: str | None
     notes: tuple[str, ...]
     files_read: frozenset[Identity] = frozenset()
 
@@ -104,6 +106,7 @@ def read_docker_root(path: Path) -> DockerRoot:
         devices,
         device_set.transaction,
         device_set.file_system,
+        device_set.base_uuid,
         files.notes,
         frozenset(files.read),
     )

@@ -1,0 +1,200 @@
+"""Who may name the devices: options before the environment, and Docker's root of this pool."""
+
+import json
+import lzma
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.cases import FIXTURES, packed_image
+from tests.conftest import Thinmeta
+from tests.names.docker_roots import CASES, copied, state_of
+from tests.names.lvm_disks import REAL, changed_disk, real_disk, texts_on
+from tests.volume.data_images import unpacked
+from thinmeta.cli import main
+from thinmeta.errors import ExitCode
+
+DIRECT, LOOP = CASES
+LVM = ("--lvm", REAL / "vgcfgbackup.txt", "--lv", "vgthin/pool0")
+
+
+def run(*words: object, **environment: object) -> Result:
+    env = {"THINMETA_POOL": ""} | {name: str(value) for name, value in environment.items()}
+    return CliRunner().invoke(main, [str(word) for word in words], env=env)
+
+
+def loop_root(tmp_path: Path, case: str = LOOP) -> Path:
+    """Return a root that holds its pool, of which only the metadata are there."""
+    root = copied(tmp_path / "docker", case)
+    loop = root / "devicemapper/devicemapper"
+    loop.mkdir(exist_ok=True)
+    (loop / "metadata").write_bytes(lzma.decompress(packed_image(case).read_bytes()))
+    (loop / "data").symlink_to(unpacked(case, "data"))
+    return root
+
+
+# The environment
+
+
+def test_lvm_counts_more_than_the_environment(thinmeta: Thinmeta) -> None:
+    words = ("ls", "-p", packed_image(REAL.name), *LVM)
+
+    result = run(*words, THINMETA_DOCKER_ROOT=state_of(LOOP))
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    assert result.stdout == thinmeta(*words).stdout
+    assert "vgthin/root" in result.stdout
+
+
+def test_a_root_that_is_given_counts_more_than_the_pool_of_the_environment(tmp_path: Path) -> None:
+    root = loop_root(tmp_path)
+    other = packed_image("a08-snapshots-of-snapshots")
+
+    given = run("ls", "--docker-root", root, THINMETA_POOL=other)
+    from_both = run("ls", THINMETA_POOL=other, THINMETA_DOCKER_ROOT=root)
+
+    assert given.stdout == run("ls", "--docker-root", root).stdout
+    assert "dead1" in given.stdout
+    assert "dead1" not in from_both.stdout  # a08 has no device 25
+    assert from_both.exit_code == ExitCode.DONE
+
+
+def test_the_environments_data_are_those_of_its_own_pool(tmp_path: Path) -> None:
+    root = loop_root(tmp_path)
+    own = root / "devicemapper/devicemapper/metadata"
+    first = ("--size", "4K", "-q")
+
+    with_own = run("extract", "dead1", *first, "-p", own, THINMETA_DOCKER_ROOT=root)
+    without = run("extract", "dead1", *first, THINMETA_DOCKER_ROOT=root)
+    other = run("extract", 1, *first, "-p", packed_image(REAL.name), THINMETA_DOCKER_ROOT=root)
+
+    assert with_own.exit_code == ExitCode.DONE, with_own.stderr
+    assert without.stdout_bytes == with_own.stdout_bytes
+    assert (other.exit_code, other.stdout) == (ExitCode.USAGE, "")
+    assert "say where the data is" in other.stderr
+
+
+# Docker's root of another pool
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_root_of_another_pool_is_noticed_with_the_data(
+    case: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    other = CASES[1 - CASES.index(case)]
+    out = tmp_path / "out"
+
+    def extracted(root: Path) -> Result:
+        words = ("extract", "dead1", "-p", packed_image(case), "--data", unpacked(case, "data"))
+        return thinmeta(*words, "--docker-root", root, "--size", "64K", "-o", out, "-q")
+
+    result = extracted(state_of(other))
+
+    assert result.exit_code == ExitCode.INPUT
+    assert "is the root of another pool: its base device has the file system" in result.stderr
+    assert not out.exists()
+    assert extracted(state_of(case)).exit_code == ExitCode.DONE
+
+
+def test_a_table_with_data_notices_it_too(thinmeta: Thinmeta) -> None:
+    words = ("table", 25, "-p", packed_image(LOOP), "--docker-root", state_of(DIRECT))
+
+    assert thinmeta(*words, "--data", unpacked(LOOP, "data")).exit_code == ExitCode.INPUT
+
+
+def test_an_old_root_without_the_uuid_is_taken(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    root = copied(tmp_path / "docker", DIRECT)
+    (root / "devicemapper/metadata/deviceset-metadata").write_text('{"next_device_id": 31}')
+    words = ("table", 25, "-p", packed_image(LOOP), "--docker-root", root)
+
+    assert thinmeta(*words, "--data", unpacked(LOOP, "data"), "-q").exit_code == ExitCode.DONE
+
+
+def test_the_base_device_may_have_another_id(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """Device 0 in old roots; here 2, which is a snapshot of 1 and has the same file system."""
+    root = copied(tmp_path / "docker", DIRECT)
+    base = root / "devicemapper/metadata/base"
+    base.write_text(json.dumps(json.loads(base.read_text()) | {"device_id": 2}))
+    words = ("table", 25, "--data", unpacked(LOOP, "data"), "-p", packed_image(LOOP))
+
+    result = thinmeta(*words, "--docker-root", root)
+
+    assert "and device 2 of" in result.stderr
+
+
+# Names without a device
+
+
+@pytest.mark.parametrize("name", ["dead1", "/dead1"])
+def test_a_container_without_its_record_says_what_is_known(
+    name: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    root = copied(tmp_path / "docker")
+    mounts = root / "image/devicemapper/layerdb/mounts"
+    config = next(
+        path
+        for path in root.glob("containers/*/config.v2.json")
+        if json.loads(path.read_text())["Name"] == "/dead1"
+    )
+    mount = (mounts / config.parent.name / "mount-id").read_text()
+    (root / "devicemapper/metadata" / mount).unlink()
+    words = ("-p", packed_image(LOOP), "--docker-root", root)
+
+    for command in (["lookup", name, 0], ["extract", name], ["layers", name]):
+        result = thinmeta(*command, *words)
+        assert result.exit_code == ExitCode.NOT_THERE
+        told = f"container dead1: which device it is nobody says, for devicemapper/metadata/{mount}"
+        assert f"{told} is missing" in result.stderr
+    by_id = thinmeta("lookup", mount[:12], 0, *words)
+    assert f"{mount} is missing" in by_id.stderr
+
+
+# What scan says to type next
+
+
+@pytest.mark.parametrize("how", ["path", "lvm", "docker", "named"])
+def test_the_hints_of_a_scan_run_as_they_are_printed(
+    how: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    a09 = FIXTURES / "a09-discards-and-deletes/meta.bin.xz"
+    words: tuple[object, ...] = {
+        "path": (a09,),
+        "lvm": ("--lvm", real_disk(), "--lv", "vgthin/pool0"),
+        "docker": ("--docker-root", loop_root(tmp_path)),
+        "named": ("-i", packed_image(LOOP), "--docker-root", state_of(LOOP)),
+    }[how]
+
+    lines = thinmeta("scan", *words).stdout.splitlines()
+    hints = [line.partition(" thinmeta ")[2] for line in lines if " thinmeta " in line]
+
+    assert len(hints) == {"path": 4, "lvm": 3, "docker": 4, "named": 4}[how], hints
+    for hint in hints:
+        result = thinmeta(*shlex.split(hint))
+        assert result.exit_code in (ExitCode.DONE, ExitCode.SALVAGED), (hint, result.stderr)
+        assert result.stdout
+
+
+@pytest.mark.parametrize("device", ["vgthin/home", "vgthin/junk#16@124:126"])
+def test_the_copy_that_a_table_offers_runs_as_it_is_printed(
+    device: str, tmp_path: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = changed_disk(tmp_path / "pv.img", texts_on(real_disk())[29])
+    words = ("table", device, "--on-disks", "--lvm", disk, "--lv", "vgthin/pool0")
+    first = thinmeta(*words).stdout.splitlines()[1].split()
+    with disk.open("r+b") as file:  # the ext4 superblock asks for a replay of its journal
+        place = int(first[4]) * 512 + 1024 + 0x60
+        file.seek(place)
+        feature = file.read(1)[0] | 0x4
+        file.seek(place)
+        file.write(bytes([feature]))
+    head = json.loads(thinmeta(*words, "-f", "json").stdout.splitlines()[0])
+    command, *_ = head["replay"]
+    monkeypatch.chdir(tmp_path)
+
+    result = thinmeta(*shlex.split(command)[1:])
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    (image,) = tmp_path.glob("thin-*.img")
+    assert image.stat().st_size == head["sectors"] * 512

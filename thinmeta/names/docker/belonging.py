@@ -1,0 +1,59 @@
+"""Whether Docker's root is that of the pool: by the file system of the base device."""
+
+import mmap
+
+from thinmeta.device.extents import Extents
+from thinmeta.errors import Damage, InputError
+from thinmeta.model.pool import Pool
+from thinmeta.names.docker.devicemapper import BASE
+from thinmeta.names.docker.root import DockerRoot
+from thinmeta.volume.filesystem import BEGINNING_BYTES, file_system_uuid
+from thinmeta.volume.layout import Layout
+from thinmeta.volume.reader import fill
+from thinmeta.volume.sources import Sources
+from thinmeta.walk.stretches import read_runs
+
+
+def refuse_other_pool(docker: DockerRoot, pool: Pool, data: Extents) -> None:
+    """Refuse a root whose base device has another file system than the pool's device of its id.
+
+    Docker writes that UUID down when it makes the base device, and never changes it. Where
+    one of the two is not known, nothing is refused.
+
+    Args:
+        docker: the root.
+        pool: the pool.
+        data: its data device.
+
+    Raises:
+        InputError: the root is that of another pool.
+
+    Source: `saveBaseDeviceUUID()`, daemon/graphdriver/devmapper/deviceset.go (moby 23.0).
+    """
+    base = docker.devices.get(BASE)
+    record = base.record if base is not None else None
+    if docker.base_uuid is None or record is None:
+        return
+    devices = (each for each in pool.device_table.devices if each.device_id == record.device_id)
+    device = next(devices, None)
+    if device is None or device.mapping_root is None:
+        return
+    block_bytes = pool.data_block_bytes()
+    if not block_bytes:
+        return
+    runs = read_runs(pool.source, device.mapping_root, device.device_id, _go_on)
+    layout = Layout.read(runs, block_bytes, size=BEGINNING_BYTES, data_bytes=data.size)
+    sources = Sources(data, block_bytes)
+    with mmap.mmap(-1, BEGINNING_BYTES) as memory, memoryview(memory) as view:  # for O_DIRECT
+        unreadable = list(fill(layout, sources, view, 0))
+        uuid = None if unreadable else file_system_uuid(bytes(view))
+    if uuid not in (None, docker.base_uuid.lower()):
+        raise InputError(
+            f"{docker.path}: is the root of another pool: its base device has the file system "
+            f"{docker.base_uuid}, and device {device.device_id} of {pool.source.device.name} has "
+            f"{uuid}; give this pool's --docker-root, or none at all"
+        )
+
+
+def _go_on(_: Damage) -> None:
+    """What is damaged is told by whoever reads the device that was asked for."""
