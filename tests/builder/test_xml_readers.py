@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Iterator
+from encodings.aliases import aliases
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -125,3 +127,18 @@ def test_the_library_parser_is_not_asked_for_what_thin_dump_prints() -> None:
 
     (rest,) = parser.return_value.pieces.call_args.args
     assert b"".join(rest) == b""
+
+
+ODD_ENCODINGS = ["nosuch", "", "undefined", "utf-16-le", "hex", "x" * 5000, "../x", "é"]
+
+
+def test_an_encoding_is_read_or_named(tmp_path: Path) -> None:
+    path = tmp_path / "dump.xml"
+    for name in (*aliases, *aliases.values(), *ODD_ENCODINGS):
+        path.write_bytes(f'<?xml version="1.0" encoding="{name}"?><superblock/>'.encode())
+
+        with (
+            XmlInput.opened(path, Overrides(0, None, 0)) as document,
+            pytest.raises(InputError, match=rf"^{path}: line 1: "),
+        ):
+            document.header()

@@ -8,11 +8,10 @@ import numpy as np
 from thinmeta.errors import Damage, DamagedMetadataError, NotThereError
 from thinmeta.model.device_spec import ChosenDevice, DeviceSpec, choose_device
 from thinmeta.model.pool import Pool
-from thinmeta.model.superblock import Superblock
+from thinmeta.model.superblock import Superblock, bytes_of_a_data_block
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import (
     LAST_KEY,
-    SECTOR_BYTES,
     DataBlock,
     DeviceId,
     MetadataBlock,
@@ -105,11 +104,7 @@ def position_of(quantity: Quantity, superblock: Superblock) -> Position:
     """
     block, offset = quantity.number, 0
     if quantity.is_bytes:
-        size = superblock.data_block_sectors * SECTOR_BYTES
-        if not size:
-            what = "the superblock says that data blocks have 0 sectors; name blocks, not bytes"
-            raise DamagedMetadataError(Damage(what, superblock.blocknr))
-        block, offset = divmod(quantity.number, size)
+        block, offset = divmod(quantity.number, bytes_of_a_data_block(superblock))
     if block > LAST_KEY:
         raise ValueError(f"block {block} is past the largest possible block, {LAST_KEY}")
     return Position(OriginBlock(block), offset)

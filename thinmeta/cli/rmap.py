@@ -75,13 +75,17 @@ def rmap(  # noqa: PLR0913  # one parameter an option
     """
     from thinmeta.analyse.rmap import rmap as reversed_map
     from thinmeta.formats.rmap import rmap_lines
+    from thinmeta.model.superblock import bytes_of_a_data_block
 
     report = report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)
     with opened(choice, report) as whole_pool:
         report.warn_of(whole_pool)
         in_bytes = any(bound.is_bytes for _, bounds in regions for bound in bounds)
-        block_bytes = whole_pool.data_block_bytes() if in_bytes else 1
+        block_bytes = 1
+        if in_bytes:
+            whole_pool.data_block_bytes()  # fails where nobody knows it
+            block_bytes = bytes_of_a_data_block(whole_pool.superblock)
         blocks = [_in_blocks(text, bounds, block_bytes) for text, bounds in regions]
         pool = report.prepared(whole_pool, progress)
         pieces = reversed_map(pool, blocks, on_progress=progress.advance)

@@ -23,7 +23,7 @@ from thinmeta.schemas.superblock import (
     THIN_SUPERBLOCK_MAGIC,
 )
 from thinmeta.schemas.superblock import Superblock as SuperblockSchema
-from thinmeta.units import MetadataBlock
+from thinmeta.units import SECTOR_BYTES, MetadataBlock
 
 _BLOCKS_AT_ONCE = 1024
 
@@ -103,6 +103,18 @@ def checksum_of(device: BlockDevice, superblock: Superblock) -> int:
     """Return the checksum that stands where `superblock` was read; 0 where nothing can be read."""
     row = device.read(np.array([superblock.blocknr], dtype=np.uint64)).rows[0]
     return int(parse_superblock(row).csum)
+
+
+def bytes_of_a_data_block(superblock: Superblock) -> int:
+    """Return the size of a data block, for who counts bytes in them.
+
+    Raises:
+        DamagedMetadataError: it is 0.
+    """
+    if not superblock.data_block_sectors:
+        what = "the superblock says that data blocks have 0 sectors; name blocks, not bytes"
+        raise DamagedMetadataError(Damage(what, superblock.blocknr))
+    return superblock.data_block_sectors * SECTOR_BYTES
 
 
 def copied_superblock(device: BlockDevice) -> Superblock:
