@@ -1,7 +1,9 @@
 """Nothing that a command reads is written to: every command, every input, every name of it."""
 
+import errno
 import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -290,6 +292,71 @@ def test_what_is_lost_nowhere_may_be_read_and_written(read: Path, thinmeta: Thin
     result = thinmeta("dump", "-p", read / "metadata", "--docker-root", "/", "-o", "/dev/null")
 
     assert result.exit_code == ExitCode.DONE, result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("fails", ["file", "folder"])
+def test_a_disk_that_fails_leaves_nothing_half(
+    command: str, fails: str, read: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be put on the disk gets no name; where only the name cannot, all is there."""
+    what = next(iter(inputs_of(command)))
+    line = words(command, what, read / inputs_of(command)[what][0])
+    folder = Path("out")
+    folder.mkdir()
+    assert thinmeta(*line, "--output", folder / "right").exit_code == ExitCode.DONE
+    size = (folder / "right").stat().st_size
+    (folder / "right").unlink()
+    before = b"before" * MIB
+    output = written(folder / "old", before)
+    sync = os.fsync
+
+    def failing(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode) == (fails == "folder"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing)
+        result = thinmeta(*line, "--output", output)
+
+    assert result.exit_code == ExitCode.OTHER
+    assert result.stderr.endswith(f"Error: out/old: cannot be written: {os.strerror(errno.EIO)}\n")
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    if fails == "file":
+        assert output.read_bytes() == before
+    elif command not in ("repair", "restore"):  # which keep the size that a file has
+        assert output.stat().st_size == size
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+from thinmeta.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_disk_that_fills_up_leaves_nothing_half(command: str, read: Path) -> None:
+    what = next(iter(inputs_of(command)))
+    line = words(command, what, read / inputs_of(command)[what][0])
+    before = b"before" * MIB
+    output = written(Path("old"), before)
+    names = sorted(Path().iterdir())
+
+    ran = subprocess.run(
+        [sys.executable, "-c", LIMITED, *line, "--output", output],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == ExitCode.OTHER
+    assert ran.stderr.endswith("Error: old: cannot be written: File too large\n")
+    assert output.read_bytes() == before
+    assert sorted(Path().iterdir()) == names
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -9,14 +9,14 @@ from tests.cases import packed_image
 from tests.cli.commands import COMMANDS, MINIMAL
 from tests.conftest import Thinmeta
 from thinmeta.cli import main
-from thinmeta.cli.parameters import FILE
+from thinmeta.cli.parameters import FileParameter
 from thinmeta.errors import ExitCode
 
 
 def files_of(command: str) -> list[click.Parameter]:
     found = main.get_command(click.Context(main), command)
     assert found is not None
-    return [param for param in found.params if param.type is FILE]
+    return [param for param in found.params if isinstance(param.type, FileParameter)]
 
 
 @pytest.mark.parametrize(

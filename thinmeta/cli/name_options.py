@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from thinmeta.cli.naming import NameChoice
-from thinmeta.cli.parameters import FILE
+from thinmeta.cli.parameters import DISK, FILE
 
 ENVIRONMENT = "THINMETA_DOCKER_ROOT"
 
@@ -38,6 +38,7 @@ def names_options(function: _Function) -> _Function:
         click.option("--lv", metavar="VG/POOL", help="Which thin pool of those in --lvm."),
         click.option(
             "--lvm",
+            type=DISK,
             metavar="FILE",
             multiple=True,
             help="Names from LVM: its text metadata, or a disk that holds it, FILE@OFFSET "

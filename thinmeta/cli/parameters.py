@@ -50,11 +50,11 @@ class QuantityParameter(ParameterType):
 
 
 class FileParameter(click.Path):
-    """The name of a file, which arrives as a `Path`; whoever opens it says what is wrong."""
+    """The name of a file; whoever opens it says what is wrong with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrives_as: type) -> None:
         """Take any name: an error of the command line is only what is no name at all."""
-        super().__init__(readable=False, path_type=Path)
+        super().__init__(readable=False, path_type=arrives_as)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse an empty name, as an unset variable of a shell leaves it: it is no folder `.`."""
@@ -81,7 +81,8 @@ class BlockSizeParameter(ParameterType):
 NUMBER = click.IntRange(0, 2**64 - 1)
 NUMBER_32 = click.IntRange(0, 2**32 - 1)
 BLOCK_SIZE = BlockSizeParameter()
-FILE = FileParameter()
+FILE = FileParameter(Path)
+DISK = FileParameter(str)
 DEVICE = DeviceParameter()
 STATE = StateParameter()
 QUANTITY = QuantityParameter()
