@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from tests.cases import image_bytes
 from tests.damage import BlockKind, kind_of
-from tests.made_images import BLOCK
+from tests.made_images import BLOCK, mappings, node
 from tests.properties import examples
 from thinmeta.device.pack_machine import Machine
+from thinmeta.schemas.btree_node import LEAF_NODE, BlockTime
 from thinmeta.schemas.columns import NODE_HEADER
 from thinmeta.schemas.packed import packed_blocks, salts_of
 
@@ -71,5 +72,22 @@ def test_headers_that_make_no_sense(
     rows = np.random.default_rng(seed).integers(0, 256, (3, BLOCK)).astype(np.uint8)
     header = rows[1, : NODE_HEADER.itemsize].view(NODE_HEADER)[0]
     header["flags"], header["max_entries"], header["value_size"] = flags, max_entries, value_size
+
+    assert again(rows) == rows.tobytes()
+
+
+@pytest.mark.parametrize("time", [0, 2**24 - 1])
+def test_leaves_of_one_shape(time: int) -> None:
+    """So many that they are run together, with steps that are the same and that are not."""
+    leaves = [
+        node(at, LEAF_NODE, mappings(252 * at, range(at, at + 252 * step, step), time), BlockTime)
+        for step in (1, 1000)
+        for at in range(2**17, 2**17 + 20)
+    ]
+    wider = [
+        node(at, LEAF_NODE, mappings(at, range(at, at + 252 * (300 + at), 300 + at)), BlockTime)
+        for at in range(20)
+    ]
+    rows = np.frombuffer(b"".join(leaves + wider), dtype=np.uint8).reshape(-1, BLOCK)
 
     assert again(rows) == rows.tobytes()

@@ -89,8 +89,10 @@ class Shape:
             if op == Op.SHIFTED:
                 written = until + NUMBER_BYTES * size
                 shifted = content[:, until:written].view("<u8")
-                _put(shifted, ways, number, SHIFT)
-                _merge(shifted, ways, number + size)
+                low = _low_bits(_between(ways, number + size, number + 2 * size))
+                _put(shifted, ways, number, SHIFT, low)
+                if low is None:
+                    _merge(shifted, ways, number + size)
                 done += 2 * size
             else:
                 written = until + size
@@ -129,16 +131,32 @@ def _control(steps: Steps) -> Counts:
     return np.concatenate(places)
 
 
-def _put(numbers: Numbers, ways: list[_Way], begin: int, shift: int = 0) -> None:
-    """Fill `numbers` with those from `begin` on, shifted to the left."""
+def _low_bits(ways: list[tuple[_Way, int, int]]) -> Numbers | None:
+    """Return what all numbers of a row have below those that are shifted, if that is one."""
+    if len(ways) != 1 or ways[0][0].step is not None:
+        return None
+    low = ways[0][0].first
+    return low if int(low.max()) >> SHIFT == 0 else None
+
+
+def _put(
+    numbers: Numbers, ways: list[_Way], begin: int, shift: int = 0, low: Numbers | None = None
+) -> None:
+    """Fill `numbers` with those from `begin` on, shifted to the left, and with lower bits."""
     for way, first, last in _between(ways, begin, begin + numbers.shape[1]):
         part = numbers[:, first - begin : last - begin]
         start = way.first << np.uint64(shift)
+        if low is not None:
+            start |= low
         if way.step is None:
             part[...] = start
+            continue
+        places = _PLACES[first - way.begin : last - way.begin]
+        step = way.step << np.uint64(shift)
+        if (step == step[0]).all():
+            np.add(start, step[0] * places, out=part)
         else:
-            places = _PLACES[first - way.begin : last - way.begin]
-            np.multiply(way.step << np.uint64(shift), places, out=part)
+            np.multiply(step, places, out=part)
             part += start
 
 
