@@ -65,7 +65,7 @@ class Forking:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=CHECKOUT,
-            env=environment | {"LANG": "C.UTF-8", "PYTHONHASHSEED": "0"},
+            env=environment | {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
         )
 
     def __enter__(self) -> Self:

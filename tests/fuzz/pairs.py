@@ -285,13 +285,14 @@ def _table(rng: Rng, pair: Pair) -> None:
         case _:
             pass
     _sometimes(rng, pair, 10, "--name", pick(rng, ["x y", "a\nb", "\x1b[2J", ""]))
-    _sometimes(rng, pair, 2, "--size", _size(rng))
+    if rng.integers(6):
+        pair.args += ["--size", _size(rng)]
 
 
 def _repair(rng: Rng, pair: Pair) -> None:
-    _sometimes(rng, pair, 4, "--metadata-size", pick(rng, ["1", "10", "512", "16M", "16G", "1E"]))
-    _sometimes(rng, pair, 8, "--nr-data-blocks", _number(rng))
-    _sometimes(rng, pair, 8, "--transaction-id", _number(rng))
+    _sometimes(rng, pair, 8, "--metadata-size", pick(rng, ["1", "10", "512", "16M", "16G", "1E"]))
+    _sometimes(rng, pair, 12, "--nr-data-blocks", _number(rng))
+    _sometimes(rng, pair, 12, "--transaction-id", _number(rng))
 
 
 def _nothing(rng: Rng, pair: Pair) -> None:

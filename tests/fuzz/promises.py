@@ -22,7 +22,8 @@ WHOLE = {ExitCode.DONE, ExitCode.SALVAGED, ExitCode.LEAKS}
 BYTES_OUT = {"extract", "pack", "repair", "restore", "unpack"}
 """Commands whose output is no text."""
 
-READS_ALL = {"check", "dump", "repair"}
+NEED_MAPPINGS = {"EXCLUSIVE_BLOCKS", "HIGHEST_BYTE", "NEW", "RUNS"}
+"""Fields of ls that are counted from mappings."""
 
 MOST_BYTES = 16 << 20
 """Of an output that are read; the end of metadata is empty."""
@@ -119,6 +120,13 @@ def _is_partial(pair: Pair) -> bool:
     )
 
 
+def _reads_all(pair: Pair) -> bool:
+    """Tell whether the command reads every mapping of the pool."""
+    if pair.command == "ls" and pair.has("-o"):
+        return bool(NEED_MAPPINGS & set(pair.args[pair.args.index("-o") + 1].split(",")))
+    return pair.command in ("check", "dump", "repair", "rmap")
+
+
 def _lost(state: State) -> bool:
     """Tell whether more than devices that have nothing is lost."""
     return bool(state.bad) and any(
@@ -130,7 +138,7 @@ def assert_nothing_is_lost_in_silence(pair: Pair, ended: Ended) -> None:
     """Where all is said to be well, a slow reader finds all that was printed or written."""
     if pair.image is None or ended.exit_code != ExitCode.DONE or _is_partial(pair):
         return
-    if pair.command not in READS_ALL:
+    if not _reads_all(pair):
         return
     if pair.has("--quiet") or b"going on with state" in ended.stderr:
         return  # another state was taken, and may have all that this one had
@@ -144,6 +152,16 @@ def assert_nothing_is_lost_in_silence(pair: Pair, ended: Ended) -> None:
     elif pair.command == "dump" and pair.has("json"):
         text = text_of(pair, ended)
         assert text is None or _of_json(text) == state.mapped
+    elif pair.command == "rmap":
+        text = text_of(pair, ended)
+        regions = _regions(pair)
+        if text is not None and regions and not pair.has("json", "csv"):
+            assert _of_lines(text) == {
+                (data, device_id, origin)
+                for device_id, mapped in state.mapped.items()
+                for origin, (data, _) in mapped.items()
+                if any(begin <= data < end for begin, end in regions)
+            }
     elif pair.command == "repair":
         with (pair.folder / OUTPUT).open("rb") as file:
             written = live_state(file.read(MOST_BYTES))
@@ -162,4 +180,22 @@ def _of_json(text: str) -> dict[int, Mapped]:
             mapped = found[line["device_id"]]
             for more in range(line["length"]):
                 mapped[line["origin_begin"] + more] = line["data_begin"] + more, line["time"]
+    return found
+
+
+def _regions(pair: Pair) -> list[tuple[int, int]]:
+    """Return the data blocks that were asked for; none where they were given in bytes."""
+    words = [word for at, word in enumerate(pair.args) if pair.args[at - 1] == "--region"]
+    found = [re.fullmatch(r"(\d+)\.\.(\d+)", word) for word in words]
+    return [(int(match[1]), int(match[2])) for match in found if match] if all(found) else []
+
+
+def _of_lines(text: str) -> set[tuple[int, int, int]]:
+    """Return data block, device and origin block of each mapping in rmap's lines."""
+    found = set()
+    for line in text.splitlines():
+        match = re.fullmatch(r"data (\d+)\.\.(\d+) -> thin\((\d+)\) (\d+)\.\.\d+", line)
+        assert match, line
+        begin, end, device_id, origin = map(int, match.groups())
+        found |= {(begin + more, device_id, origin + more) for more in range(end - begin)}
     return found
