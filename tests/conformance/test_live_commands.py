@@ -18,10 +18,7 @@ from tests.conftest import Thinmeta
 from tests.made_images import BLOCK, written
 from tests.properties import examples
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(not reference_tools.ARE_THERE, reason=reference_tools.WHY_NOT),
-]
+pytestmark = pytest.mark.live
 
 BOTH = [
     *("DEV", "MAPPED_BLOCKS", "EXCLUSIVE_BLOCKS", "SHARED_BLOCKS"),
