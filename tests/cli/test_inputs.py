@@ -163,6 +163,7 @@ def test_by_a_name_of_the_input(command: str, what: str, read: Path, thinmeta: T
         os.close(fd)
 
 
+@pytest.mark.loop_device
 @each_pair
 def test_by_a_loop_device(command: str, what: str, read: Path, thinmeta: Thinmeta) -> None:
     file = read / inputs_of(command)[what][0]
@@ -179,17 +180,14 @@ def test_by_a_loop_device(command: str, what: str, read: Path, thinmeta: Thinmet
     assert state_of(read) == before
 
 
+@pytest.mark.loop_device
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_input_behind_loop_devices(command: str, read: Path, thinmeta: Thinmeta) -> None:
     """Two devices over one file are one input, and so is the file."""
     what = next(iter(inputs_of(command)))
     file = read / inputs_of(command)[what][0]
     before = state_of(read)
-    one = attach(file)
-    made = subprocess.run(
-        ["losetup", "--find", "--show", file], capture_output=True, text=True, check=True
-    )
-    other = Path(made.stdout.strip())
+    one, other = attach(file), attach(file, another=True)
     try:
         for output in (file, other):
             result = thinmeta(*words(command, what, one), "--output", output)
@@ -359,6 +357,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half(command: str, read: Path) -> N
     assert sorted(Path().iterdir()) == names
 
 
+@pytest.mark.loop_device
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_a_block_device_holds_is_spared(command: str, read: Path, thinmeta: Thinmeta) -> None:
     what = next(iter(inputs_of(command)))

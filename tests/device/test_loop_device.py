@@ -31,10 +31,15 @@ class Loop:
     file: Path
 
 
-def attach(file: Path) -> Path:
-    """Return a loop device over `file`, for a test that is marked `loop_device`."""
+def attach(file: Path, *, another: bool = False) -> Path:
+    """Return a loop device over `file`, for a test that is marked `loop_device`.
+
+    Args:
+        file: what is behind it.
+        another: there may be one already.
+    """
     made = subprocess.run(
-        ["losetup", "--find", "--show", "--nooverlap", file],
+        ["losetup", "--find", "--show", *([] if another else ["--nooverlap"]), file],
         check=False,
         capture_output=True,
         text=True,

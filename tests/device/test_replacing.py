@@ -215,6 +215,7 @@ def device(tmp_path: Path) -> Iterator[Path]:
     detach(path)
 
 
+@pytest.mark.loop_device
 @pytest.mark.parametrize("signature", SIGNATURES, ids=lambda each: f"{each.what} {each.offset}")
 def test_what_a_device_holds_is_named(signature: Signature, device: Path) -> None:
     offset, magic, what = signature
@@ -232,6 +233,7 @@ def test_what_a_device_holds_is_named(signature: Signature, device: Path) -> Non
     assert device.read_bytes()[:5] == b"after"
 
 
+@pytest.mark.loop_device
 def test_a_device_that_holds_nothing_is_written(device: Path) -> None:
     with opened_device(device, force=False) as fd:
         os.write(fd, b"after")
@@ -239,6 +241,7 @@ def test_a_device_that_holds_nothing_is_written(device: Path) -> None:
     assert device.read_bytes()[:5] == b"after"
 
 
+@pytest.mark.loop_device
 @pytest.mark.parametrize("force", [None, False, True])
 def test_a_device_in_use_is_refused(force: bool | None, device: Path) -> None:
     holder = os.open(device, os.O_RDONLY | os.O_EXCL)
