@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,9 @@ from tests.cases import FIXTURES, image_bytes, packed_image
 from tests.made_images import BLOCK, Image, stamped
 from tests.model.references import Walked
 from tests.properties import examples
-from thinmeta.analyse.fate import Fate, Fates, fates
+from thinmeta.analyse import fate_ranges
+from thinmeta.analyse.fate import fates
+from thinmeta.analyse.fate_ranges import Fate, Fates
 from thinmeta.errors import Damage, DamagedMetadataError, DamageKind
 from thinmeta.model.device_spec import DeviceSpec, choose_device
 from thinmeta.model.pool import Pool, open_pool
@@ -510,3 +513,27 @@ def test_a_space_map_that_claims_more_than_there_can_be() -> None:
 
     assert [fate for _, fate in found.values()] == [Fate.FREE, Fate.UNKNOWN]
     assert "claims" in str(told)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+def test_pieces_of_any_size_are_the_same_ranges(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranges go on from piece to piece, and are cut where block, data block or fate changes."""
+    keys = np.array([0, 1, 2, 4, 5, 6, 7, 8], dtype=np.uint64)
+    data = np.array([10, 11, 12, 14, 15, 30, 31, 32], dtype=np.uint64)
+    fate = np.array([0, 0, 0, 0, 0, 0, 4, 4], dtype=np.uint8)
+    monkeypatch.setattr(fate_ranges, "AT_ONCE", at_once)
+
+    found = Fates({}, True, keys, data << np.uint64(24), fate).ranges
+
+    assert found.origin_begin.tolist() == [0, 4, 6, 7]
+    assert found.data_begin.tolist() == [10, 14, 30, 31]
+    assert found.length.tolist() == [3, 2, 1, 2]
+    assert found.fate.tolist() == [0, 0, 0, 4]
+
+
+def test_no_blocks_have_no_ranges() -> None:
+    nothing = np.empty(0, dtype=np.uint64)
+
+    assert len(Fates({}, True, nothing, nothing, np.empty(0, dtype=np.uint8)).ranges) == 0

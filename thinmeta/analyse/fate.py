@@ -1,16 +1,15 @@
 """What became of the data of a device of a past state, block by block, by what the pool maps now.
 
 The live mappings are read once, what devices share once for all. The memory is that of
-the past device's mappings, about 70 bytes each, and of a piece of the live ones.
+the past device's mappings, about 25 bytes each, and of a piece of the live ones.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from thinmeta.analyse.fate_ranges import AT_ONCE, Fate, Fates
 from thinmeta.analyse.unused_blocks import unused
 from thinmeta.errors import Damage, DamagedMetadataError
 from thinmeta.model.device_spec import ChosenDevice
@@ -19,68 +18,17 @@ from thinmeta.model.state import State
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.walk.bad_leaves import BadLeaves
-from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import pieces
 from thinmeta.walk.leaves import OnProgress, read_leaves, read_tree
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask
-from thinmeta.walk.ragged import Places, distinct
+from thinmeta.walk.ragged import Places
 
 _SHIFT = np.uint64(DATA_BLOCK_SHIFT)
 _TIME = np.uint64(TIME_MASK)
 _NEVER = np.uint64(TIME_MASK + 1)
 
-
-class Fate(IntEnum):
-    """What became of a data block that a device of a past state maps."""
-
-    KEPT = 0
-    """The same device maps it now, by the same mapping; it may have been rewritten in place."""
-    SHARED = 1
-    """Another device maps it now, by the same mapping; likewise."""
-    TAKEN = 2
-    """A device maps it now, by a mapping that was made since: the content is lost."""
-    HELD = 3
-    """No device maps it, and it is in use: by a metadata snapshot, or it has leaked."""
-    FREE = 4
-    """Nothing uses it now: as it was unless it was discarded, or reused and freed."""
-    UNKNOWN = 5
-    """No device is known to map it, and what would tell is damaged."""
-    PAST_END = 6
-    """There is no such block: it is past the end of the data device."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FateRanges(Columnar):
-    """Neighbouring blocks of one fate, as columns of shape `(n,)`, in the device's order.
-
-    Attributes:
-        origin_begin: first block in the past device, dtype uint64.
-        data_begin: first block on the data device, dtype uint64.
-        length: in blocks, dtype uint64.
-        fate: values of `Fate`, dtype uint8.
-    """
-
-    origin_begin: Keys
-    data_begin: Keys
-    length: Keys
-    fate: npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fates:
-    """What became of a past device's blocks.
-
-    Attributes:
-        counts: blocks of each fate.
-        ranges: where they are.
-        is_complete: whether nothing that was to be read is damaged. Else there may be
-            more blocks, and nobody knows of those that are `UNKNOWN`.
-    """
-
-    counts: Mapping[Fate, int]
-    ranges: FateRanges
-    is_complete: bool
+_Blocks = npt.NDArray[np.unsignedinteger]
 
 
 def live_state(chosen: ChosenDevice) -> Pool:
@@ -122,20 +70,22 @@ def fates(chosen: ChosenDevice, on_progress: OnProgress | None = None) -> Fates:
     if len(past.keys):
         trees = _LiveTrees(live, chosen)
         trees.meet(past, on_progress)
-        fate = past.fates(_unmapped(live, past.blocks, are_found=trees.are_complete))
-        fate[past.data() >= live.live_superblock.data_space_map.nr_blocks] = Fate.PAST_END
+        fate = past.fates(
+            _unmapped(live, past.blocks, are_found=trees.are_complete),
+            live.live_superblock.data_space_map.nr_blocks,
+        )
         is_complete = past.is_complete and trees.are_complete and not (fate == Fate.UNKNOWN).any()
     else:
         fate, is_complete = np.empty(0, dtype=np.uint8), past.is_complete
     chosen.pool.verify_unchanged()
-    counts = dict(zip(Fate, np.bincount(fate, minlength=len(Fate)).tolist(), strict=True))
-    return Fates(counts, _joined(past.keys, past.data(), fate), is_complete)
+    counts = {each: int(np.count_nonzero(fate == each)) for each in Fate}
+    return Fates(counts, is_complete, past.keys, past.values, fate)
 
 
 class _Past:
     """The mappings of the past device by ascending origin block, and what the live ones say.
 
-    `blocks` are its data blocks, ascending, without repeats.
+    `blocks` are its data blocks, ascending, without repeats, as narrow as they can be.
     """
 
     def __init__(self, chosen: ChosenDevice) -> None:
@@ -152,14 +102,10 @@ class _Past:
             self.keys, self.values = read_tree(
                 chosen.pool.source, chosen.mapping_root, MAPPINGS, on_damage=tell
             )
-        self.blocks = distinct(self.data())
+        self.blocks = _distinct_blocks(self.values)
         self._created = _creation_time(device)
         self._same, self._kept = np.zeros((2, len(self.keys)), dtype=np.bool_)
         self._mapped, self._taken = np.zeros((2, len(self.blocks)), dtype=np.bool_)
-
-    def data(self) -> Keys:
-        """Return the data block of each mapping."""
-        return self.values >> _SHIFT
 
     def meet(self, entries: Entries, created: Keys, own: Mask) -> None:
         """See what some live leaves say of the data blocks.
@@ -181,25 +127,46 @@ class _Past:
         self._mapped[places] = True
         self._taken[places[~same]] = True
 
-    def fates(self, unmapped: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def fates(self, unmapped: npt.NDArray[np.uint8], nr_data_blocks: int) -> npt.NDArray[np.uint8]:
         """Return the fate of each mapping; `unmapped` is that of `blocks` no device maps.
 
         A block that is also mapped anew, which only a damaged pool has, counts as taken.
         """
-        places = _places_among(self.blocks, self.data())
         by_block = np.where(self._mapped, np.uint8(Fate.TAKEN), unmapped)
-        fate: npt.NDArray[np.uint8] = by_block[places]
-        same = self._same & ~self._taken[places]
-        fate[same] = Fate.SHARED
-        fate[same & self._kept] = Fate.KEPT
+        fate = np.empty(len(self.keys), dtype=np.uint8)
+        for begin in range(0, len(fate), AT_ONCE):
+            some = slice(begin, begin + AT_ONCE)
+            data = self.values[some] >> _SHIFT
+            places = _places_among(self.blocks, data)
+            fate[some] = by_block[places]
+            same = self._same[some] & ~self._taken[places]
+            fate[some][same] = Fate.SHARED
+            fate[some][same & self._kept[some]] = Fate.KEPT
+            fate[some][data >= nr_data_blocks] = Fate.PAST_END
         return fate
 
 
-def _places_among(ascending: Keys, values: Keys) -> Places:
-    """Search for all values in ascending order, for what lies close is found much faster."""
-    order = np.argsort(values)
+def _distinct_blocks(values: Keys) -> _Blocks:
+    """Return the data blocks of block-times, ascending, without repeats."""
+    highest = int(values.max()) >> DATA_BLOCK_SHIFT if len(values) else 0
+    blocks = np.empty(len(values), dtype=np.min_scalar_type(highest))
+    for begin in range(0, len(values), AT_ONCE):
+        blocks[begin : begin + AT_ONCE] = values[begin : begin + AT_ONCE] >> _SHIFT
+    blocks.sort()
+    is_new = np.ones(len(blocks), dtype=np.bool_)
+    np.not_equal(blocks[1:], blocks[:-1], out=is_new[1:])
+    return blocks if is_new.all() else blocks[is_new]
+
+
+def _places_among(ascending: _Blocks, values: Keys) -> Places:
+    """Search for all values in ascending order, for what lies close is found much faster.
+
+    What is higher than all of `ascending` is placed like the highest number of their type.
+    """
+    narrow = np.minimum(values, np.iinfo(ascending.dtype).max).astype(ascending.dtype)
+    order = np.argsort(narrow)
     places = np.empty_like(order)
-    places[order] = np.searchsorted(ascending, values[order])
+    places[order] = np.searchsorted(ascending, narrow[order])
     return places
 
 
@@ -264,7 +231,7 @@ def _may_be_one(past: ThinDevice | None, live: ThinDevice | None) -> bool:
     return (past.creation_time, past.transaction_id) == (live.creation_time, live.transaction_id)
 
 
-def _unmapped(live: Pool, blocks: Keys, *, are_found: bool) -> npt.NDArray[np.uint8]:
+def _unmapped(live: Pool, blocks: _Blocks, *, are_found: bool) -> npt.NDArray[np.uint8]:
     """Return what became of data blocks, ascending, if no device was found to map them.
 
     Unless all live mappings `are_found`, one that is lost may use a block.
@@ -274,12 +241,3 @@ def _unmapped(live: Pool, blocks: Keys, *, are_found: bool) -> npt.NDArray[np.ui
     fate[~found.is_known] = Fate.UNKNOWN
     fate[found.is_free] = Fate.FREE
     return fate
-
-
-def _joined(keys: Keys, data: Keys, fate: npt.NDArray[np.uint8]) -> FateRanges:
-    """Join neighbours, in the device and on the data device, of one fate."""
-    begins = np.ones(len(keys), dtype=np.bool_)
-    begins[1:] = (np.diff(keys) != 1) | (np.diff(data) != 1) | (fate[1:] != fate[:-1])
-    places: Places = np.flatnonzero(begins)
-    length = np.diff(places, append=len(keys)).astype(np.uint64)
-    return FateRanges(keys[places], data[places], length, fate[places])

@@ -3,11 +3,16 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from thinmeta.errors import Damage
 from thinmeta.model.pool import Pool
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
-from thinmeta.walk.nodes import Keys, Mask
+from thinmeta.walk.nodes import Mask
+
+_AT_ONCE = 1 << 16
+
+Blocks = npt.NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +28,7 @@ class Unused:
     is_known: Mask
 
 
-def unused(pool: Pool, blocks: Keys) -> Unused:
+def unused(pool: Pool, blocks: Blocks) -> Unused:
     """Ask the data space map, all of which is read, a bounded piece at a time.
 
     Args:
@@ -42,8 +47,10 @@ def unused(pool: Pool, blocks: Keys) -> Unused:
     is_free, is_known = np.zeros((2, len(blocks)), dtype=np.bool_)
     for begin, counts in replace(pool.data_ref_counts, on_damage=tell).chunks():
         part = _within(blocks, begin, begin + len(counts))
-        is_free[part] = counts[(blocks[part] - np.uint64(begin)).astype(np.int64)] == 0
         is_known[part] = True
+        for first in range(part.start, part.stop, _AT_ONCE):
+            some = slice(first, min(first + _AT_ONCE, part.stop))
+            is_free[some] = counts[blocks[some].astype(np.int64) - begin] == 0
     for damage in lost:
         first, last = damage.first_key or 0, damage.last_key or 0
         # What is wider is no bitmap but a node of the large counts, none of which is 0.
@@ -52,6 +59,10 @@ def unused(pool: Pool, blocks: Keys) -> Unused:
     return Unused(is_free & is_known, is_known)
 
 
-def _within(blocks: Keys, begin: int, end: int) -> slice:
-    first, after = np.searchsorted(blocks, np.array([begin, end], dtype=np.uint64)).tolist()
-    return slice(first, after)
+def _within(blocks: Blocks, begin: int, end: int) -> slice:
+    highest = int(np.iinfo(blocks.dtype).max)  # searched as what they are, or all are converted
+    first, after = (
+        np.searchsorted(blocks, blocks.dtype.type(at)) if at <= highest else len(blocks)
+        for at in (begin, end)
+    )
+    return slice(int(first), int(after))

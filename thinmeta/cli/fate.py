@@ -13,7 +13,7 @@ from thinmeta.cli.parameters import DEVICE, format_option, quiet_option
 from thinmeta.cli.salvage import report_for, salvage_option
 
 if TYPE_CHECKING:
-    from thinmeta.analyse.fate import Fates
+    from thinmeta.analyse.fate_ranges import Fates
     from thinmeta.formats.style import Buffer
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
 
@@ -80,4 +80,4 @@ def _text(
         if not verbose:
             return
         yield b"\n"
-    yield from formats.range_lines(found.ranges, format_name)
+    yield from formats.range_lines(found.pieces(), format_name)

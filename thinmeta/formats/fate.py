@@ -1,8 +1,8 @@
 """What `fate` found: as text, as JSON lines, as CSV."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from thinmeta.analyse.fate import Fate, FateRanges, Fates
+from thinmeta.analyse.fate_ranges import Fate, FateRanges, Fates
 from thinmeta.formats.json_lines import json_line
 from thinmeta.formats.lines import Lines
 from thinmeta.formats.printable import text_line
@@ -60,14 +60,15 @@ def summary_json(chosen: ChosenDevice, found: Fates) -> bytes:
     )
 
 
-def range_lines(ranges: FateRanges, format_name: str) -> Iterator[Buffer]:
+def range_lines(pieces: Iterable[FateRanges], format_name: str) -> Iterator[Buffer]:
     """Return a line a range: `text`, `json` or `csv`; each part is valid until the next."""
     lines = Lines(*(_SHAPES[format_name].format(word=fate.name.lower()) for fate in Fate))
-    columns = {
-        "origin_begin": ranges.origin_begin,
-        "origin_end": ranges.origin_begin + ranges.length,
-        "data_begin": ranges.data_begin,
-        "length": ranges.length,
-    }
-    for text in lines.render(columns, len(ranges), ranges.fate):
-        yield text.data
+    for ranges in pieces:
+        columns = {
+            "origin_begin": ranges.origin_begin,
+            "origin_end": ranges.origin_begin + ranges.length,
+            "data_begin": ranges.data_begin,
+            "length": ranges.length,
+        }
+        for text in lines.render(columns, len(ranges), ranges.fate):
+            yield text.data

@@ -20,6 +20,9 @@ from thinmeta.walk.space_map import (
     read_counts,
 )
 
+_PIECE_BLOCKS = BLOCKS_AT_ONCE // 8
+"""Blocks of a piece: few, for what counts them needs memory of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class RefCounts:
@@ -94,8 +97,8 @@ class RefCounts:
                 )
             )
         end = min(self.root.nr_blocks, possible)
-        for begin in range(0, end, BLOCKS_AT_ONCE):
-            yield range(begin, min(begin + BLOCKS_AT_ONCE, end))
+        for begin in range(0, end, _PIECE_BLOCKS):
+            yield range(begin, min(begin + _PIECE_BLOCKS, end))
 
     def _index(self, blocks: range) -> IndexEntries:
         """Return the entries of the bitmaps that count `blocks`."""

@@ -33,3 +33,25 @@ class Columnar:
     def _names(cls) -> list[str]:
         cls_: Any = cls
         return [field.name for field in fields(cls_)]
+
+
+class GrowingColumn:
+    """An array that grows in place, where a list of parts would take its memory twice."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        """Begin with no elements."""
+        self._room = np.empty(0, dtype=dtype)
+        self._size = 0
+
+    def extend(self, values: npt.NDArray[Any]) -> None:
+        """Add elements."""
+        size = self._size + len(values)
+        if size > len(self._room):
+            self._room.resize(size + size // 8, refcheck=False)
+        self._room[self._size : size] = values
+        self._size = size
+
+    def values(self) -> npt.NDArray[Any]:
+        """Return all elements; none can be added after that."""
+        self._room.resize(self._size, refcheck=False)
+        return self._room

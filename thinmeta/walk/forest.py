@@ -133,9 +133,11 @@ class Forest:
             yield some
             begin += len(some)
 
-    def leaf_places_by_tree(self, trees: Places) -> dict[int, Places]:
+    def leaf_places_by_tree(
+        self, trees: Places, marks: list[npt.NDArray[np.bool_]] | None = None
+    ) -> dict[int, Places]:
         """Return the leaves of some trees as places in `levels[0]`, each in key order."""
-        places, owners = self.leaf_places_of(trees)
+        places, owners = self.leaf_places_of(trees, marks)
         cuts = np.searchsorted(owners, np.arange(1, len(trees)))
         return dict(zip(trees.tolist(), np.split(places, cuts), strict=True))
 

@@ -11,6 +11,7 @@ from thinmeta.errors import Damage, OnDamage
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
 from thinmeta.units import MetadataBlock
 from thinmeta.walk.children import Wanted
+from thinmeta.walk.columnar import GrowingColumn
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.nodes import (
@@ -128,12 +129,11 @@ def read_tree(
         Keys, ascending, shape `(n,)`; values, the dtype of `kind`, shape `(n,)`.
     """
     forest = grow(source, np.array([root], dtype=np.uint64), kind, wanted=wanted)
-    keys = [np.empty(0, dtype=np.uint64)]
-    values = [np.empty(0, dtype=kind.values)]
+    keys, values = GrowingColumn(np.dtype(np.uint64)), GrowingColumn(kind.values)
     for piece in pieces(forest.leaves(0)):
         entries, codes = read_leaves(source, piece, kind)
         for place in np.flatnonzero(codes).tolist():
             on_damage(damage_of(piece, codes, place, kind))
-        keys.append(entries.keys)
-        values.append(entries.values)
-    return np.concatenate(keys), np.concatenate(values)
+        keys.extend(entries.keys)
+        values.extend(entries.values)
+    return keys.values(), values.values()

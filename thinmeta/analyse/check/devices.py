@@ -158,10 +158,7 @@ def check_mappings(
 
     roots = np.array([tree.root for tree in trees], dtype=np.uint64)
     walked = walker.walk(roots, MAPPINGS, Part.MAPPINGS, add)
-    walker.progress.add(
-        _with_devices(finding, [trees[place] for place in places])
-        for finding, places in lost_leaves(walked, Part.MAPPINGS)
-    )
+    walker.progress.add(_with_owners(lost_leaves(walked, Part.MAPPINGS), trees))
     walker.progress.add(_beyond_findings(walked, trees, beyond))
     walker.progress.add(
         _with_devices(_repeat_finding(repeat), [trees[place] for place in repeat.trees])
@@ -246,6 +243,18 @@ def _wrong_totals(walked: WalkedTrees, trees: list[MappingTree]) -> Iterator[Fin
             lost=f"{missing} mappings" if missing > 0 else None,
         )
         yield _with_devices(finding, [tree])
+
+
+def _with_owners(
+    lost: Iterator[tuple[Finding, list[int]]], trees: list[MappingTree]
+) -> Iterator[Finding]:
+    """Name the devices that findings hit; those of one list of trees are told in one tuple."""
+    known: dict[int, Finding] = {}
+    for finding, places in lost:
+        if id(places) not in known:
+            known[id(places)] = _with_devices(finding, [trees[place] for place in places])
+        like = known[id(places)]
+        yield replace(finding, device_ids=like.device_ids, in_snapshot=like.in_snapshot)
 
 
 def _with_devices(finding: Finding, trees: list[MappingTree]) -> Finding:

@@ -74,14 +74,33 @@ class WalkedTrees:
         return self.forest.totals((self.codes != 0).astype(np.int64)) > 0
 
     def trees_of(self, leaves: Mask) -> dict[int, list[int]]:
-        """Return which trees each of some leaves belongs to, by the leaf's place."""
-        trees: dict[int, list[int]] = {place: [] for place in np.flatnonzero(leaves).tolist()}
-        hit = self.forest.totals(leaves.astype(np.int64)) > 0
-        for tree in np.flatnonzero(hit).tolist():
-            places = self.forest.leaf_places(tree)
-            for place in distinct(places[leaves[places]]).tolist():
-                trees[place].append(tree)
-        return trees
+        """Return which trees each of some leaves belongs to, by the leaf's place.
+
+        Leaves that the same trees have share one list: there may be very many of both.
+        """
+        if not leaves.any():
+            return {}
+        # The same trees have the same sum of numbers drawn for them, and hardly any others.
+        drawn = np.random.default_rng(1).integers(0, 1 << 63, len(self.forest.roots), np.uint64)
+        sums = self.forest.spread(drawn, np.add, np.uint64(0))
+        found = np.flatnonzero(leaves)
+        _, which = distinct_places(sums[found])
+        stand_for = np.zeros(int(which.max()) + 1, dtype=np.int64)
+        stand_for[which[::-1]] = found[::-1]
+        alike: dict[int, list[int]] = {place: [] for place in stand_for.tolist()}
+        wanted = np.zeros(len(leaves), dtype=np.bool_)
+        wanted[stand_for] = True
+        marks = self.forest.marked(wanted)
+        hit = np.flatnonzero(self.forest.totals(wanted.astype(np.int64)))
+        for some in self.forest.few_at_once(hit):
+            for tree, places in self.forest.leaf_places_by_tree(some, marks).items():
+                for place in distinct(places).tolist():
+                    alike[place].append(tree)
+        lists = list(alike.values())
+        return {
+            place: lists[number]
+            for place, number in zip(found.tolist(), which.tolist(), strict=True)
+        }
 
 
 class TreeWalker:

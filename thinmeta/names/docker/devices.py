@@ -70,7 +70,10 @@ def joined(parts: Parts, files: DockerFiles) -> dict[str, DockerDevice]:
     """
     devices: dict[str, DockerDevice] = {}
     for device in [*_of_layers(parts), *_of_containers(parts), *_of_records(parts)]:
-        devices.setdefault(device.hash, replace(device, record=parts.records.get(device.hash)))
+        if device.hash not in devices:
+            record = parts.records.get(device.hash)
+            is_known = device.record is record
+            devices[device.hash] = device if is_known else replace(device, record=record)
     _tell_what_is_missing(parts, devices, files)
     return _without_circles(_with_own_names(devices), files)
 
@@ -205,13 +208,13 @@ def _of_containers(parts: Parts) -> list[DockerDevice]:
 def _of_records(parts: Parts) -> list[DockerDevice]:
     """Return what can be said of devices of which nothing but the record is there."""
     found = []
-    for device_hash in parts.records:
+    for device_hash, record in parts.records.items():
         name = device_hash[:_SHOWN]
         init = f"{device_hash}{INIT}"
         if device_hash == BASE:
-            found.append(DockerDevice(device_hash, NameKind.BASE, BASE))
+            found.append(DockerDevice(device_hash, NameKind.BASE, BASE, record=record))
         elif device_hash.endswith(INIT):
-            found.append(DockerDevice(device_hash, NameKind.INIT, f"{name}{INIT}"))
+            found.append(DockerDevice(device_hash, NameKind.INIT, f"{name}{INIT}", record=record))
         elif init in parts.records:
             found.append(DockerDevice(device_hash, NameKind.CONTAINER, name, init))
         elif (container := parts.containers.get(device_hash)) is not None:  # before Docker 1.10
@@ -225,7 +228,7 @@ def _of_records(parts: Parts) -> list[DockerDevice]:
                 )
             )
         else:
-            found.append(DockerDevice(device_hash, NameKind.LAYER, name))
+            found.append(DockerDevice(device_hash, NameKind.LAYER, name, record=record))
     return found
 
 

@@ -17,6 +17,7 @@ from thinmeta.device.storage import Identity, identity_of
 
 _FILE_BYTES = 8 << 20
 _ALL_BYTES = 256 << 20
+_PIECE_BYTES = 64 << 10
 _ENTRIES = 1 << 18  # of one folder; a layer is an entry
 _NOTES = 100
 _GRAPH_ID = re.compile(r"[a-z0-9][\w.-]*", re.ASCII)
@@ -164,12 +165,19 @@ class DockerFiles:
 
     def _read(self, path: Path) -> bytes:
         # Opening a pipe or a device could wait, or do something: look before.
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # three times as fast
             raise OSError("it is no regular file")
         most = min(_FILE_BYTES, self._bytes_left)
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-            self.read.add(identity_of(os.fstat(file.fileno())))
-            content = file.read(most + 1)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self.read.add(identity_of(os.fstat(fd)))
+            # Most files are a line; room for the largest would take longer than to read it.
+            parts = [os.read(fd, _PIECE_BYTES)]
+            while parts[-1] and sum(map(len, parts)) <= most:
+                parts.append(os.read(fd, _PIECE_BYTES))
+        finally:
+            os.close(fd)
+        content = b"".join(parts)
         if len(content) > most:
             raise OSError("it is too large")
         self._bytes_left -= len(content)
