@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from thinmeta.cli import main
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the workers that are to come one folder for what they unpack."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        # Processes behind nohup, or behind a shell, would ignore it as we do.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     if UNPACKED not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="thinmeta-tests-")
         os.environ[UNPACKED] = folder.name
