@@ -208,6 +208,26 @@ def test_unpack_spares_other_metadata(tmp_path: Path, pack_file: Path, thinmeta:
     assert stat.S_IMODE(output.stat().st_mode) == 0o640
 
 
+@pytest.mark.parametrize("damage", [False, True])
+def test_pack_spares_other_metadata(*, damage: bool, tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """Also where its superblock is damaged: it may be all that is left."""
+    other = bytearray(image_bytes("a01-empty-pool"))
+    other[100] ^= damage
+    output = written(tmp_path / "other.bin", bytes(other))
+
+    refused = thinmeta("pack", POOL, "-o", output)
+    spared = output.read_bytes()
+    forced = thinmeta("pack", POOL, "-o", output, "-f")
+    again = thinmeta("pack", POOL, "-o", output)
+
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        f"Error: {output}: has metadata of a pool already; --force writes over it\n"
+    )
+    assert spared == bytes(other)
+    assert (forced.exit_code, again.exit_code) == (0, 0), "a pack file is no metadata"
+
+
 def test_what_is_no_metadata_is_written_over(
     tmp_path: Path, pack_file: Path, thinmeta: Thinmeta
 ) -> None:
