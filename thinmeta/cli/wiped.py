@@ -38,13 +38,18 @@ def refusal(choice: "MetadataChoice", error: NoSuperblockError) -> InputError:
 
 def recovery_commands(choice: "MetadataChoice") -> str:
     """Return the commands that go on where the superblock is of no use."""
-    words = choice.names.metadata_words(choice.path)
+    words = _words(choice)
     repair = command_text("repair", *words, "-o", "NEW")
     if not choice.names.lvm:  # who would know it
         repair += f" --data-block-size {choice.data_block_sectors or 'SECTORS'}"
     return (
         f"`{command_text('scan', *words)}` lists what is left, `{repair}` makes new metadata of it"
     )
+
+
+def _words(choice: "MetadataChoice") -> list[str]:
+    """Return the words that name the same metadata: nobody's names are needed to go on."""
+    return ["-p", str(choice.path)] if choice.path is not None else choice.names.words()
 
 
 def command_text(*words: str) -> str:
@@ -80,7 +85,7 @@ def _described(seen: "Glance", choice: "MetadataChoice", name: str) -> str:
     from thinmeta.formats.sizes import size_text
 
     looked = size_text(seen.nr_bytes)
-    scan = f"`{command_text('scan', *choice.names.metadata_words(choice.path))}` looks at the rest"
+    scan = f"`{command_text('scan', *_words(choice))}` looks at the rest"
     nothing = "has no thin-pool superblock in its first block"
     if seen.written_over is not None:
         return seen.written_over
