@@ -457,7 +457,7 @@ KINDS: dict[str, Callable[[Rng], bytes]] = {
         pick(rng, [1, 2, 3, 8]), pick(rng, [2, 126, 252]), pick(rng, [1, 3])
     ),
     "same_empty_leaf": lambda rng: same_empty_leaf(pick(rng, [1, 200, 2000]), pick(rng, [1, 252])),
-    "many_devices": lambda rng: many_devices(pick(rng, [1000, 100_000])),
+    "many_devices": lambda rng: many_devices(pick(rng, [1000, 30_000])),
     "devices_without_end": lambda rng: devices_without_end(
         pick(rng, [1, 2, 4, 6]), in_details=bool(rng.integers(2))
     ),
