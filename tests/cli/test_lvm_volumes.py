@@ -31,7 +31,7 @@ from thinmeta.names.lvm_volumes import open_lvm_volume
 
 TRUTH = {each.device_id: each for each in devices(EXTERNAL)}
 JUNK = "e688b508280a94914eac895d57b216cadbbf976c74c835208084701706d47ea7"
-"""What the kernel's thin target gives for the removed device, read once from its old state."""
+"""The removed device in its old state, 13 extents; no image of it by the kernel was kept."""
 
 JUNK_BYTES = 54525952
 PAST = "124:126"
