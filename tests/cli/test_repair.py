@@ -248,6 +248,10 @@ class Costly:
     lacks: tuple[int, int]
     """Device and how many mappings the state had that was passed over."""
 
+    @property
+    def nr_blocks(self) -> int:
+        return len(self.blocks(Anatomy.of(self.case)))
+
 
 COSTLY = [
     Costly(
@@ -282,10 +286,37 @@ COSTLY = [
         "only the device details at metadata block 124 are left",
         (8, 192),
     ),
+    # Its times are those of the chosen state, too: only the number of mappings is another.
+    Costly(
+        "a03-one-thin-sequential-64k",
+        lambda anatomy: [0, anatomy.devices[0].block],
+        "19:25",
+        None,
+        "only the device details at metadata block 37 are left",
+        (1, 1536),
+    ),
+    Costly(  # discards have left fewer mappings than the chosen state has
+        "a09-discards-and-deletes",
+        lambda anatomy: [0, anatomy.devices[0].block],
+        "100:101",
+        None,
+        "only the device details at metadata block 124 are left",
+        (8, 192),
+    ),
+    Costly(
+        "c01-lvm-thin-one-pv",
+        lambda anatomy: [0, anatomy.devices[0].block],
+        "1055:1057",
+        None,
+        "only the device details at metadata block 1064 are left",
+        (1, 148),
+    ),
 ]
 
 
-@pytest.mark.parametrize("costly", COSTLY, ids=lambda each: f"{each.case[:3]} {each.passed_over}")
+@pytest.mark.parametrize(
+    "costly", COSTLY, ids=lambda each: f"{each.case[:3]} {each.nr_blocks} {each.passed_over}"
+)
 @pytest.mark.parametrize("command", ["repair", "dump"])
 def test_a_newer_state_that_was_passed_over_is_a_loss(
     costly: Costly, command: str, tmp_path: Path, thinmeta: Thinmeta
@@ -318,19 +349,56 @@ def test_a_newer_state_that_was_passed_over_is_a_loss(
     assert "<device " in shown.stdout
 
 
+@pytest.mark.parametrize(
+    ("case", "blocks"),
+    [
+        ("a09-discards-and-deletes", lambda anatomy: [anatomy.details[0].block]),
+        # Its details are left. As many are mapped as before, but not to the same blocks.
+        ("docker-direct-lvm-ext4-512k", lambda _: []),
+    ],
+    ids=["details lost, too", "as many mappings"],
+)
 def test_a_state_of_which_only_the_superblock_knows_is_a_loss(
-    tmp_path: Path, thinmeta: Thinmeta
+    case: str, blocks: Callable[[Anatomy], list[int]], tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    case = "a09-discards-and-deletes"
     anatomy = Anatomy.of(case)
-    image = without(case, anatomy.details[0].block, anatomy.devices[0].block)
+    image = without(case, anatomy.devices[0].block, *blocks(anatomy))
 
     result = thinmeta("dump", "-r", image.write_to(tmp_path / "meta.bin"))
 
     assert result.exit_code == 6
-    assert "Warning: the superblock's state was passed over: nothing is left of it" in (
+    assert "Warning: the superblock's state was passed over: nothing is left of its mappings" in (
         result.stderr.splitlines()
     )
+
+
+@pytest.mark.parametrize(
+    ("case", "image", "blocks"),
+    [
+        ("a26-deleted-volumes", "meta", lambda _: []),
+        # By the details that stand in, the device whose root is lost had no mappings.
+        ("c01-lvm-thin-one-pv", "pool-b/meta", lambda anatomy: [anatomy.device_roots[1]]),
+    ],
+    ids=["all mappings", "a lost root"],
+)
+def test_details_of_an_older_state_are_a_loss(
+    case: str,
+    image: str,
+    blocks: Callable[[Anatomy], list[int]],
+    tmp_path: Path,
+    thinmeta: Thinmeta,
+) -> None:
+    anatomy, damaged = Anatomy.of(case, image), DamagedImage.of(case, image)
+    lost = anatomy.details[0].block
+    damaged.zero(lost, *blocks(anatomy))
+    path = damaged.write_to(tmp_path / "meta.bin")
+
+    result = thinmeta("dump", "-r", path)
+
+    assert result.exit_code == 6
+    told = f"the device details at metadata block {lost} are lost; those at "
+    assert f"Warning: {told}" in result.stderr
+    assert told in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", ["repair", "dump"])

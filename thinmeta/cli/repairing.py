@@ -28,7 +28,7 @@ class RepairReport(SalvageReport):
         super().__init__(quiet=quiet)
         self._chosen: Choice | None = None
         self._metadata = ""
-        self._passed_over: str | None = None
+        self._cost: str | None = None
 
     def chose(self, chosen: "Choice", metadata: str) -> None:
         """Take note of the state, and tell of a newer one that was passed over.
@@ -37,16 +37,26 @@ class RepairReport(SalvageReport):
             chosen: the state to go on with.
             metadata: what names the metadata on a command line.
         """
-        from thinmeta.formats.states import passed_over_text, passed_over_word
+        from thinmeta.formats.states import (
+            other_details_text,
+            passed_over_text,
+            passed_over_word,
+        )
 
         self._chosen = chosen
         self._metadata = metadata
         if chosen.candidate is not None:
             self.warn(f"going on with state {chosen.roots}: {_described(chosen.pool)}")
+        name = chosen.pool.source.device.name
+        lost = chosen.lost_details_root
+        if lost is not None and chosen.roots is not None:
+            told = other_details_text(lost, chosen.roots.details_root)
+            self.warn(told)
+            self._cost = f"{name}: {told}"
         found = chosen.passed_over()
         if found is not None:
             self.warn(passed_over_text(found, metadata))
-            self._passed_over = f"{chosen.pool.source.device.name}: {passed_over_word(found)}"
+            self._cost = f"{name}: {passed_over_word(found)}"
 
     def prepared(
         self, pool: "Pool", progress: Progress, selected: frozenset[int] | None = None
@@ -58,14 +68,14 @@ class RepairReport(SalvageReport):
         return left
 
     def finish(self) -> None:
-        """Fail if anything is lost, or a newer state was passed over.
+        """Fail if anything is lost, or a newer state, or newer details, were passed over.
 
         Raises:
             SalvagedError: it is.
         """
         super().finish()
-        if self._passed_over is not None:
-            raise SalvagedError(self._passed_over)
+        if self._cost is not None:
+            raise SalvagedError(self._cost)
 
     def _tell_of_whole(self, pool: "Pool", progress: Progress) -> None:
         from thinmeta.analyse.recover.passed_over import whole_devices

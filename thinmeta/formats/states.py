@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.devices import FoundDevice
 from thinmeta.analyse.recover.passed_over import PassedOver, WholeDevice
-from thinmeta.units import DeviceId
+from thinmeta.units import DeviceId, MetadataBlock
 
 _DEVICES_TOLD = 8
 
@@ -19,7 +19,7 @@ def passed_over_text(found: PassedOver, metadata: str) -> str:
     """
     candidate = found.candidate
     if candidate is None:
-        return "the superblock's state was passed over: nothing is left of it"
+        return "the superblock's state was passed over: nothing is left of its mappings"
     told = ", ".join(_device_text(each) for each in found.devices[:_DEVICES_TOLD])
     more = len(found.devices) - _DEVICES_TOLD
     told += f" and {more} more" if more > 0 else ""
@@ -42,6 +42,14 @@ def passed_over_word(found: PassedOver) -> str:
     if candidate is None or candidate.mapping_root is None:
         return "a newer state is lost; an older one was gone on with"
     return f"state {_state(candidate)}, which may be newer, was passed over"
+
+
+def other_details_text(lost: MetadataBlock, taken: MetadataBlock | None) -> str:
+    """Return that details of an older state stand in for the superblock's, which are lost."""
+    return (
+        f"the device details at metadata block {lost} are lost; those at {taken}, of an older "
+        "state, stand in for them"
+    )
 
 
 def whole_text(whole: Mapping[DeviceId, WholeDevice], metadata: str) -> Iterator[str]:

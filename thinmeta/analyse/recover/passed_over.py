@@ -30,7 +30,7 @@ class PassedOver:
 
     Attributes:
         candidate: the state; without a mapping root only its details are left. None is the
-            superblock's, of which nothing is left.
+            superblock's, of whose mappings nothing is left.
         devices: those of which it has, or had, what the chosen one has not.
     """
 
@@ -116,10 +116,23 @@ def _may_be_newer(other: Candidate, chosen: Candidate) -> bool:
     """
     if other.mapping_root is None:
         is_named = other.superblock == SUPERBLOCK_LOCATION
-        return is_named or other.time > chosen.time
+        return is_named or _are_later_details(other, chosen)
     if other.is_pair and (other.time < chosen.time or not other.nr_nodes_lost):
         return False
     return _rank_if_whole(other) > _rank_if_whole(chosen)
+
+
+def _are_later_details(other: Candidate, chosen: Candidate) -> bool:
+    """Tell whether details without mappings may be later than the chosen state.
+
+    Where the times are the same, neither place nor sum can tell by itself: blocks are given
+    out upwards until the end is reached, and a discard leaves fewer mappings.
+    """
+    times, chosen_times = ((each.time, each.transaction_id or 0) for each in (other, chosen))
+    if times != chosen_times:
+        return times > chosen_times
+    is_above = (other.details_root or 0) > (chosen.details_root or 0)
+    return is_above or (other.mapped_blocks or 0) > (chosen.mapped_blocks or chosen.nr_mappings)
 
 
 def _rank_if_whole(state: Candidate) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.state import Roots
 from thinmeta.model.superblock import Superblock
 from thinmeta.model.thin_device import read_roots
-from thinmeta.schemas.superblock import MAX_THIN_VERSION, SUPERBLOCK_LOCATION
+from thinmeta.schemas.superblock import MAX_THIN_VERSION
 from thinmeta.units import MetadataBlock
 
 _LAST_TRANSACTION = 2**64 - 1
@@ -45,12 +45,19 @@ class Choice:
             return None
         found = passed_over(self.pool.source, self.scan, self.candidate)
         live = self.scan.live_superblock
-        if found is not None or live is None:
-            return found
-        is_left = live.data_mapping_root == self.candidate.mapping_root or any(
-            each.superblock == SUPERBLOCK_LOCATION for each in self.scan.candidates
-        )
-        return None if is_left else PassedOver(None, ())
+        is_chosen = live is None or live.data_mapping_root == self.candidate.mapping_root
+        return found if found is not None or is_chosen else PassedOver(None, ())
+
+    @property
+    def lost_details_root(self) -> MetadataBlock | None:
+        """The superblock's details root, if an older state's details stand in for its own."""
+        live = self.scan.live_superblock if self.scan is not None else None
+        if live is None or self.candidate is None or self.candidate.details_root is None:
+            return None
+        if live.data_mapping_root != self.candidate.mapping_root:
+            return None
+        is_other = live.device_details_root != self.candidate.details_root
+        return live.device_details_root if is_other else None
 
 
 def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_: None) -> Choice:
