@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from thinmeta.device.inputs import Inputs
 
 _SMALL = 4 << 20  # bytes below which a thread is not worth its start
+_PART = 64 << 10  # bytes that are worth the way to the thread
 _PARTS_AHEAD = 4
 
 
@@ -106,6 +107,7 @@ class Writer:
         """Write to `file`."""
         self._file = file
         self._small = _SMALL
+        self._gathered = bytearray()
         self._parts: Queue[bytes | None]
         self._thread: Thread | None = None
         self._error: BaseException | None = None
@@ -129,7 +131,11 @@ class Writer:
             self._thread.start()
         if self._error is not None:
             raise self._error
-        self._parts.put(bytes(text))
+        if len(self._gathered) + len(text) < _PART:
+            self._gathered += text
+        else:
+            self._put_gathered()
+            self._parts.put(bytes(text))
 
     def finish(self) -> None:
         """Wait until all is written.
@@ -138,11 +144,17 @@ class Writer:
             OSError: a part could not be written.
         """
         if self._thread is not None:
+            self._put_gathered()
             self._parts.put(None)
             self._thread.join()
         if self._error is not None:
             raise self._error
         self._file.flush()
+
+    def _put_gathered(self) -> None:
+        if self._gathered:
+            self._parts.put(bytes(self._gathered))
+            self._gathered.clear()
 
     def _write_parts(self) -> None:
         while (part := self._parts.get()) is not None:
