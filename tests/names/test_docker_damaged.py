@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,41 @@ def test_a_file_that_is_made_to_harm_is_noted(kind: str, folder: Path, root: Pat
 
     assert any(note.startswith(f"{folder / path.name}: ") for note in docker.notes)
     assert find([docker.catalogue()], "/created1").device_id == 31
+
+
+def test_of_many_files_each_is_opened_and_read_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be a hundred thousand, and most of the time is the system's."""
+    for number in range(1000):
+        (root / METADATA / f"{number:064x}").write_text(f'{{"device_id": {number + 1000}}}')
+    called: Counter[str] = Counter()
+    for name in ("stat", "open", "fstat", "read"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name), name, called))
+
+    assert len(read_docker_root(root).devices) > 1000
+
+    assert called["stat"] < 1000
+    assert all(1000 < called[name] < 1500 for name in ("open", "fstat", "read"))
+
+
+def counted(function: Callable[..., Any], name: str, called: Counter[str]) -> Callable[..., Any]:
+    def call(*args: Any, **others: Any) -> Any:
+        called[name] += 1
+        return function(*args, **others)
+
+    return call
+
+
+def test_a_link_to_a_file_is_followed(root: Path) -> None:
+    path = min(path for path in (root / METADATA).iterdir() if path.name != "base")
+    path.rename(root / "elsewhere")
+    path.symlink_to(root / "elsewhere")
+
+    docker = read(root)
+
+    assert docker.notes == root_of(CASE).notes
+    assert docker.devices == root_of(CASE).devices
 
 
 def test_many_notes_are_counted(root: Path) -> None:

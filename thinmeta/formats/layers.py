@@ -239,11 +239,11 @@ def _drawn(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
     above: dict[str | None, list[Layer]] = defaultdict(list)
     for layer in layers:
         above[layer.docker.parent].append(layer)
-    stack = [(layer, "", "") for layer in reversed(above[None])]
+    stack = [(layer, "", "") for layer in reversed(above.get(None, []))]
     while stack:
         layer, branch, below = stack.pop()
         yield branch, layer
-        own = above[layer.docker.hash]
+        own = above.get(layer.docker.hash, [])
         for place, child in reversed(list(enumerate(own, 1))):
             ends = ("", "") if len(own) == 1 else ("├─ ", "│  ")
             ends = ("└─ ", "   ") if place == len(own) > 1 else ends
@@ -252,12 +252,11 @@ def _drawn(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
 
 def _aligned(rows: Sequence[Cells], left: set[int]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    line = "  ".join(
+        f"{{:{'<' if place in left else '>'}{width}}}" for place, width in enumerate(widths)
+    )
     for row in rows:
-        cells = [
-            cell.ljust(width) if place in left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells)
+        yield line.format(*row)
 
 
 def _cut(text: str, room: int) -> str:

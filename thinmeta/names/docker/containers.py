@@ -35,13 +35,14 @@ class Container:
 def read_containers(files: DockerFiles, folder: Path) -> dict[str, Container]:
     """Return the containers by id."""
     containers = {}
-    for container_id in files.entries(folder):
-        if digest(container_id) != container_id:
-            continue
-        configs = (files.object(folder / container_id / name) for name in _FILES)
-        config = next((each for each in configs if each is not None), None)
-        if config is not None:
-            containers[container_id] = _container(container_id, config)
+    with files.folder(folder) as opened:
+        for container_id in opened.names():
+            if digest(container_id) != container_id:
+                continue
+            configs = (opened.object(f"{container_id}/{name}") for name in _FILES)
+            config = next((each for each in configs if each is not None), None)
+            if config is not None:
+                containers[container_id] = _container(container_id, config)
     return containers
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinmeta.names.docker.files import DockerFiles, JsonObject, graph_id
+from thinmeta.names.docker.files import DockerFiles, DockerFolder, JsonObject, graph_id
 from thinmeta.units import DeviceId
 
 BASE = "base"
@@ -75,23 +75,28 @@ class DeviceSet:
 
 def read_device_set(files: DockerFiles, driver: Path, metadata: Path) -> DeviceSet:
     """Read the folders `devicemapper` and `devicemapper/metadata`."""
+    with files.folder(metadata) as folder:
+        records = _records(folder) or dict(_old_records(files, driver / "devicemapper"))
+        device_set, transaction = folder.object(_DEVICE_SET), folder.object(_TRANSACTION)
+    return DeviceSet(
+        records,
+        _transaction(transaction),
+        device_set.word("BaseDeviceFilesystem") if device_set else None,
+        device_set.word("BaseDeviceUUID") if device_set else None,
+    )
+
+
+def _records(folder: DockerFolder) -> dict[str, Record]:
+    """Return the devices that have a file each."""
     records = {}
-    for name in files.entries(metadata):
-        fields = files.object(metadata / name) if _is_device(name) else None
+    for name in folder.names():
+        fields = folder.object(name) if _is_device(name) else None
         record = _record(fields) if fields else None
         if record is not None:
             records[name] = record
         elif fields is not None:
-            files.note(f"{files.named(metadata / name)}: has no device id")
-    if not records:
-        records = dict(_old_records(files, driver / "devicemapper" / "json"))
-    device_set = files.object(metadata / _DEVICE_SET)
-    return DeviceSet(
-        records,
-        _transaction(files.object(metadata / _TRANSACTION)),
-        device_set.word("BaseDeviceFilesystem") if device_set else None,
-        device_set.word("BaseDeviceUUID") if device_set else None,
-    )
+            folder.note("has no device id", name)
+    return records
 
 
 def _is_device(name: str) -> bool:
@@ -100,14 +105,15 @@ def _is_device(name: str) -> bool:
 
 
 def _old_records(files: DockerFiles, path: Path) -> Iterator[tuple[str, Record]]:
-    """Return the devices of the one file that Docker 0.7 kept."""
-    fields = files.object(path)
+    """Return the devices of the one file, `json`, that Docker 0.7 kept."""
+    with files.folder(path) as folder:
+        fields = folder.object("json")
     devices = fields.object("Devices") if fields else JsonObject(None)
     for name in devices.names():
         record = _record(devices.object(name))
         hash_ = graph_id(name or BASE)
         if record is None or hash_ is None:
-            files.note(f"{files.named(path)}: {name or BASE} has no device id")
+            folder.note(f"{name or BASE} has no device id", "json")
         else:
             yield hash_, record
 

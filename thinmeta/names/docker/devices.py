@@ -89,7 +89,8 @@ def _with_own_names(devices: dict[str, DockerDevice]) -> dict[str, DockerDevice]
         name = typed_name(device.name)
         if kept.setdefault(name, device.hash) != device.hash:
             name = typed_name(device.hash)
-        devices[device.hash] = replace(device, name=name)
+        if name != device.name:
+            devices[device.hash] = replace(device, name=name)
     return devices
 
 
@@ -101,11 +102,10 @@ def _best_known_first(device: DockerDevice) -> int:
 
 def unidentified(device: DockerDevice) -> Unidentified:
     """Return what is known of a device that has no record, so no id."""
-    whole = (each for first in _names(device, DeviceId(0)) for each in (first.name, *first.aliases))
-    ids = (each for first in _names(device, DeviceId(0)) for each in first.ids)
+    names = _names(device, Record(DeviceId(0), None, None, is_deleted=False), None)
     return Unidentified(
-        tuple(whole),
-        tuple(ids),
+        tuple(each for first in names for each in (first.name, *first.aliases)),
+        tuple(each for first in names for each in first.ids),
         f"{device.kind.value} {device.name}: which device it is nobody says, for "
         f"devicemapper/metadata/{device.hash} is missing or has no device id",
     )
@@ -118,42 +118,46 @@ def named(device: DockerDevice, origin: Record | None) -> list[NamedDevice]:
         device: the device.
         origin: the record of its parent.
     """
-    record = device.record
-    if record is None:
-        return []
+    return _names(device, device.record, origin) if device.record else []
+
+
+def _names(device: DockerDevice, record: Record, origin: Record | None) -> list[NamedDevice]:
     return [
-        replace(
-            each,
-            size=record.size,
-            transaction_id=record.created_in,
-            is_deleted=device.is_deleted,
+        NamedDevice(
+            record.device_id,
+            device.kind,
+            name,
+            aliases,
+            ids,
+            record.size,
+            record.created_in,
+            device.is_deleted,
             origin=origin.device_id if origin else None,
         )
-        for each in _names(device, record.device_id)
+        for name, aliases, ids in _called(device)
     ]
 
 
-def _names(device: DockerDevice, device_id: DeviceId) -> list[NamedDevice]:
+def _called(device: DockerDevice) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Return the names of a device, each with what else it is called, and its ids."""
     plain = device.name.removeprefix("name:")
-    first = NamedDevice(device_id, device.kind, device.name, (plain,))
     if device.kind in (NameKind.BASE, NameKind.INIT):
-        return [replace(first, aliases=(plain, device.hash))]
-    ids = [device.hash, device.container_id]
+        return [(device.name, (plain, device.hash), ())]
+    known = [device.hash, device.container_id]
     if device.layer is not None:
-        ids += [device.layer.chain_id, device.layer.diff_id]
-    known = tuple(each for each in ids if each)
+        known += [device.layer.chain_id, device.layer.diff_id]
+    ids = tuple([each for each in known if each])
     if device.kind is NameKind.CONTAINER:
         name = device.container.name if device.container else plain
-        return [replace(first, aliases=(plain, name, f"/{name}"), ids=known)]
+        return [(device.name, (plain, name, f"/{name}"), ids)]
     return [
-        replace(
-            first,
-            name=typed_name(image.name) if number else device.name,
-            aliases=(image.name, *_aliases(image)),
-            ids=(image.image_id, *known),
+        (
+            typed_name(image.name) if number else device.name,
+            (image.name, *_aliases(image)),
+            (image.image_id, *ids),
         )
         for number, image in enumerate(device.images)
-    ] or [replace(first, ids=known)]
+    ] or [(device.name, (plain,), ids)]
 
 
 def _aliases(image: Image) -> tuple[str, ...]:
@@ -264,7 +268,9 @@ def _without_circles(
 ) -> dict[str, DockerDevice]:
     """Cut what claims to stand on itself; from then on all parents are devices that are there."""
     ends_well: set[str] = set()
-    for start in devices:
+    for start, device in devices.items():
+        if device.parent is None:
+            continue
         path: set[str] = set()
         at: str | None = start
         while at is not None and at not in ends_well:

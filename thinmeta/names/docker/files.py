@@ -11,7 +11,7 @@ import re
 import stat
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from thinmeta.device.storage import Identity, identity_of
 
@@ -46,6 +46,8 @@ def graph_id(text: str | None) -> str | None:
 
 class JsonObject:
     """An object whose fields have the type that is asked for, or are missing."""
+
+    __slots__ = ("_fields",)
 
     def __init__(self, fields: Any) -> None:
         """Take what was parsed; what is no object has no fields."""
@@ -123,62 +125,125 @@ class DockerFiles:
         """Return how a note names a file: from the root on."""
         return str(path.relative_to(self._root)) if path.is_relative_to(self._root) else str(path)
 
-    def entries(self, folder: Path) -> list[str]:
-        """Return the sorted names in a folder; none where there is no folder."""
+    def folder(self, path: Path) -> "DockerFolder":
+        """Return a folder to read files of, which need not be there."""
+        return DockerFolder(self, path)
+
+    def content(self, name: str, folder: int) -> bytes:
+        """Return what a regular file holds.
+
+        Args:
+            name: the file's, from the folder on.
+            folder: its descriptor.
+
+        Raises:
+            OSError: it cannot be read, or is too large.
+        """
+        most = min(_FILE_BYTES, self._bytes_left)
+        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         try:
-            with os.scandir(folder) as found:
-                names = [entry.name for entry in islice(found, _ENTRIES + 1)]
+            status = os.fstat(fd)
+            self.read.add(identity_of(status))
+            content = os.read(fd, min(status.st_size, most) + 1)
+            if len(content) != status.st_size:  # its file system may not know the size
+                parts = [content]
+                while parts[-1] and sum(map(len, parts)) <= most:
+                    parts.append(os.read(fd, _PIECE_BYTES))
+                content = b"".join(parts)
+        finally:
+            os.close(fd)
+        if len(content) > most:
+            raise OSError("it is too large")
+        self._bytes_left -= len(content)
+        return content
+
+
+class DockerFolder:
+    """A folder that stays open while its files, a hundred thousand perhaps, are read."""
+
+    def __init__(self, files: DockerFiles, path: Path) -> None:
+        """Read files below `path`; to be used in a `with` statement."""
+        self._files = files
+        self._path = path
+        self._fd = -1
+        self._error: OSError | None = None
+        self._regular: frozenset[str] = frozenset()
+
+    def __enter__(self) -> Self:
+        """Open it, if it is there."""
+        try:
+            self._fd = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            self._error = error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def names(self) -> list[str]:
+        """Return the sorted names in it; none where there is no folder."""
+        try:
+            with os.scandir(self._path) as found:
+                entries = list(islice(found, _ENTRIES + 1))
         except FileNotFoundError:
             return []
         except OSError as error:
-            self.note(f"{self.named(folder)}: cannot be listed: {error.strerror}")
+            self.note(f"cannot be listed: {error.strerror}")
             return []
-        if len(names) > _ENTRIES:
-            self.note(f"{self.named(folder)}: has more than {_ENTRIES} entries, the rest is left")
-        return sorted(names[:_ENTRIES])
+        if len(entries) > _ENTRIES:
+            self.note(f"has more than {_ENTRIES} entries, the rest is left")
+        some = entries[:_ENTRIES]
+        self._regular = frozenset(each.name for each in some if _is_regular(each))
+        return sorted(each.name for each in some)
 
-    def text(self, path: Path) -> str | None:
-        """Return what a file holds, without spaces around it; None where there is none."""
+    def text(self, name: str) -> str | None:
+        """Return what a file holds, without spaces around it; None where there is none.
+
+        Args:
+            name: the file's, from the folder on.
+        """
         try:
-            content = self._read(path)
+            content = self._content(name)
         except FileNotFoundError:
             return None
         except OSError as error:
-            self.note(f"{self.named(path)}: cannot be read: {error.strerror or error}")
+            self.note(f"cannot be read: {error.strerror or error}", name)
             return None
         return content.decode("utf-8", "replace").strip()
 
-    def object(self, path: Path) -> JsonObject | None:
+    def object(self, name: str) -> JsonObject | None:
         """Return the JSON object in a file; None where there is none."""
-        text = self.text(path)
+        text = self.text(name)
         if text is None:
             return None
         try:
             parsed = json.loads(text)
         except (ValueError, RecursionError):
-            self.note(f"{self.named(path)}: is no JSON, or not all of it")
+            self.note("is no JSON, or not all of it", name)
             return None
         if not isinstance(parsed, dict):
-            self.note(f"{self.named(path)}: holds no JSON object")
+            self.note("holds no JSON object", name)
             return None
         return JsonObject(parsed)
 
-    def _read(self, path: Path) -> bytes:
+    def note(self, text: str, name: str = "") -> None:
+        """Remember what is odd about a file, or about the folder."""
+        self._files.note(f"{self._files.named(self._path / name)}: {text}")
+
+    def _content(self, name: str) -> bytes:
+        if self._error is not None:
+            raise self._error
         # Opening a pipe or a device could wait, or do something: look before.
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # three times as fast
+        if name not in self._regular and not stat.S_ISREG(os.stat(name, dir_fd=self._fd).st_mode):
             raise OSError("it is no regular file")
-        most = min(_FILE_BYTES, self._bytes_left)
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            self.read.add(identity_of(os.fstat(fd)))
-            # Most files are a line; room for the largest would take longer than to read it.
-            parts = [os.read(fd, _PIECE_BYTES)]
-            while parts[-1] and sum(map(len, parts)) <= most:
-                parts.append(os.read(fd, _PIECE_BYTES))
-        finally:
-            os.close(fd)
-        content = b"".join(parts)
-        if len(content) > most:
-            raise OSError("it is too large")
-        self._bytes_left -= len(content)
-        return content
+        return self._files.content(name, self._fd)
+
+
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    """Tell whether it is a regular file; False also where that is not known, as of a link."""
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False

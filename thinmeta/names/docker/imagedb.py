@@ -56,15 +56,16 @@ class Image:
 
 def read_images(files: DockerFiles, folder: Path) -> dict[str, Image]:
     """Return the images below `image/devicemapper` by id."""
-    references = _references(files.object(folder / "repositories.json"))
-    content = folder / "imagedb/content/sha256"
+    with files.folder(folder) as opened:
+        references = _references(opened.object("repositories.json"))
     images = {}
-    for name in files.entries(content):
-        if digest(name) != name:
-            continue
-        config = files.object(content / name)
-        if config is not None:
-            images[name] = _image(files, name, references.pop(name, ()), config)
+    with files.folder(folder / "imagedb/content/sha256") as content:
+        for name in content.names():
+            if digest(name) != name:
+                continue
+            config = content.object(name)
+            if config is not None:
+                images[name] = _image(files, name, references.pop(name, ()), config)
     for image_id, names in references.items():
         files.note(f"image {names[0]}: what it is made of, {image_id[:12]}, is missing")
     return images

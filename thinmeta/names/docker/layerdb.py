@@ -50,40 +50,40 @@ class Mount:
 def read_layers(files: DockerFiles, folder: Path) -> dict[str, Layer]:
     """Return the layers by chain id; of a half-deleted one only what no other has."""
     layers: dict[str, Layer] = {}
-    names = files.entries(folder)
-    for name in sorted(names, key=len):  # whole ones first
-        removing = _REMOVING.fullmatch(name)
-        chain_id = removing[1] if removing else digest(name)
-        if chain_id is None or chain_id in layers:
-            continue
-        place = folder / name
-        cache_id = graph_id(files.text(place / "cache-id"))
-        if cache_id is None:
-            files.note(f"layer {name}: its cache-id is missing, so its device is not known")
-            continue
-        size = files.text(place / "size") or ""
-        layers[chain_id] = Layer(
-            chain_id,
-            cache_id,
-            digest(files.text(place / "diff")),
-            digest(files.text(place / "parent")),
-            int(size) if len(size) < 20 and size.isascii() and size.isdigit() else None,
-            removing is not None,
-        )
+    with files.folder(folder) as opened:
+        for name in sorted(opened.names(), key=len):  # whole ones first
+            removing = _REMOVING.fullmatch(name)
+            chain_id = removing[1] if removing else digest(name)
+            if chain_id is None or chain_id in layers:
+                continue
+            cache_id = graph_id(opened.text(f"{name}/cache-id"))
+            if cache_id is None:
+                files.note(f"layer {name}: its cache-id is missing, so its device is not known")
+                continue
+            size = opened.text(f"{name}/size") or ""
+            layers[chain_id] = Layer(
+                chain_id,
+                cache_id,
+                digest(opened.text(f"{name}/diff")),
+                digest(opened.text(f"{name}/parent")),
+                int(size) if len(size) < 20 and size.isascii() and size.isdigit() else None,
+                removing is not None,
+            )
     return layers
 
 
 def read_mounts(files: DockerFiles, folder: Path) -> dict[str, Mount]:
     """Return what containers mount, by container id."""
     mounts = {}
-    for name in files.entries(folder):
-        if digest(name) != name:
-            continue
-        mount_id = graph_id(files.text(folder / name / "mount-id"))
-        if mount_id is None:
-            files.note(f"container {name}: its mount-id is missing, so its device is not known")
-            continue
-        init_id = graph_id(files.text(folder / name / "init-id"))
-        parent = digest(files.text(folder / name / "parent"))
-        mounts[name] = Mount(name, mount_id, init_id, parent)
+    with files.folder(folder) as opened:
+        for name in opened.names():
+            if digest(name) != name:
+                continue
+            mount_id = graph_id(opened.text(f"{name}/mount-id"))
+            if mount_id is None:
+                files.note(f"container {name}: its mount-id is missing, so its device is not known")
+                continue
+            init_id = graph_id(opened.text(f"{name}/init-id"))
+            parent = digest(opened.text(f"{name}/parent"))
+            mounts[name] = Mount(name, mount_id, init_id, parent)
     return mounts
