@@ -9,7 +9,8 @@ import pytest
 
 from tests.cases import image_bytes, packed_image
 from tests.conftest import Thinmeta
-from thinmeta.formats.thin_ls import FIELDS, size_text
+from thinmeta.formats.ls_fields import FIELDS
+from thinmeta.formats.thin_ls import size_text
 
 POOL = str(packed_image("a09-discards-and-deletes"))
 HELD = str(packed_image("a13-metadata-snapshot-held"))

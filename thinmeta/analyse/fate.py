@@ -13,10 +13,12 @@ from thinmeta.analyse.fate_ranges import AT_ONCE, Fate, Fates
 from thinmeta.analyse.unused_blocks import unused
 from thinmeta.errors import Damage, DamagedMetadataError
 from thinmeta.model.device_spec import ChosenDevice
+from thinmeta.model.device_table import DevicesById
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.units import DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import pieces
@@ -181,20 +183,25 @@ class _LiveTrees:
             if damage.device_id not in table.unlisted:
                 self.are_complete = False
                 live.on_damage(damage)
-        roots = {device.device_id: device.mapping_root for device in table.devices}
-        roots |= table.unlisted
-        self._ids = sorted(device_id for device_id, root in roots.items() if root is not None)
-        places = np.array([roots[device_id] for device_id in self._ids], dtype=np.uint64)
-        self._forest = grow(live.source, places, MAPPINGS)
-        devices = {device.device_id: device for device in table.devices}
-        created = [_creation_time(devices.get(device_id)) for device_id in self._ids]
+        ids, roots = table.mapping_trees()
+        self._ids: list[DeviceId] = ids.tolist()
+        self._forest = grow(live.source, roots, MAPPINGS)
+        # What excludes nothing where it is not known when a device was created.
+        created = np.full(len(ids), _NEVER)
+        listed = table.devices.mapped()
+        times = listed.details["creation_time"].astype(np.uint64)
+        created[np.searchsorted(ids, listed.ids)] = times & np.uint64(TIME_MASK)
         self._own = np.zeros(len(self._forest.levels[0].nodes), dtype=np.bool_)
         same_id = chosen.device_id
-        if same_id in self._ids and _may_be_one(chosen.device, devices.get(same_id)):
+        if (
+            same_id is not None
+            and same_id in self._ids
+            and _may_be_one(chosen.device, DevicesById(table.devices).get(same_id))
+        ):
             tree = self._ids.index(same_id)
             self._own[self._forest.leaf_places(tree)] = True
             created[tree] = _NEVER
-        self._created = self._forest.spread(np.array(created, dtype=np.uint64), np.minimum, _NEVER)
+        self._created = self._forest.spread(created, np.minimum, _NEVER)
 
     def meet(self, past: _Past, on_progress: OnProgress | None) -> None:
         """Read all leaves, and tell what is bad of them."""

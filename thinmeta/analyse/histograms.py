@@ -94,9 +94,8 @@ def count_run_lengths(pool: Pool, progress: Progress = lambda _done, _total: Non
     """
     for damage in pool.device_table.lost:
         raise_damage(damage)
-    devices = [each for each in pool.device_table.devices if each.mapping_root is not None]
-    roots = np.array([device.mapping_root for device in devices], dtype=np.uint64)
-    forest = grow(pool.source, roots, MAPPINGS)
+    devices = pool.device_table.devices.mapped()
+    forest = grow(pool.source, devices.roots, MAPPINGS)
     seen = np.zeros(len(forest.levels[0].nodes), dtype=np.bool_)
 
     def unseen() -> Iterator[Stretch[None]]:

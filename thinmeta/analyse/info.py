@@ -109,6 +109,7 @@ def describe(pool: Pool) -> PoolInfo:
         reserved=min(_MAX_RESERVE, live.metadata_space_map.nr_blocks // 10),
     )
     table = pool.device_table
+    mapped = table.devices.details["mapped_blocks"]
     lost = list(table.lost)
     above_1 = None
     if pool.state is State.LIVE:
@@ -120,7 +121,7 @@ def describe(pool: Pool) -> PoolInfo:
         data=data,
         metadata=metadata,
         nr_devices=None if table.lost else len(table.devices),
-        mapped_blocks=None if table.lost else sum(each.mapped_blocks for each in table.devices),
+        mapped_blocks=None if table.lost else sum(mapped.tolist()),
         data_blocks_above_1=above_1,
         conditions=_conditions(live, data, metadata),
         lost=tuple(lost),

@@ -57,17 +57,27 @@ class LeafCounts:
     last_value: Keys
     times: "Times"
 
-    def nr_runs(self, leaves: Places) -> int:
-        """Return how many runs the leaves of a tree have, given as places in key order."""
-        filled = leaves[self.mapped[leaves] > 0]
+    def nr_runs(self, leaves: Places, owners: Places, nr_trees: int) -> Places:
+        """Return how many runs some trees have.
+
+        Args:
+            leaves: of all these trees, as places, tree by tree in key order.
+            owners: which of the trees each belongs to.
+            nr_trees: how many trees there are.
+        """
+        is_filled = self.mapped[leaves] > 0
+        filled, owners = leaves[is_filled], owners[is_filled]
         before, after = filled[:-1], filled[1:]
         firsts = self.first_value[after]
         goes_on = (
-            (self.first_key[after] - self.last_key[before] == 1)
+            (owners[1:] == owners[:-1])
+            & (self.first_key[after] - self.last_key[before] == 1)
             & (firsts - self.last_value[before] == np.uint64(1) << _SHIFT)
             & (firsts >> _SHIFT != 0)
         )
-        return int(self.runs[filled].sum() - np.count_nonzero(goes_on))
+        runs = self.runs[filled]
+        runs[1:] -= goes_on
+        return _sums(runs, owners, nr_trees)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,11 +119,27 @@ class Times:
             starts_of(np.concatenate([nothing, *(np.diff(part.starts) for part in parts)])),
         )
 
-    def since(self, time: int, leaves: Places) -> int:
-        """Return how many mappings of `leaves` have this time or a later one."""
+    def since(self, times: Keys, leaves: Places, owners: Places) -> Places:
+        """Return how many mappings of some trees have a time or a later one.
+
+        Args:
+            times: of each tree, shape `(n,)`.
+            leaves: of all these trees, as places, tree by tree.
+            owners: which of the trees each belongs to.
+        """
         begins = self.starts[leaves]
-        places = ragged(begins, self.starts[leaves + 1] - begins)
-        return int(self.counts[places][self.times[places] >= time].sum())
+        nr_times = self.starts[leaves + 1] - begins
+        places = ragged(begins, nr_times)
+        owners = np.repeat(owners, nr_times)
+        counts = np.where(self.times[places] >= times[owners], self.counts[places], 0)
+        return _sums(counts, owners, len(times))
+
+
+def _sums(counts: Places, owners: Places, nr_trees: int) -> Places:
+    """Return what each tree has of `counts`; `owners` ascend."""
+    cuts = np.searchsorted(owners, np.arange(nr_trees + 1))
+    sums: Places = np.diff(starts_of(counts)[cuts])
+    return sums
 
 
 def count_leaves(

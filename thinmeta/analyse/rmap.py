@@ -17,6 +17,7 @@ from thinmeta.analyse.leaf_runs import Sequence as LeafSequence
 from thinmeta.analyse.run_window import Limit, RunWindow, WindowEnds
 from thinmeta.model.pool import Pool
 from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
+from thinmeta.units import DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.growing import grow
@@ -130,10 +131,8 @@ class _Trees:
         for damage in [*table.lost, *table.disagreements()]:
             if damage.device_id not in table.unlisted:
                 pool.on_damage(damage)
-        roots = {device.device_id: device.mapping_root for device in table.devices}
-        roots |= table.unlisted
-        self.ids = sorted(device_id for device_id, root in roots.items() if root is not None)
-        places = np.array([roots[device_id] for device_id in self.ids], dtype=np.uint64)
+        ids, places = table.mapping_trees()
+        self.ids: list[DeviceId] = ids.tolist()
         self._pool, self._inside = pool, inside
         self._forest = grow(pool.source, places, MAPPINGS)
         self.leaves: LeafRuns = read_leaf_runs(

@@ -133,10 +133,8 @@ def _search(
 ) -> tuple[defaultdict[int, list[Sharer]], list[Damage]]:
     """Return the mappings that match, by data block; and the damage that may hide some."""
     table = pool.device_table
-    root_of = {device.device_id: device.mapping_root for device in table.devices}
-    root_of |= table.unlisted
-    ids = sorted(device_id for device_id, root in root_of.items() if root is not None)
-    roots = np.array([root_of[device_id] for device_id in ids], dtype=np.uint64)
+    numbers, roots = table.mapping_trees()
+    ids = numbers.tolist()
     forest = grow(pool.source, roots, MAPPINGS, wanted=wanted)
     nodes = forest.levels[0].nodes
     hits, codes = _hits(pool, nodes, match)

@@ -22,9 +22,10 @@ from enum import Enum
 import numpy as np
 
 from thinmeta.analyse.leaf_counts import Ask
-from thinmeta.analyse.usage import DeviceUsage, usage
+from thinmeta.analyse.usage import DeviceUsage, bounded, usage
 from thinmeta.errors import Damage
 from thinmeta.model.pool import Pool
+from thinmeta.model.salvage import Losses
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import DeviceId
@@ -68,7 +69,9 @@ class Snapshot:
         return self.usage.inherited > 0
 
 
-def snapshots(pool: Pool, *, on_progress: OnProgress | None = None) -> list[Snapshot]:
+def snapshots(
+    pool: Pool, *, losses: Losses | None = None, on_progress: OnProgress | None = None
+) -> list[Snapshot]:
     """Return the place of each device in the forest of snapshots, by ascending id.
 
     Where the times leave only one origin, no mappings are compared but with that one;
@@ -76,6 +79,7 @@ def snapshots(pool: Pool, *, on_progress: OnProgress | None = None) -> list[Snap
 
     Args:
         pool: in the state to look at.
+        losses: what is lost of the pool, by which the usages become bounds; None if nothing is.
         on_progress: told of each piece of the mapping trees that was read.
 
     Raises:
@@ -90,7 +94,9 @@ def snapshots(pool: Pool, *, on_progress: OnProgress | None = None) -> list[Snap
             own = _with_descendants(device_id, placed.values())
             placed[device_id] = replace(each, shares_with=family.closest(each.usage, own))
     pool.verify_unchanged()
-    return list(placed.values())
+    if losses is not None:
+        rows = bounded(rows, losses)
+    return [replace(each, usage=row) for each, row in zip(placed.values(), rows, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,31 @@
 """How much each device maps, and how much of that nothing else maps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from thinmeta.analyse.leaf_counts import Ask, LeafCounts, count_leaves
-from thinmeta.errors import Damage, DamageKind, OnDamage
+from thinmeta.errors import Damage, DamageKind
+from thinmeta.model.device_table import Devices
 from thinmeta.model.pool import Pool
-from thinmeta.model.salvage import DeviceLoss, Losses
+from thinmeta.model.salvage import Losses
 from thinmeta.model.thin_device import ThinDevice
-from thinmeta.units import DeviceId, MetadataBlock
+from thinmeta.units import LAST_KEY, DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
+from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import OnProgress, read_tree
-from thinmeta.walk.nodes import DETAILS, MAPPINGS
+from thinmeta.walk.nodes import DETAILS, MAPPINGS, Keys, Mask
+from thinmeta.walk.ragged import Places, places_among
+
+Numbers = npt.NDArray[Any]
+
+ROWS_AT_ONCE = 16384
+_LEAVES_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,54 @@ class DeviceUsage:
         return max(0, self.mapped - self.exclusive)
 
 
-def listed(pool: Pool) -> list[ThinDevice]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Usages(Columnar):
+    """What devices map, as columns; each is a `DeviceUsage` only while somebody looks at it.
+
+    Attributes:
+        devices: shape `(n,)`.
+        mapped, exclusive, new, inherited, runs: as `DeviceUsage` has them, shape `(n,)`,
+            dtype uint64; or Python's ints, where bounds are larger than that.
+        highest: likewise, but 0 for one that maps nothing.
+        is_complete, is_exact: likewise, dtype bool.
+    """
+
+    devices: Devices
+    mapped: Numbers
+    exclusive: Numbers
+    highest: Numbers
+    new: Numbers
+    inherited: Numbers
+    runs: Numbers
+    is_complete: Mask
+    is_exact: Mask
+
+    @classmethod
+    def unread(cls, devices: Devices) -> Self:
+        """Return what is known before any mapping was read: the details' counts."""
+        mapped = devices.details["mapped_blocks"]
+        exclusive, highest, new, inherited, runs = np.zeros((5, len(devices)), dtype=np.uint64)
+        known = np.ones(len(devices), dtype=np.bool_)
+        return cls(devices, mapped, exclusive, highest, new, inherited, runs, known, known)
+
+    @property
+    def shared(self) -> Numbers:
+        """Those whose data block is mapped elsewhere, too."""
+        shared: Numbers = np.where(self.mapped > self.exclusive, self.mapped - self.exclusive, 0)
+        return shared
+
+    def __iter__(self) -> Iterator[DeviceUsage]:
+        """Return the rows one by one."""
+        for begin in range(0, len(self), ROWS_AT_ONCE):
+            some = self[begin : begin + ROWS_AT_ONCE]
+            columns = (getattr(some, name).tolist() for name in self._names()[1:])
+            for device, mapped, exclusive, highest, *rest in zip(
+                some.devices, *columns, strict=True
+            ):
+                yield DeviceUsage(device, mapped, exclusive, highest if mapped else None, *rest)
+
+
+def listed(pool: Pool) -> Devices:
     """Return the devices by ascending id; what only the mapping tree has lost does not matter.
 
     Raises:
@@ -63,12 +120,10 @@ def listed(pool: Pool) -> list[ThinDevice]:
     for damage in pool.device_table.disagreements():
         pool.on_damage(damage)
     pool.verify_unchanged()
-    return list(pool.device_table.devices)
+    return pool.device_table.devices
 
 
-def usage(
-    pool: Pool, ask: Ask = Ask.ALL, *, on_progress: OnProgress | None = None
-) -> list[DeviceUsage]:
+def usage(pool: Pool, ask: Ask = Ask.ALL, *, on_progress: OnProgress | None = None) -> Usages:
     """Return what each device of the pool maps, by ascending id.
 
     Devices that only the mapping tree has are not returned, but what they map is
@@ -91,96 +146,106 @@ def usage(
     table = pool.device_table
     for damage in [*table.lost, *table.disagreements()]:
         pool.on_damage(damage)
-    roots = _roots(pool)
-    forest = grow(pool.source, np.array(list(roots.values()), dtype=np.uint64), MAPPINGS)
+    ids, roots = table.mapping_trees()
+    forest = grow(pool.source, roots, MAPPINGS)
     counts = count_leaves(pool.source, forest, ask, on_progress)
-    sums = _Sums(forest, counts, ask)
-    bad = BadLeaves(forest, counts.codes)
-    devices = {device.device_id: device for device in table.devices}
-    found = {device.device_id: replace(unread(device), mapped=0) for device in table.devices}
-    for tree, device_id in enumerate(roots):
+    found = _with_sums(Usages.unread(table.devices), ids, forest, counts, ask)
+    _tell(pool, ids, found, BadLeaves(forest, counts.codes))
+    pool.verify_unchanged()
+    return found
+
+
+def _with_sums(rows: Usages, ids: Keys, forest: Forest, counts: LeafCounts, ask: Ask) -> Usages:
+    """Return `rows` with what their trees hold together; a leaf with a code counts nothing.
+
+    Args:
+        rows: of the devices.
+        ids: whose each tree is, ascending; some may be those of devices that are not listed.
+        forest: of all trees.
+        counts: of its leaves.
+        ask: what was counted.
+    """
+    trees, is_there = places_among(ids, rows.devices.ids)
+    every = len(ids) == len(rows) and bool(is_there.all())
+
+    def column(of_trees: npt.NDArray[Any]) -> Numbers:
+        numbers: Numbers = of_trees.view(np.uint64)
+        if every:
+            return numbers
+        return np.where(is_there, np.append(numbers, np.uint64(0))[trees], np.uint64(0))
+
+    rows = replace(
+        rows,
+        mapped=column(forest.totals(counts.mapped)),
+        highest=column(forest.highest(counts.last_key)),
+    )
+    if Ask.EXCLUSIVE in ask:
+        rows = replace(rows, exclusive=column(forest.totals(counts.exclusive)))
+    if ask & (Ask.TIMES | Ask.RUNS):
+        _count_by_tree(rows, trees, forest, counts, ask)
+    return rows
+
+
+def _count_by_tree(
+    rows: Usages, trees: Places, forest: Forest, counts: LeafCounts, ask: Ask
+) -> None:
+    """Set what depends on the device, or on which leaf follows which."""
+    filled = np.flatnonzero(rows.mapped)
+    details, begin = rows.devices.details, 0
+    for some in forest.few_at_once(trees[filled], _LEAVES_AT_ONCE):
+        here = filled[begin : begin + len(some)]
+        begin += len(some)
+        leaves, owners = forest.leaf_places_of(some)
+        if Ask.TIMES in ask:
+            snapped, created = (
+                details[name][here] for name in ("snapshotted_time", "creation_time")
+            )
+            rows.new[here] = counts.times.since(snapped, leaves, owners)
+            rows.inherited[here] = rows.mapped[here] - counts.times.since(
+                created, leaves, owners
+            ).view(np.uint64)
+        if Ask.RUNS in ask:
+            rows.runs[here] = counts.nr_runs(leaves, owners, len(some))
+
+
+def _tell(pool: Pool, ids: Keys, found: Usages, bad: BadLeaves) -> None:
+    """Tell of what is bad in each tree, and where the details say another number of mappings."""
+    stored = found.devices.details["mapped_blocks"]
+    differs = np.flatnonzero(found.devices.has_root & (found.mapped != stored))
+    at = np.searchsorted(ids, found.devices.ids[differs])
+    other = dict(zip(at.tolist(), differs.tolist(), strict=True))
+    for tree in sorted(bad.trees | other.keys()):
+        device_id = DeviceId(int(ids[tree]))
         for damage in bad.of(tree):
             pool.on_damage(replace(damage, device_id=device_id))
-        if device_id in devices:
-            found[device_id] = sums.of_device(devices[device_id], tree)
-            _compare(found[device_id], pool.on_damage)
-    pool.verify_unchanged()
-    return list(found.values())
+        if tree in other:
+            place = other[tree]
+            pool.on_damage(
+                Damage(
+                    f"has {found.mapped[place]} mappings, but its details say {stored[place]}",
+                    device_id=device_id,
+                    kind=DamageKind.MAPPED_BLOCKS,
+                )
+            )
 
 
-def bounded(rows: Sequence[DeviceUsage], losses: Losses) -> list[DeviceUsage]:
+def bounded(rows: Usages, losses: Losses) -> Usages:
     """Return what `usage` said of what is left, as bounds for what there was."""
     if losses.is_complete:
-        return list(rows)
+        return rows
     loss_of = {loss.tree.device_id: loss for loss in losses.devices}
-    return [_bounded(row, loss_of.get(row.device.device_id)) for row in rows]
-
-
-def _bounded(row: DeviceUsage, loss: DeviceLoss | None) -> DeviceUsage:
-    if loss is None:
-        return replace(row, is_complete=False, is_exact=False)
-    most = row.exclusive + loss.at_most_missing
-    there_are = row.device.source.nr_data_blocks
+    found = [loss_of.get(device_id) for device_id in rows.devices.ids.tolist()]
+    most = [
+        exclusive + (0 if loss is None else loss.at_most_missing)
+        for exclusive, loss in zip(rows.exclusive.tolist(), found, strict=True)
+    ]
+    there_are = rows.devices.source.nr_data_blocks
+    if there_are is not None:
+        most = [min(number, there_are) for number in most]
+    complete = [loss is not None and loss.is_complete for loss in found]
     return replace(
-        row,
-        exclusive=most if there_are is None else min(most, there_are),
-        is_complete=loss.is_complete,
-        is_exact=False,
+        rows,
+        exclusive=np.array(most, dtype=object if max(most, default=0) > LAST_KEY else np.uint64),
+        is_complete=np.array(complete, dtype=np.bool_),
+        is_exact=np.zeros(len(rows), dtype=np.bool_),
     )
-
-
-def unread(device: ThinDevice) -> DeviceUsage:
-    """Return what is known of a device before any mapping was read: its details' count."""
-    return DeviceUsage(device, device.mapped_blocks, 0, None, 0, 0, 0)
-
-
-def _roots(pool: Pool) -> dict[DeviceId, MetadataBlock]:
-    """Return the mapping trees of all devices, also of those without details."""
-    table = pool.device_table
-    return {
-        device.device_id: device.mapping_root
-        for device in table.devices
-        if device.mapping_root is not None
-    } | table.unlisted
-
-
-class _Sums:
-    """What trees hold together; a leaf with a code counts nothing."""
-
-    def __init__(self, forest: Forest, counts: LeafCounts, ask: Ask) -> None:
-        self._forest, self._counts, self._ask = forest, counts, ask
-        self._mapped = forest.totals(counts.mapped).tolist()
-        self._exclusive = forest.totals(counts.exclusive).tolist()
-        self._highest = forest.highest(counts.last_key).tolist()
-
-    def of_device(self, device: ThinDevice, tree: int) -> DeviceUsage:
-        mapped, counts = self._mapped[tree], self._counts
-        new = inherited = runs = 0
-        if self._ask & (Ask.TIMES | Ask.RUNS) and mapped:
-            places = self._forest.leaf_places(tree)
-            if Ask.TIMES in self._ask:
-                new = counts.times.since(device.snap_time, places)
-                inherited = mapped - counts.times.since(device.creation_time, places)
-            if Ask.RUNS in self._ask:
-                runs = counts.nr_runs(places)
-        return DeviceUsage(
-            device,
-            mapped=mapped,
-            exclusive=self._exclusive[tree],
-            highest=self._highest[tree] if mapped else None,
-            new=new,
-            inherited=inherited,
-            runs=runs,
-        )
-
-
-def _compare(counted: DeviceUsage, on_damage: OnDamage) -> None:
-    device = counted.device
-    if counted.mapped != device.mapped_blocks:
-        on_damage(
-            Damage(
-                f"has {counted.mapped} mappings, but its details say {device.mapped_blocks}",
-                device_id=device.device_id,
-                kind=DamageKind.MAPPED_BLOCKS,
-            )
-        )

@@ -1,7 +1,7 @@
 """`thinmeta ls`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,8 @@ from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
 from thinmeta.cli.salvage import report_for, salvage_option
 
 if TYPE_CHECKING:
-    from thinmeta.formats.thin_ls import Field
+    from thinmeta.formats.ls_fields import Field
     from thinmeta.model.pool import Pool
-    from thinmeta.model.thin_device import ThinDevice
     from thinmeta.names.agreement import Disagreement
     from thinmeta.units import DeviceId
 
@@ -25,7 +24,7 @@ class _Fields(ParameterType):
     name = "fields"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from thinmeta.formats.thin_ls import fields_of
+        from thinmeta.formats.ls_fields import fields_of
 
         if not isinstance(value, str):
             return value
@@ -113,14 +112,17 @@ def _named(
     catalogues = choice.names.catalogues(Path(pool.source.device.name))
     if not catalogues:
         return None, []
+    from thinmeta.model.device_table import DevicesById
     from thinmeta.model.state import Roots, State
     from thinmeta.names.agreement import disagreements
     from thinmeta.names.catalogue import best_names
 
     for note in (note for catalogue in catalogues for note in catalogue.notes):
         report.warn(note)
-    devices: dict[int, ThinDevice] = {each.device_id: each for each in pool.device_table.devices}
-    created = {each.device_id: each.transaction_id for each in pool.device_table.devices}
+    listed = pool.device_table.devices
+    devices = DevicesById(listed)
+    transactions = listed.details["transaction_id"].tolist()
+    created = dict(zip(listed.ids.tolist(), transactions, strict=True))
     names = best_names(catalogues, created, is_live=pool.state is State.LIVE)
     is_past = isinstance(pool.state, Roots)
     odd = disagreements(devices, pool.superblock.transaction_id, catalogues, is_past=is_past)
@@ -141,16 +143,17 @@ class _Listed:
     names: "dict[DeviceId, str] | None"
 
     def table(self, fields: "list[Field] | None", *, headers: bool) -> Iterator[bytes]:
-        from thinmeta.analyse.usage import listed, unread, usage
-        from thinmeta.formats import thin_ls
+        from thinmeta.analyse.usage import Usages, bounded, listed, usage
+        from thinmeta.formats import ls_fields, thin_ls
 
-        fields = thin_ls.fields_with_names(fields, self.names, always=self.format_name == "json")
-        ask = thin_ls.needed(fields, self.compat)
+        fields = ls_fields.fields_with_names(fields, self.names, always=self.format_name == "json")
+        ask = ls_fields.needed(fields, self.compat)
         if ask is None:
-            rows = [unread(device) for device in listed(self.pool)]
+            rows = Usages.unread(listed(self.pool))
         else:
             rows = usage(self.pool, ask, on_progress=self.progress.advance)
-            rows = self.report.bounded(rows)
+            if (losses := self.report.losses()) is not None:
+                rows = bounded(rows, losses)
         in_blocks = all(field.in_blocks for field in fields)
         block_bytes = 0 if in_blocks else self.pool.data_block_bytes()
         if self.format_name == "json":
@@ -163,9 +166,7 @@ class _Listed:
         from thinmeta.analyse.snapshots import snapshots
         from thinmeta.formats.snapshot_tree import json_tree, text_tree
 
-        found = snapshots(self.pool, on_progress=self.progress.advance)
-        usages = self.report.bounded([each.usage for each in found])
-        found = [replace(each, usage=usage) for each, usage in zip(found, usages, strict=True)]
+        found = snapshots(self.pool, losses=self.report.losses(), on_progress=self.progress.advance)
         block_bytes = self.pool.data_block_bytes()
         if self.format_name == "json":
             return json_tree(found, block_bytes)

@@ -10,9 +10,8 @@ from thinmeta.cli.ending import say
 from thinmeta.errors import Damage, DamagedMetadataError, DamageKind, raise_damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from thinmeta.analyse.usage import DeviceUsage
     from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.model.pool import Pool
     from thinmeta.model.salvage import Losses
@@ -93,10 +92,6 @@ class DamageReport:
     def prepared_devices(self, *devices: "ChosenDevice") -> "list[ChosenDevice]":
         """Return the devices to read: here as they are."""
         return list(devices)
-
-    def bounded(self, rows: "Sequence[DeviceUsage]") -> "list[DeviceUsage]":
-        """Return what devices take, as bounds where something is lost."""
-        return list(rows)
 
     def losses(self) -> "Losses | None":
         """Return what was found lost: here nothing, for damage raises."""

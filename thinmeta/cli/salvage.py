@@ -11,9 +11,6 @@ from thinmeta.cli.messages import DamageReport, Progress
 from thinmeta.errors import Damage, DamageKind, SalvagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from thinmeta.analyse.usage import DeviceUsage
     from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.model.pool import Pool
     from thinmeta.model.salvage import Losses
@@ -94,12 +91,6 @@ class SalvageReport(DamageReport):
         from thinmeta.model.salvage import Losses
 
         return Losses.joined(self._losses)
-
-    def bounded(self, rows: "Sequence[DeviceUsage]") -> "list[DeviceUsage]":
-        """Return what devices take, as bounds where something is lost."""
-        from thinmeta.analyse.usage import bounded
-
-        return bounded(rows, self.losses())
 
     @property
     def is_complete(self) -> bool:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from thinmeta.errors import NotThereError
+from thinmeta.model.device_table import read_roots
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import AnyState, parse_state
-from thinmeta.model.thin_device import ThinDevice, read_roots
+from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId, MetadataBlock
 
 _ROOT = "root:"

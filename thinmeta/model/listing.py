@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from thinmeta.errors import Damage, DamageKind, NotThereError, OnDamage
+from thinmeta.model.device_table import Devices
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId
@@ -123,29 +124,32 @@ class Listing:
         if self._selected is None:
             return
         table = self._pool.device_table
-        known = {device.device_id for device in table.devices} | table.unlisted.keys()
-        unknown = [each for each in sorted(self._selected - known) if not table.is_lost(each)]
+        unlisted = self._selected - table.unlisted.keys()
+        unknown = [
+            device_id
+            for device_id in sorted(unlisted)
+            if table.devices.place_of(device_id) is None and not table.is_lost(device_id)
+        ]
         if unknown:
             ids = ", no ".join(f"device {device_id}" for device_id in unknown)
             raise NotThereError(f"{self._pool.source.device.name}: there is no {ids}")
 
     @cached_property
-    def _devices(self) -> list[ThinDevice]:
-        return [
-            device
-            for device in self._pool.device_table.devices
-            if self._selected is None or device.device_id in self._selected
-        ]
+    def _devices(self) -> Devices:
+        devices = self._pool.device_table.devices
+        if self._selected is None:
+            return devices
+        places = (devices.place_of(device_id) for device_id in sorted(self._selected))
+        return devices[np.array([place for place in places if place is not None], dtype=np.int64)]
 
     @cached_property
-    def _mapped(self) -> list[ThinDevice]:
+    def _mapped(self) -> Devices:
         """The devices that have a mapping tree: the trees of the forest, in order."""
-        return [device for device in self._devices if device.mapping_root is not None]
+        return self._devices.mapped()
 
     @cached_property
     def _forest(self) -> Forest:
-        roots = np.array([device.mapping_root for device in self._mapped], dtype=np.uint64)
-        return grow(self._pool.source, roots, MAPPINGS)
+        return grow(self._pool.source, self._mapped.roots, MAPPINGS)
 
     def _spoiled(self) -> Iterator[Damage]:
         """Return damage that hides what is shared, each with the keys that its own tree gives.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from thinmeta.device.blocks import BlockDevice
@@ -20,6 +20,7 @@ from thinmeta.errors import (
     OnDamage,
     raise_damage,
 )
+from thinmeta.model.device_table import DevicesById, DeviceTable, read_device_table
 from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.state import AnyState, Roots, State
 from thinmeta.model.superblock import (
@@ -28,7 +29,7 @@ from thinmeta.model.superblock import (
     read_superblock,
     with_roots,
 )
-from thinmeta.model.thin_device import DeviceTable, ThinDevice, read_device_table, read_roots
+from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.signatures import counted, refuse_foreign, refuse_other_formats
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import SECTOR_BYTES, MetadataBlock
@@ -159,11 +160,9 @@ class Pool:
 
         In a past state whose details root is not known, all devices are without details.
         """
-        if not self.knows_details:
-            lost: list[Damage] = []
-            roots = read_roots(self.source, self.superblock, lost.append)
-            return DeviceTable((), roots, tuple(lost))
-        return read_device_table(self.source, self.superblock, self.on_damage)
+        return read_device_table(
+            self.source, self.superblock, self.on_damage, with_details=self.knows_details
+        )
 
     @cached_property
     def devices(self) -> Mapping[int, ThinDevice]:
@@ -174,7 +173,7 @@ class Pool:
         """
         for damage in (*self.device_table.lost, *self.device_table.disagreements()):
             self.on_damage(damage)
-        return MappingProxyType({device.device_id: device for device in self.device_table.devices})
+        return DevicesById(self.device_table.devices)
 
     def open_volume(
         self,

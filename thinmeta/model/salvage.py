@@ -11,9 +11,10 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from thinmeta.errors import Damage, OnDamage
+from thinmeta.model.device_table import Devices, DevicesById, DeviceTable
 from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
-from thinmeta.model.thin_device import DeviceTable, ThinDevice
+from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
@@ -192,7 +193,7 @@ def salvaged(pool: Pool, losses: Losses, on_damage: OnDamage) -> Pool:
 
 def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
     table = pool.device_table
-    there = {device.device_id: device for device in table.devices}
+    there = DevicesById(table.devices)
     superblock = pool.superblock
     later = losses.newest + 1
     devices = []
@@ -211,7 +212,7 @@ def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
             on_damage=pool.on_damage,
         )
         devices.append(replace(known, mapped_blocks=loss.found))
-    return DeviceTable(tuple(devices), {}, table.lost)
+    return DeviceTable(Devices.of(devices, pool.source, pool.on_damage), {}, table.lost)
 
 
 def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:

@@ -1,6 +1,7 @@
 """Whether a pool, in one of its states, has the device that a name is about."""
 
 from thinmeta.errors import NotThereError
+from thinmeta.model.device_table import DevicesById
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.names.catalogue import NamedDevice
@@ -19,16 +20,15 @@ def refuse_other_device(pool: Pool, named: NamedDevice) -> None:
     is_live = pool.state is State.LIVE
     where = "the pool" if is_live else f"state {pool.state}"
     by_id = f"{named.device_id}" if is_live else f"{named.device_id}@{pool.state}"
-    for device in table.devices:
-        if device.device_id == named.device_id:
-            if not named.fits(device.transaction_id, is_live=is_live):
-                raise NotThereError(
-                    f"{_told(named)}; device {device.device_id} of {where} was created in "
-                    f"transaction {device.transaction_id}, so it may be another; "
-                    f"{by_id} reads that one{_hint(named)}"
-                )
-            return
-    if named.device_id in table.unlisted:
+    device = DevicesById(table.devices).get(named.device_id)
+    if device is not None:
+        if not named.fits(device.transaction_id, is_live=is_live):
+            raise NotThereError(
+                f"{_told(named)}; device {device.device_id} of {where} was created in "
+                f"transaction {device.transaction_id}, so it may be another; "
+                f"{by_id} reads that one{_hint(named)}"
+            )
+    elif named.device_id in table.unlisted:
         if not named.fits(None, is_live=is_live):
             raise NotThereError(
                 f"{_told(named)}; {where} has a device {named.device_id}, but its details are not "

@@ -30,6 +30,11 @@ class BadLeaves:
             self._first = forest.spread(numbers, np.minimum, len(numbers))
             self._trees = frozenset(distinct(self._first[codes != 0]).tolist())
 
+    @property
+    def trees(self) -> frozenset[int]:
+        """Those of which `of` returns something."""
+        return self._trees
+
     def of(self, tree: int) -> Iterator[Damage]:
         """Return the bad leaves of a tree that no tree before it has, in key order."""
         if tree not in self._trees:

@@ -61,6 +61,21 @@ def distinct_places(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT
     return ascending[new], places
 
 
+def places_among(
+    ascending: npt.NDArray[_ScalarT], values: npt.NDArray[_ScalarT]
+) -> tuple[Places, npt.NDArray[np.bool_]]:
+    """Return where each of `values` is in `ascending`, or would be, and whether it is there.
+
+    >>> [found.tolist() for found in places_among(np.array([2, 7]), np.array([7, 5]))]
+    [[1, 1], [True, False]]
+    """
+    places = np.searchsorted(ascending, values)
+    is_there = np.zeros(len(values), dtype=np.bool_)
+    within = places < len(ascending)
+    is_there[within] = ascending[places[within]] == values[within]
+    return places, is_there
+
+
 def _is_new(ascending: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     new = np.ones(len(ascending), dtype=np.bool_)
     new[1:] = ascending[1:] != ascending[:-1]

@@ -12,8 +12,8 @@ from thinmeta.analyse.check.repeats import Repeat, Repeats
 from thinmeta.analyse.check.trees import TreeWalker, WalkedTrees, is_among, lost_leaves
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import raise_damage
+from thinmeta.model.device_table import DeviceTable, read_device_table
 from thinmeta.model.superblock import Superblock
-from thinmeta.model.thin_device import DeviceTable, read_device_table
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, MAPPINGS, Entries, Mask
@@ -110,15 +110,16 @@ def _later_snap_times(table: DeviceTable, state: CheckedState) -> Iterator[Findi
     Source: `__snapshotted_since()`, drivers/md/dm-thin-metadata.c (Linux v6.6).
     """
     time = state.superblock.time
-    later = [device for device in table.devices if device.snap_time > time]
-    if later:
-        highest = max(device.snap_time for device in later)
+    snap_times = table.devices.details["snapshotted_time"]
+    later = snap_times > time
+    if later.any():
+        highest = snap_times.max()
         yield Finding(
             Severity.NOT_FATAL,
             Part.DETAILS,
             f"the snap time, {highest}, is later than the superblock's time, {time}: "
             "until that has passed it, each write goes to a copy of its block",
-            device_ids=tuple(device.device_id for device in later),
+            device_ids=tuple(table.devices.ids[later].tolist()),
             in_snapshot=state.is_snapshot,
         )
 

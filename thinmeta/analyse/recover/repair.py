@@ -12,10 +12,10 @@ from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.passed_over import PassedOver, passed_over
 from thinmeta.analyse.recover.scan import Scan, scan
 from thinmeta.errors import Damage, DamagedMetadataError
+from thinmeta.model.device_table import read_roots
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import Roots
 from thinmeta.model.superblock import Superblock
-from thinmeta.model.thin_device import read_roots
 from thinmeta.schemas.superblock import MAX_THIN_VERSION
 from thinmeta.units import MetadataBlock
 

@@ -4,6 +4,7 @@ import mmap
 
 from thinmeta.device.extents import Extents
 from thinmeta.errors import Damage, InputError
+from thinmeta.model.device_table import DevicesById
 from thinmeta.model.pool import Pool
 from thinmeta.names.docker.devicemapper import BASE
 from thinmeta.names.docker.root import DockerRoot
@@ -34,8 +35,7 @@ def refuse_other_pool(docker: DockerRoot, pool: Pool, data: Extents) -> None:
     record = base.record if base is not None else None
     if docker.base_uuid is None or record is None:
         return
-    devices = (each for each in pool.device_table.devices if each.device_id == record.device_id)
-    device = next(devices, None)
+    device = DevicesById(pool.device_table.devices).get(record.device_id)
     if device is None or device.mapping_root is None:
         return
     block_bytes = pool.data_block_bytes()
