@@ -284,26 +284,6 @@ def test_a_full_disk_is_told(command: str, good: Path, thinmeta: Thinmeta) -> No
     assert result.stderr == "Error: /dev/full: cannot be written: No space left on device\n"
 
 
-def test_a_disk_that_fills_up_leaves_what_is_there(folder: Path) -> None:
-    old = written(folder / "old", b"before")
-    limit = "import resource, signal, sys, runpy\n"
-    limit += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
-    limit += "runpy.run_module('thinmeta', run_name='__main__')\n"
-    raw = written(folder.parent / "meta.bin", image_bytes(GOOD.partition("/")[0]))
-
-    ran = subprocess.run(
-        [sys.executable, "-c", limit, *arguments("dump", raw), "--output", old],
-        capture_output=True,
-        check=False,
-    )
-
-    assert ran.returncode == ExitCode.OTHER
-    assert ran.stderr.decode() == f"Error: {old}: cannot be written: File too large\n"
-    assert old.read_bytes() == b"before"
-    assert names_in(folder) == ["old"]
-
-
 @each_command
 def test_a_fifo_is_written_in_place(
     command: str, good: Path, folder: Path, thinmeta: Thinmeta
