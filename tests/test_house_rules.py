@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.cases import FIXTURES, case, case_names
+from thinmeta.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PACKAGE = CHECKOUT / "thinmeta"
@@ -84,6 +86,24 @@ def test_tests_mirror_the_package() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
 
     assert [folder for folder in folders if not (CHECKOUT / "tests" / folder).exists()] == []
+
+
+def test_the_architecture_names_every_module() -> None:
+    """All but those that are called as a command is, which are that command's."""
+    text = (CHECKOUT / "docs/architecture.md").read_text()
+    rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
+    commands = {*main.list_commands(click.Context(main))}
+    modules = [module.relative_to(PACKAGE) for module in MODULES if module.stem[:2] != "__"]
+
+    unnamed = [
+        str(module)
+        for module in modules
+        if len(module.parts) > 1
+        and not (module.parts[0] in {"cli", "formats"} and module.stem in commands)
+        and f"`{module.stem}`" not in rows[module.parts[0]]
+    ]
+
+    assert unnamed == []
 
 
 def test_every_test_is_collected() -> None:

@@ -2,14 +2,17 @@
 
 import json
 import lzma
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.anatomy import Anatomy
 from tests.cases import FIXTURES, packed_image
 from tests.conftest import Thinmeta
+from tests.damage import DamagedImage
 from tests.names.docker_roots import CASES, copied, state_of
 from tests.names.lvm_disks import REAL, changed_disk, real_disk, texts_on
 from tests.volume.data_images import unpacked
@@ -174,6 +177,49 @@ def test_the_hints_of_a_scan_run_as_they_are_printed(
         result = thinmeta(*shlex.split(hint))
         assert result.exit_code in (ExitCode.DONE, ExitCode.SALVAGED), (hint, result.stderr)
         assert result.stdout
+
+
+@pytest.mark.parametrize("how", ["named", "in the root", "lvm"])
+@pytest.mark.parametrize("command", ["scan", "dump"])
+def test_what_damage_makes_them_print_runs_as_it_is_printed(
+    command: str, how: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """A device of now is damaged, so a scan compares past damage, and a repair names a state."""
+    case = REAL.name if how == "lvm" else LOOP
+    root = loop_root(tmp_path)
+    place = root / "devicemapper/devicemapper/metadata" if how != "lvm" else tmp_path / "a b.img"
+    image = DamagedImage.of(case)
+    image.zero(Anatomy.of(case).device_roots[1])
+    image.write_to(place)
+    names: tuple[object, ...] = {
+        "named": ("-p", place, "--docker-root", root),
+        "in the root": ("--docker-root", root),
+        "lvm": ("-p", place, *LVM),
+    }[how]
+
+    result = thinmeta(command, *names, *(["-r"] if command == "dump" else []))
+
+    printed = re.findall(r"(?: {2}|`)thinmeta ([a-z]+ .*?)(?:`|$)", result.output, re.MULTILINE)
+    assert len(printed) >= {"scan": 3, "dump": 1}[command]
+    for words in printed:
+        again = thinmeta(*shlex.split(words))
+        assert again.exit_code in (ExitCode.DONE, ExitCode.SALVAGED), (words, again.stderr)
+        assert again.stdout
+
+
+def test_where_the_superblock_is_wiped_lvm_still_knows_the_block_size(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    image = DamagedImage.of(REAL.name)
+    image.zero(0)
+    path, new = image.write_to(tmp_path / "a b.img"), tmp_path / "new.img"
+
+    told = thinmeta("ls", path, *LVM).stderr
+
+    for words in re.findall("`thinmeta (.*?)`", told):
+        result = thinmeta(*shlex.split(words.replace(" NEW", f" {new}")))
+        assert result.exit_code == ExitCode.DONE, result.stderr
+    assert thinmeta("check", new).exit_code == ExitCode.DONE
 
 
 @pytest.mark.parametrize("device", ["vgthin/home", "vgthin/junk#16@124:126"])

@@ -62,19 +62,19 @@ class MetadataChoice:
             return replace(self, state=states[0])
         return self
 
-    def as_typed(self, name: str) -> str:
-        """Return what names the same metadata on another command line.
+    def words(self, opened: str) -> list[str]:
+        """Return the words of a command line that read the same metadata in the same way.
+
+        The state is not among them.
 
         Args:
-            name: of the metadata that was opened, where nothing was typed.
+            opened: the metadata that was opened.
         """
-        from thinmeta.formats.printable import shell_word
-
-        is_named = self.path is not None or not self.names.has_disks
-        words = [*((str(self.path or name),) if is_named else ()), *self.names.words()]
+        words = self.names.metadata_words(self.path, opened)
+        words += ["--ignore-unsupported"] if self.ignore_unsupported else []
         if self.data_block_sectors is not None:
             words += ["--data-block-size", str(self.data_block_sectors)]
-        return " ".join(map(shell_word, words))
+        return words
 
     def choose(self, pool: "Pool", spec: "DeviceSpec") -> "ChosenDevice":
         """Find the device that `spec` names, also by a name; errors as of `choose_device`."""

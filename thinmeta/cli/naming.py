@@ -122,19 +122,20 @@ class NameChoice:
         state = self._lvm_state()
         return state is not None and state.has_disks
 
-    def words(self) -> list[str]:
-        """Return the words of a command line that say the same of names."""
-        words = [word for file in self.lvm for word in ("--lvm", file)]
-        words += ["--lv", self.lv] if self.lv is not None else []
-        return words + (["--docker-root", str(self.docker_root)] if self.docker_root else [])
-
-    def metadata_words(self, path: Path | None) -> list[str]:
-        """Return the words that name the same metadata, and its names, once more.
+    def metadata_words(self, path: Path | None, opened: str = "") -> list[str]:
+        """Return the words of a command line that name the same metadata, and its names.
 
         Args:
-            path: where it is; None where the words for names, or the environment, say so.
+            path: that was given; None if none was.
+            opened: what was opened then. It is not among the words where it lies on disks,
+                or is empty: the words for names, or the environment, lead to it.
         """
-        return [*(("-p", str(path)) if path is not None else ()), *self.words()]
+        if path is None and opened and not self.has_disks:
+            path = Path(opened)
+        words = ["-p", str(path)] if path is not None else []
+        words += [word for file in self.lvm for word in ("--lvm", file)]
+        words += ["--lv", self.lv] if self.lv is not None else []
+        return words + (["--docker-root", str(self.docker_root)] if self.docker_root else [])
 
     def metadata_path(self, environment: Path | None) -> Path | None:
         """Return the pool's metadata where no argument says where it is.

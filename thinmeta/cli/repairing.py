@@ -27,15 +27,15 @@ class RepairReport(SalvageReport):
         """Know of no choice yet."""
         super().__init__(quiet=quiet)
         self._chosen: Choice | None = None
-        self._metadata = ""
+        self._metadata: list[str] = []
         self._cost: str | None = None
 
-    def chose(self, chosen: "Choice", metadata: str) -> None:
+    def chose(self, chosen: "Choice", metadata: list[str]) -> None:
         """Take note of the state, and tell of a newer one that was passed over.
 
         Args:
             chosen: the state to go on with.
-            metadata: what names the metadata on a command line.
+            metadata: the words that name the metadata on a command line.
         """
         from thinmeta.formats.states import (
             other_details_text,
@@ -126,7 +126,7 @@ def opened_for_repair(
             progress.clear()
         if chosen.candidate is not None:
             _refuse_impossible_block_size(chosen.pool, choice)
-        report.chose(chosen, choice.as_typed(chosen.pool.source.device.name))
+        report.chose(chosen, choice.words(chosen.pool.source.device.name))
         yield chosen.pool
 
 

@@ -59,8 +59,7 @@ def scan(  # one parameter an option
         if format_name == "json":
             lines = scan_json(found)
         else:
-            on_disks = choice.path is None and choice.names.has_disks
-            words = choice.names.metadata_words(None if on_disks else Path(path))
+            words = choice.names.metadata_words(choice.path, path)
             lines = scan_text(found, words, show_all=show_all)
         with open_output(output, choice.names.inputs(device.name)) as file:
             for line in lines:

@@ -218,13 +218,9 @@ def _pool_path(
 def _extract_words(choice: MetadataChoice, place: Place, sectors: int) -> list[str]:
     """Return the words of the command that writes a copy of the device."""
     chosen = place.chosen
-    on_disks = choice.path is None and choice.names.has_disks
-    path = None if on_disks else Path(chosen.pool.source.device.name)
-    words = ["thinmeta", "extract", chosen.name, *choice.names.metadata_words(path)]
+    words = ["thinmeta", "extract", chosen.name, *choice.words(chosen.pool.source.device.name)]
     if choice.state is not None and "@" not in chosen.name:
         words += ["--state", str(choice.state)]
-    if choice.data_block_sectors is not None:
-        words += ["--data-block-size", str(choice.data_block_sectors)]
     if place.files.data is not None:
         words += ["--data", str(place.files.data)]
     words += ["--size", f"{sectors}s"]

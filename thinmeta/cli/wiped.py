@@ -38,25 +38,23 @@ def refusal(choice: "MetadataChoice", error: NoSuperblockError) -> InputError:
 
 def recovery_commands(choice: "MetadataChoice") -> str:
     """Return the commands that go on where the superblock is of no use."""
+    from thinmeta.formats.printable import command_text
+
     words = _words(choice)
-    repair = command_text("repair", *words, "-o", "NEW")
-    if not choice.names.lvm:  # who would know it
-        repair += f" --data-block-size {choice.data_block_sectors or 'SECTORS'}"
+    repair = ["repair", *words, "-o", "NEW"]
+    if choice.data_block_sectors or not choice.names.lvm:  # who would know it
+        repair += ["--data-block-size", str(choice.data_block_sectors or "SECTORS")]
     return (
-        f"`{command_text('scan', *words)}` lists what is left, `{repair}` makes new metadata of it"
+        f"`{command_text('scan', *words)}` lists what is left, `{command_text(*repair)}` makes "
+        "new metadata of it"
     )
 
 
 def _words(choice: "MetadataChoice") -> list[str]:
-    """Return the words that name the same metadata: nobody's names are needed to go on."""
-    return ["-p", str(choice.path)] if choice.path is not None else choice.names.words()
-
-
-def command_text(*words: str) -> str:
-    """Return a command of ours as a shell takes it."""
-    from thinmeta.formats.printable import shell_word
-
-    return " ".join(["thinmeta", *map(shell_word, words)])
+    """Return the words that name the same metadata: no names, but of LVM, for the block size."""
+    if choice.path is None or choice.names.lvm:
+        return choice.names.metadata_words(choice.path)
+    return ["-p", str(choice.path)]
 
 
 def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
@@ -81,7 +79,7 @@ def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
 
 
 def _described(seen: "Glance", choice: "MetadataChoice", name: str) -> str:
-    from thinmeta.formats.printable import shell_word
+    from thinmeta.formats.printable import command_text, shell_word
     from thinmeta.formats.sizes import size_text
 
     looked = size_text(seen.nr_bytes)

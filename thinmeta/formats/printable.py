@@ -40,6 +40,15 @@ def shell_word(text: str) -> str:
     return f"$'{printable(backslashed)}'"
 
 
+def command_text(*words: str) -> str:
+    """Return a command of ours as a shell takes it, printable.
+
+    >>> print(command_text("ls", "-p", "a b"))
+    thinmeta ls -p 'a b'
+    """
+    return " ".join(["thinmeta", *map(shell_word, words)])
+
+
 def _escaped(match: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02x}" for byte in _bytes_of(match[0]))
 

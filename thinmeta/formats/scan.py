@@ -12,7 +12,7 @@ from thinmeta.analyse.recover.devices import FoundDevice
 from thinmeta.analyse.recover.orphans import Orphan
 from thinmeta.analyse.recover.scan import NodeCount, Scan
 from thinmeta.formats.json_lines import json_line
-from thinmeta.formats.printable import shell_word
+from thinmeta.formats.printable import command_text
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 
@@ -234,25 +234,27 @@ def _hints(scan: Scan, metadata: Sequence[str]) -> Iterator[bytes]:
     states = [each for each in scan.candidates if each.mapping_root is not None]
     older = next((each for each in states if not each.is_live), None)
     live = next((each for each in states if each.is_live), None)
-    now = [device.device_id for device in scan.devices(live)] if live else []
-    examples = []
+    now = {device.device_id: device for device in scan.devices(live)} if live else {}
+    examples: list[tuple[str, tuple[str, ...]]] = []
     if older is not None:
         state = _state_text(older)
-        salvage = "" if older.is_whole else " --salvage"
-        examples += [
-            ("the devices of a state", f"ls --state {state}{salvage}"),
-            ("a state as XML", f"dump --state {state}{salvage}"),
-        ]
+        past = ("--state", str(state), *_salvage(is_whole=older.is_whole))
+        examples += [("the devices of a state", ("ls", *past)), ("a state as XML", ("dump", *past))]
         for device in [each for each in scan.devices(older) if each.device_id in now][:1]:
-            compared = f"diff {device.device_id}@{state} {device.device_id}{salvage}"
+            number = device.device_id
+            salvage = _salvage(is_whole=older.is_whole and now[number].is_whole)
+            compared = ("diff", f"{number}@{state}", str(number), *salvage)
             examples.append(("a device, then and now", compared))
     if scan.orphans and now:
-        orphan = scan.orphans[0]
-        salvage = " --salvage" if orphan.nr_nodes_lost else ""
-        compared = f"diff root:{orphan.root} {now[0]}{salvage}"
+        orphan, (device_id, device) = scan.orphans[0], next(iter(now.items()))
+        salvage = _salvage(is_whole=device.is_whole and not orphan.nr_nodes_lost)
+        compared = ("diff", f"root:{orphan.root}", str(device_id), *salvage)
         examples.append(("an orphan and a device", compared))
     if examples:
         yield b"\n"
-    place = " ".join(map(shell_word, metadata))
     for what, command in examples:
-        yield f"{what:<24}thinmeta {command} {place}\n".encode()
+        yield f"{what:<24}{command_text(*command, *metadata)}\n".encode()
+
+
+def _salvage(*, is_whole: bool) -> list[str]:
+    return [] if is_whole else ["--salvage"]

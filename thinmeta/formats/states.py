@@ -1,21 +1,22 @@
 """What a repair's choice between states costs, as lines for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.devices import FoundDevice
 from thinmeta.analyse.recover.passed_over import PassedOver, WholeDevice
+from thinmeta.formats.printable import command_text
 from thinmeta.units import DeviceId, MetadataBlock
 
 _DEVICES_TOLD = 8
 
 
-def passed_over_text(found: PassedOver, metadata: str) -> str:
+def passed_over_text(found: PassedOver, metadata: Sequence[str]) -> str:
     """Return which state may be newer than the chosen one, and what it has.
 
     Args:
         found: the state.
-        metadata: what names the metadata on a command line.
+        metadata: the words that name the metadata on a command line.
     """
     candidate = found.candidate
     if candidate is None:
@@ -32,7 +33,7 @@ def passed_over_text(found: PassedOver, metadata: str) -> str:
     return (
         f"state {_state(candidate)} was passed over, since {why}; it may be newer, and it has or "
         f"had what this one has not: {told}; "
-        f"`thinmeta dump --salvage --state {_state(candidate)} {metadata}` prints it"
+        f"`{command_text('dump', '--salvage', '--state', _state(candidate), *metadata)}` prints it"
     )
 
 
@@ -52,18 +53,19 @@ def other_details_text(lost: MetadataBlock, taken: MetadataBlock | None) -> str:
     )
 
 
-def whole_text(whole: Mapping[DeviceId, WholeDevice], metadata: str) -> Iterator[str]:
+def whole_text(whole: Mapping[DeviceId, WholeDevice], metadata: Sequence[str]) -> Iterator[str]:
     """Return for each device which older state has it whole.
 
     Args:
         whole: by device id.
-        metadata: what names the metadata on a command line.
+        metadata: the words that name the metadata on a command line.
     """
     for device_id, found in sorted(whole.items()):
         state = _state(found.candidate)
+        command = command_text("dump", "--state", state, "--dev-id", str(device_id), *metadata)
         yield (
-            f"device {device_id}: an older state, {state}, has it whole: `thinmeta dump "
-            f"--state {state} --dev-id {device_id} {metadata}`: {found.device.nr_mappings} mappings"
+            f"device {device_id}: an older state, {state}, has it whole: `{command}`: "
+            f"{found.device.nr_mappings} mappings"
         )
 
 

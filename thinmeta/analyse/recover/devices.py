@@ -42,6 +42,11 @@ class FoundDevice:
     creation_time: int | None
     snap_time: int | None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is lost, as far as its tree and its details can tell."""
+        return not self.nr_nodes_lost and self.nr_mappings == self.mapped_blocks
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceLists:

@@ -103,8 +103,7 @@ def whole_devices(
             if loss is None or device.device_id in found:
                 continue
             is_same = births.get(device.device_id) == (device.transaction_id, device.creation_time)
-            is_whole = not device.nr_nodes_lost and device.nr_mappings == device.mapped_blocks
-            if is_same and is_whole and device.nr_mappings > loss.found:
+            if is_same and device.is_whole and device.nr_mappings > loss.found:
                 found[device.device_id] = WholeDevice(candidate, device)
     return found
 
