@@ -14,6 +14,7 @@ from tests.cases import packed_image
 from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
+from tests.golden import thin_dump
 
 CASES = ["a08-snapshots-of-snapshots", "a09-discards-and-deletes", "docker-loop-lvm-xfs-64k"]
 
@@ -370,6 +371,26 @@ def test_a_state_of_which_only_the_superblock_knows_is_a_loss(
     assert "Warning: the superblock's state was passed over: nothing is left of its mappings" in (
         result.stderr.splitlines()
     )
+
+
+@pytest.mark.parametrize("count", [0, 100])
+@pytest.mark.parametrize("command", ["repair", "dump"])
+def test_a_count_of_metadata_blocks_that_is_too_small_costs_nothing(
+    command: str, count: int, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """The trees of devices are past it; the device goes further."""
+    case = "a09-discards-and-deletes"
+    image = DamagedImage.of(case)
+    image.superblock()["metadata_space_map_root"]["nr_blocks"] = count
+    image.restamp(0)
+    path, new = image.write_to(tmp_path / "meta.bin"), tmp_path / "new.bin"
+    args = ["-i", path, "-o", new] if command == "repair" else ["-r", path, "--compat", "0.9"]
+
+    result = thinmeta(command, *args)
+
+    assert result.exit_code == 0, result.stderr
+    xml = result.stdout if command == "dump" else thinmeta("dump", new, "--compat", "0.9").stdout
+    assert xml.encode() == thin_dump(case, "meta", "thin_dump", "0.9.0")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_
     """
     if pool.superblock_damage is None and not pool.device_table.lost:
         return Choice(pool)
+    pool = _of_whole_device(pool)
     found = scan(pool.source.device, on_progress)
     candidates = [each for each in found.candidates if each.mapping_root is not None]
     best = next(iter(candidates), None)
@@ -94,6 +95,18 @@ def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_
         chosen.live_superblock, data_space_map=chosen.superblock.data_space_map
     )
     return Choice(chosen, roots, best, found)
+
+
+def _of_whole_device(pool: Pool) -> Pool:
+    """Return a pool that reads as far as its device goes, for the count may be what is wrong."""
+    device, live = pool.source.device, pool.live_superblock
+    nr_blocks = max(device.nr_blocks, live.metadata_space_map.nr_blocks)
+    counted = replace(live.metadata_space_map, nr_blocks=nr_blocks)
+    live = replace(live, metadata_space_map=counted)
+    superblock = replace(pool.superblock, metadata_space_map=counted)
+    whole = Pool(device, live, superblock, pool.on_damage, pool.state)
+    whole.superblock_damage = pool.superblock_damage
+    return whole
 
 
 def _is_anything_left(pool: Pool) -> bool:
