@@ -1,5 +1,6 @@
 """A rescue that is cut short goes on where it was."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,21 @@ def test_a_map_alone_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").unlink()
 
     assert "out.map: is there, but" in refused(tmp_path / "out")
+
+
+@pytest.mark.parametrize("size", [0, 1, MADE.size - 1, MADE.size + UNIT])
+def test_an_image_of_another_size_than_its_map_is_refused(size: int, tmp_path: Path) -> None:
+    """What a copy left out would be zeros that the map takes for rescued."""
+    path = tmp_path / "out"
+    run(path)
+    map_before = (tmp_path / "out.map").read_text()
+    os.truncate(path, size)
+
+    said = refused(path)
+
+    assert said.startswith(f"{path}: has {size} bytes, and {path}.map is of {MADE.size}: ")
+    assert path.stat().st_size == size
+    assert (tmp_path / "out.map").read_text() == map_before
 
 
 @pytest.mark.parametrize(

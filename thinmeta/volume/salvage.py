@@ -101,7 +101,8 @@ def open_rescue(
 
     Raises:
         OutputError: the file is there and its map is not, or the other way round; the
-            map is that of another volume, or none; or the device holds something.
+            map is that of another volume, or none; the file has another size than the
+            map says; or the device holds something.
         OSError: one of the two cannot be opened or written.
     """
     path = Path(os.path.realpath(path))
@@ -111,7 +112,7 @@ def open_rescue(
     rescue_map = _read_map(map_path, subject, size)
     with (
         terminated_by_exception(),
-        _opened(path, map_path, is_new=rescue_map is None, force=force) as fd,
+        _opened(path, map_path, rescue_map, force=force) as fd,
     ):
         target = BlockTarget(fd, size) if path.is_block_device() else FileTarget(fd, size)
         rescue = Rescue(target, map_path, rescue_map or RescueMap.new(str(subject), size))
@@ -125,7 +126,10 @@ def open_rescue(
 
 
 @contextmanager
-def _opened(path: Path, map_path: Path, *, is_new: bool, force: bool) -> Iterator[int]:
+def _opened(
+    path: Path, map_path: Path, rescue_map: RescueMap | None, *, force: bool
+) -> Iterator[int]:
+    is_new = rescue_map is None
     if path.is_block_device():
         # What it holds of a volume that is half rescued is the volume's own.
         with opened_device(path, force=force or not is_new) as fd:
@@ -141,6 +145,12 @@ def _opened(path: Path, map_path: Path, *, is_new: bool, force: bool) -> Iterato
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if is_new else 0)
     fd = os.open(path, flags, 0o666)
     try:
+        size = os.fstat(fd).st_size
+        if rescue_map is not None and size != rescue_map.size:  # it would be filled up with zeros
+            raise OutputError(
+                f"{path}: has {size} bytes, and {map_path} is of {rescue_map.size}: it is not as "
+                "the rescue left it; bring it back, or remove both to begin anew"
+            )
         yield fd
     finally:
         os.close(fd)
