@@ -209,12 +209,33 @@ def test_nothing_is_made_below_dockers_root(
     before = state_of(read)
     line = words(command, "Docker's root", read)
     line[line.index("read/docker")] = given
+    outputs = [read / "docker/new", read / "docker/devicemapper/metadata/new"]
 
-    for output in (read / "docker/new", read / "docker/devicemapper/metadata/new"):
+    for output in [*outputs, *([read / "new"] if given == "read" else [])]:
         result = thinmeta(*line, "--output", output)
 
         assert result.exit_code == ExitCode.OTHER, result.output
-        assert re.search("is below Docker's root .*read/docker, which is never", result.stderr)
+        assert re.search("is below Docker's root .*read.*, which is never", result.stderr)
+    assert state_of(read) == before
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "restore"])
+def test_a_folder_of_dockers_root_may_lie_elsewhere(
+    command: str, read: Path, thinmeta: Thinmeta
+) -> None:
+    """As where `devicemapper` was moved to a larger disk; by either name it is below the root."""
+    folders = ("devicemapper/metadata", "devicemapper", "image", "containers")
+    for name in folders:
+        moved = (read / "docker" / name).rename(read / name.replace("/", " "))
+        (read / "docker" / name).symlink_to(moved.absolute())
+    (read / "docker/other").symlink_to(read.absolute())
+    before = state_of(read)
+
+    for folder in (*(f"docker/{name}" for name in folders), *folders[1:], "docker/other"):
+        result = thinmeta(*words(command, "Docker's root", read), "--output", read / folder / "new")
+
+        assert result.exit_code == ExitCode.OTHER, (folder, result.output)
+        assert "is below Docker's root" in result.stderr, folder
     assert state_of(read) == before
 
 

@@ -13,6 +13,7 @@ from tests.conftest import Thinmeta
 from tests.names.called import names_in
 from tests.names.docker_roots import CASE, CASES, copied, state_of, text_of
 from thinmeta.cli.naming import NameChoice
+from thinmeta.model.pool import open_pool
 
 DESCRIBED = re.compile(r" *\d+  \S+ +([\d.]+ \w+)  +(-|[\d.]+ \w+)  ")
 COUNT = re.compile(r"\b(\d+)(?: +(\d[\d.]* (?:bytes|[KMG]iB)))?")
@@ -258,10 +259,11 @@ def test_of_a_live_pool_the_host_s_own_root_is_read(
 ) -> None:
     monkeypatch.setattr("thinmeta.cli.naming._DOCKER_ROOT", copied(tmp_path / "docker"))
     names = NameChoice(None, (), None)
-    assert names.catalogues(packed_image(CASE)) == []
+    with open_pool(packed_image(CASE)) as pool:
+        assert names.catalogues(pool) == []
 
-    monkeypatch.setattr(Path, "is_block_device", lambda _: True)
-    monkeypatch.setattr("thinmeta.device.kernel.holders_of", lambda _: ["docker-pool"])
+        monkeypatch.setattr(Path, "is_block_device", lambda _: True)
+        monkeypatch.setattr("thinmeta.device.kernel.holders_of", lambda _: ["docker-pool"])
 
-    (catalogue,) = names.catalogues(packed_image(CASE))
+        (catalogue,) = names.catalogues(pool)
     assert names_in(catalogue)[25] == "dead1"

@@ -19,7 +19,7 @@ from thinmeta.analyse.layers import stack
 from thinmeta.errors import InputError
 from thinmeta.names.catalogue import NamedDevice, NameKind, find
 from thinmeta.names.docker.devices import DockerDevice
-from thinmeta.names.docker.root import DockerRoot, read_docker_root
+from thinmeta.names.docker.root import DockerRoot, loop_files, read_docker_root
 
 METADATA = Path("devicemapper/metadata")
 LAYERDB = Path("image/devicemapper/layerdb")
@@ -35,7 +35,6 @@ def read(root: Path) -> DockerRoot:
     """Read a root and all that can be made of it."""
     docker = read_docker_root(root)
     names_in(docker.catalogue())
-    docker.loop_files()
     for device in docker.devices.values():
         assert stack(docker.devices, device)[-1] is device
     return docker
@@ -383,14 +382,14 @@ def test_the_metadata_folder_alone_is_enough(root: Path, tmp_path: Path) -> None
 
 
 def test_loop_files_are_found(root: Path) -> None:
-    assert read(root).loop_files() is None
+    assert loop_files(root) is None
     folder = root / "devicemapper/devicemapper"
     folder.mkdir()
     (folder / "metadata").touch()
-    assert read(root).loop_files() is None
+    assert loop_files(root) is None
     (folder / "data").touch()
 
-    assert read(root).loop_files() == (folder / "metadata", folder / "data")
+    assert loop_files(root) == (folder / "metadata", folder / "data")
 
 
 def test_what_is_not_dockers_is_refused(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
     with opened(choice, report) as whole_pool:
         report.warn_of(whole_pool)
         pool = report.prepared(whole_pool, progress)
-        docker = choice.names.docker(Path(pool.source.device.name))
+        docker = choice.names.docker(pool)
         if docker is None:
             raise click.UsageError(f"layers needs Docker's root: --docker-root, or {ENVIRONMENT}")
         for note in docker.notes:

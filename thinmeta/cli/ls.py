@@ -109,7 +109,7 @@ def _named(
     choice: MetadataChoice, pool: "Pool", report: DamageReport
 ) -> "tuple[dict[DeviceId, str] | None, list[Disagreement]]":
     """Return the names that there are a source of, and what of them does not fit the pool."""
-    catalogues = choice.names.catalogues(Path(pool.source.device.name))
+    catalogues = choice.names.catalogues(pool)
     if not catalogues:
         return None, []
     from thinmeta.model.device_table import DevicesById

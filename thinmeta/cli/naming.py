@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from thinmeta.device.containers import Inspect
     from thinmeta.device.extents import Extents
     from thinmeta.device.inputs import Inputs
-    from thinmeta.model.device_spec import ChosenDevice, DeviceSpec, ExternalOrigin
+    from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.names.catalogue import Catalogue
     from thinmeta.names.docker.root import DockerRoot
     from thinmeta.names.lvm import LvmState
-    from thinmeta.names.lvm_places import OnHost, TableLine
+    from thinmeta.names.lvm_places import OnHost
 
 _DOCKER_ROOT = Path("/var/lib/docker")
 _DOCKERS_ROOT = "Docker's root"
@@ -59,16 +59,13 @@ class NameChoice:
             LiveDeviceError: `exclusive`, and the pool is active.
             NotThereError: there is no such pool.
         """
-        state = self._lvm_state()
-        if state is None or not state.has_disks:
+        disks = self._lvm_disks()
+        if disks is None:
             return None
-        return state.open_metadata(self.lv, exclusive=exclusive, inspect=inspect)
+        return disks.open_metadata(self.lv, exclusive=exclusive, inspect=inspect)
 
-    def open_data(self, metadata: Path) -> "Extents | None":
-        """Open the pool's data device, if `--lvm` or Docker's root has it.
-
-        Args:
-            metadata: the pool's metadata, as it was opened.
+    def open_data(self, pool: "Pool") -> "Extents | None":
+        """Open the data device of `pool`, if `--lvm` or Docker's root has it.
 
         Raises:
             InputError: it cannot be read there.
@@ -76,12 +73,11 @@ class NameChoice:
         from thinmeta.names.docker.root import loop_files
         from thinmeta.volume.sources import open_source
 
-        state = self._lvm_state()
-        if state is not None and state.has_disks:
-            return state.open_data(self.lv)
-        root = self.docker_root or self.default_root
-        files = loop_files(root) if root else None
-        if files is None or (self.docker_root is None and not _is_same(metadata, files[0])):
+        disks = self._lvm_disks()
+        if disks is not None:
+            return disks.open_data(self.lv)
+        files = loop_files(self._root) if self._root else None
+        if files is None or (self.docker_root is None and not _is_same(_path_of(pool), files[0])):
             return None  # the environment's root may be that of another pool
         return open_source(files[1])
 
@@ -96,21 +92,21 @@ class NameChoice:
         for name in self.lvm:
             path = Path(name)
             inputs.add(path if path.exists() else Path(name.rpartition("@")[0]))
-        root = self.docker_root or self.default_root
-        if root is not None:
-            from thinmeta.names.docker.root import folder_of, loop_files
+        for root in {*self._read, *filter(None, [self._root])}:
+            from thinmeta.names.docker.root import folders_of, loop_files
 
-            inputs.add_folder(folder_of(root), _DOCKERS_ROOT)
+            for folder in folders_of(root):
+                inputs.add_folder(folder, _DOCKERS_ROOT)
             with suppress(InputError):
-                for path in loop_files(root) or ():
-                    inputs.add(path)
+                for file in loop_files(root) or ():
+                    inputs.add(file)
         for docker in self._read.values():
-            inputs.add_folder(docker.root, _DOCKERS_ROOT, docker.files_read)
+            inputs.add_files(docker.files_read, f"a file of {_DOCKERS_ROOT}")
         return inputs
 
     def refuse_other_pool(self, pool: "Pool", data: "Extents") -> None:
         """Refuse Docker's root, by an InputError, if the data show that it is another pool's."""
-        docker = self.docker(Path(pool.source.device.name))
+        docker = self.docker(pool)
         if docker is not None:
             from thinmeta.names.docker.belonging import refuse_other_pool
 
@@ -119,8 +115,7 @@ class NameChoice:
     @property
     def has_disks(self) -> bool:
         """Whether `--lvm` names disks, where the pool itself is."""
-        state = self._lvm_state()
-        return state is not None and state.has_disks
+        return self._lvm_disks() is not None
 
     def metadata_words(self, path: Path | None, opened: str = "") -> list[str]:
         """Return the words of a command line that name the same metadata, and its names.
@@ -155,38 +150,33 @@ class NameChoice:
             files = loop_files(self.default_root)
         return files[0] if files else None
 
-    def docker(self, metadata: Path) -> "DockerRoot | None":
-        """Return Docker's root, if one was given or `metadata` is live and there is one.
-
-        Args:
-            metadata: the pool's metadata, as it was opened.
+    def docker(self, pool: "Pool") -> "DockerRoot | None":
+        """Return Docker's root, if one was given or `pool` is live and there is one.
 
         Raises:
             InputError: the root that was given is none.
         """
-        path = self.docker_root or self.default_root
-        if path is None and not self.lvm:
-            path = _root_of_live(metadata)
-        if path is None:
+        root = self._root
+        if root is None and not self.lvm:
+            root = _root_of_live(_path_of(pool))
+        if root is None:
             return None
         from thinmeta.names.docker.root import read_docker_root
 
-        if path not in self._read:
-            self._read[path] = read_docker_root(path)
-        return self._read[path]
+        if root not in self._read:
+            self._read[root] = read_docker_root(root)
+        return self._read[root]
 
-    def catalogues(self, metadata: Path) -> "list[Catalogue]":
+    def catalogues(self, pool: "Pool") -> "list[Catalogue]":
         """Return the names from all sources there are; read once, Docker's first.
-
-        Args:
-            metadata: the pool's metadata, as it was opened.
 
         Raises:
             InputError: a source that was given cannot be used.
             NotThereError: LVM's metadata has no such pool.
         """
+        metadata = _path_of(pool)
         if not self._catalogues.get(metadata):
-            docker, state = self.docker(metadata), self._lvm_state()
+            docker, state = self.docker(pool), self._lvm_state()
             found = [docker.catalogue()] if docker else []
             self._catalogues[metadata] = found + ([state.catalogue(self.lv)] if state else [])
         return self._catalogues[metadata]
@@ -214,7 +204,7 @@ class NameChoice:
 
         if spec.name is None:
             return spec
-        catalogues = self.catalogues(Path(pool.source.device.name))
+        catalogues = self.catalogues(pool)
         if not catalogues:
             raise click.UsageError(
                 f"{spec.text!r} names no device: give an id such as 186, or say where names "
@@ -231,7 +221,7 @@ class NameChoice:
 
         if chosen.device_id is None:
             return chosen
-        catalogues = self.catalogues(Path(chosen.pool.source.device.name))
+        catalogues = self.catalogues(chosen.pool)
         transaction_id = chosen.device.transaction_id if chosen.device else None
         is_live = chosen.pool.state is State.LIVE
         known = known_as(catalogues, chosen.device_id, transaction_id, is_live=is_live)
@@ -243,34 +233,24 @@ class NameChoice:
 
     def may_have_origin(self, chosen: "ChosenDevice") -> bool:
         """Tell whether nobody knows `chosen`, and others of its pool have external origins."""
-        catalogues = self.catalogues(Path(chosen.pool.source.device.name))
+        catalogues = self.catalogues(chosen.pool)
         return chosen.known_as is None and any(
             named.external_origin for catalogue in catalogues for named in catalogue.devices
         )
 
-    def open_origin(self, origin: "ExternalOrigin") -> "Extents":
-        """Open an external origin on the disks of `--lvm`.
-
-        Raises:
-            InputError: it cannot be read there.
-        """
-        from thinmeta.names.lvm_volumes import open_external_origin
-
+    def state_with_origins(self) -> "LvmState":
+        """Return LVM's state, from which a device's external origin is known."""
         state = self._lvm_state()
         assert state is not None  # who else knows of origins
-        return open_external_origin(state, origin)
+        return state
 
-    def origin_lines(self, origin: "ExternalOrigin") -> "list[TableLine]":
-        """Return the device-mapper table of an external origin, which is one on disks.
+    @property
+    def _root(self) -> Path | None:
+        return self.docker_root or self.default_root
 
-        Raises:
-            InputError: it is neither linear nor striped, or is there no more.
-        """
-        from thinmeta.names.lvm_volumes import external_origin_table
-
+    def _lvm_disks(self) -> "LvmState | None":
         state = self._lvm_state()
-        assert state is not None  # as above
-        return external_origin_table(state, origin)
+        return state if state is not None and state.has_disks else None
 
     def _lvm_state(self) -> "LvmState | None":
         if self.lvm and not self._lvm:
@@ -280,6 +260,10 @@ class NameChoice:
             click.get_current_context().call_on_close(state.close)
             self._lvm.append(state)
         return self._lvm[0] if self._lvm else None
+
+
+def _path_of(pool: "Pool") -> Path:
+    return Path(pool.source.device.name)
 
 
 def _root_of_live(metadata: Path) -> Path | None:

@@ -72,9 +72,12 @@ def origin_segments(place: Place, names: NameChoice, *, on_disks: bool) -> "list
     Raises:
         InputError: it should be found on LVM's disks, and no linear table maps it.
     """
+    from thinmeta.names.lvm_volumes import external_origin_table
+
     known = place.known_origin
     if known is not None and on_disks:
-        return _pieces(known.name, names.origin_lines(known), "--origin")
+        lines = external_origin_table(names.state_with_origins(), known)
+        return _pieces(known.name, lines, "--origin")
     return [_whole(place.origin_name)] if place.origin_name else []
 
 
@@ -97,7 +100,11 @@ def _pieces(volume: str, lines: "list[TableLine]", instead: str) -> "list[Segmen
 
 
 def open_place(place: Place, names: NameChoice, report: DamageReport, files: ExitStack) -> "Volume":
-    """Return the volume, which reads where its bytes are when that is asked for."""
+    """Return the volume, which reads where its bytes are when that is asked for.
+
+    Raises:
+        InputError: where they are is not known, or not to be read.
+    """
     from thinmeta.device.extents import Extents
     from thinmeta.volume.reader import Volume
     from thinmeta.volume.sources import Sources
@@ -107,6 +114,11 @@ def open_place(place: Place, names: NameChoice, report: DamageReport, files: Exi
         raise click.UsageError(
             f"the device has the external origin {place.table_origin}, whose size is not known: "
             "give it with --origin"
+        )
+    if place.known_origin is not None and not place.known_origin.id:
+        raise InputError(
+            f"LVM has the external origin {place.known_origin.name} no more, and another volume "
+            "may have its name: give the device that it is now with --origin"
         )
     data = open_data(chosen.pool, given, names, report, direct=False)
     if data is None and not (place.is_linear and given.origin):

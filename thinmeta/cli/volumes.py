@@ -99,7 +99,7 @@ def open_data(
     from thinmeta.volume.sources import open_source
 
     if files.data is None:
-        opened = names.open_data(Path(pool.source.device.name))
+        opened = names.open_data(pool)
     else:
         opened = open_source(files.data, direct=direct)
         _warn_if_in_use(files.data, report)
@@ -134,6 +134,7 @@ def with_origin(  # noqa: PLR0913  # what it is made of
     Raises:
         InputError: the origin cannot be read, or the data block size is not known.
     """
+    from thinmeta.names.lvm_volumes import open_external_origin
     from thinmeta.volume.sources import Sources, open_source
 
     try:
@@ -141,7 +142,7 @@ def with_origin(  # noqa: PLR0913  # what it is made of
         if files.origin:
             origin = open_source(files.origin, direct=direct)
         elif chosen.external_origin is not None:
-            origin = names.open_origin(chosen.external_origin)
+            origin = open_external_origin(names.state_with_origins(), chosen.external_origin)
         else:
             origin = None
         sources = Sources(data, block_bytes, origin)

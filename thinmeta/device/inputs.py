@@ -39,18 +39,15 @@ class Inputs:
             with suppress(OSError):
                 self._read.append((what, Storage.of(path, self._sysfs)))
 
-    def add_folder(self, folder: Path, what: str, read: Iterable[Identity] = ()) -> None:
-        """Add all that is below a folder.
+    def add_files(self, files: Iterable[Identity], what: str) -> None:
+        """Add files by what they are, whatever they are called."""
+        found = frozenset(files)
+        self._read.append((what, Storage(found, found)))
 
-        Args:
-            folder: the folder.
-            what: it is, for messages.
-            read: files that were read in it, which may have names elsewhere.
-        """
+    def add_folder(self, folder: Path, what: str) -> None:
+        """Add all that is below a folder."""
         with suppress(OSError):
             self._folders[identity_of(folder.stat())] = f"{what} {folder}"
-        files = frozenset(read)
-        self._read.append((f"a file of {what}", Storage(files, files)))
 
     def refuse(self, output: Path | int, name: str | None = None) -> None:
         """Refuse to write to what is read, to what lies on it, and to what it lies on.
@@ -71,7 +68,7 @@ class Inputs:
         if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             return
         if isinstance(output, Path):
-            self._refuse_below(Path(os.path.realpath(output)), name)
+            self._refuse_below(output, name)
         if mode is not None:
             storage = Storage.of(output, self._sysfs)
             for what, read in self._read:
@@ -81,7 +78,8 @@ class Inputs:
     def _refuse_below(self, output: Path, name: str) -> None:
         if not self._folders:
             return
-        for folder in output.parents:  # by what they are: a folder may be mounted twice
+        real, spelled = Path(os.path.realpath(output)), Path(os.path.abspath(output))  # noqa: PTH100
+        for folder in (*real.parents, *spelled.parents):  # by what they are, whatever is mounted
             with suppress(OSError):
                 if what := self._folders.get(identity_of(folder.stat())):
                     raise OutputError(f"{name}: is below {what}, which is never written to")

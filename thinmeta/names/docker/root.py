@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,6 @@ class DockerRoot:
             unidentified=tuple(unidentified(each) for each in listed if each.record is None),
         )
 
-    def loop_files(self) -> tuple[Path, Path] | None:
-        """Return the files of the pool's metadata and data, where Docker keeps them itself."""
-        return _loop_files(self.root)
-
 
 def read_docker_root(path: Path) -> DockerRoot:
     """Read Docker's root, or what is left of it: what cannot be read becomes a note.
@@ -112,12 +109,17 @@ def read_docker_root(path: Path) -> DockerRoot:
     )
 
 
-def folder_of(path: Path) -> Path:
-    """Return the root that `path` leads to, or `path` where there is nothing of Docker's."""
-    try:
-        return _found(path)[0]
-    except InputError:
-        return path
+def folders_of(path: Path) -> list[Path]:
+    """Return the folders that a root is in: each of its files is below one of them.
+
+    They are `path` itself, the root that it leads to, and the folders in that, which may be
+    links to elsewhere. Never `/`, below which is everything.
+    """
+    folders = [path]
+    with suppress(InputError):
+        root, driver, metadata = _found(path)
+        folders += [root, driver, driver / _DRIVER, metadata, root / "image", root / "containers"]
+    return [each for each in folders if not _is_top(each)]
 
 
 def loop_files(path: Path) -> tuple[Path, Path] | None:
@@ -126,11 +128,7 @@ def loop_files(path: Path) -> tuple[Path, Path] | None:
     Raises:
         InputError: there is nothing of Docker's.
     """
-    return _loop_files(_found(path)[0])
-
-
-def _loop_files(root: Path) -> tuple[Path, Path] | None:
-    folder = root / _DRIVER / _DRIVER
+    folder = _found(path)[0] / _DRIVER / _DRIVER
     metadata, data = folder / "metadata", folder / "data"
     return (metadata, data) if metadata.is_file() and data.is_file() else None
 
@@ -150,6 +148,12 @@ def _found(path: Path) -> tuple[Path, Path, Path]:
     raise InputError(
         f"{path}: is not Docker's root: there is no devicemapper/metadata and no image/devicemapper"
     )
+
+
+def _is_top(path: Path) -> bool:
+    with suppress(OSError):
+        return path.samefile("/")
+    return False
 
 
 def _candidates(path: Path) -> Iterator[Path]:
