@@ -189,6 +189,27 @@ def test_a_text_without_disks_has_no_origin_to_read(tmp_path: Path, thinmeta: Th
     assert "give it with --origin" in result.stderr
 
 
+@pytest.mark.parametrize("how", [(), ("--linear", "/dev/x"), ("--on-disks",)])
+@pytest.mark.parametrize("is_text", [True, False])
+def test_no_table_names_an_origin_that_lvm_has_no_more(
+    how: tuple[str, ...], *, is_text: bool, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """Another volume may have its name by now."""
+    group = external_group(origin="lost")
+    text = tmp_path / "text"
+    text.write_bytes(group.rstrip(b"\0"))
+    lvm = (text, "-p", packed_image(EXTERNAL))
+    words = ("table", "t1", *how, "--lvm")
+
+    result = thinmeta(*words, *(lvm if is_text else (external_disk(tmp_path / "pv.img", group),)))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.INPUT, "")
+    assert "LVM has the external origin vg/lost no more" in result.stderr
+    assert "with --origin" in result.stderr
+    given = thinmeta(*words, *lvm, "--origin", unpacked(EXTERNAL, "origin"), "-q")
+    assert given.exit_code == ExitCode.DONE, given.stderr
+
+
 def test_an_origin_may_be_a_thin_volume_that_has_one_itself(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import lzma
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,31 @@ def test_a_table_with_data_notices_it_too(thinmeta: Thinmeta) -> None:
     assert thinmeta(*words, "--data", unpacked(LOOP, "data")).exit_code == ExitCode.INPUT
 
 
+def test_data_in_the_root_of_another_pool_are_not_taken(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """There is no file system at all where the metadata of one pool says that the other's is."""
+    words = ("extract", "base", "--size", "64K", "-q", "--docker-root", loop_root(tmp_path))
+
+    result = thinmeta(*words, "-p", packed_image(DIRECT))
+
+    assert (result.exit_code, result.stdout_bytes) == (ExitCode.INPUT, b"")
+    assert "is the root of another pool" in result.stderr
+    assert " has none on " in result.stderr
+    assert thinmeta(*words, "-p", packed_image(LOOP)).exit_code == ExitCode.DONE
+
+
+def test_a_base_device_that_cannot_be_read_tells_nothing(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    data = tmp_path / "data"
+    data.write_bytes(b"")
+    words = ("extract", 25, "--size", "64K", "--docker-root", state_of(LOOP), "--data", data)
+
+    result = thinmeta(*words, "-p", packed_image(LOOP), "-q")
+
+    assert result.exit_code == ExitCode.INPUT
+    assert "is past the end of the data device" in result.stderr
+
+
 def test_an_old_root_without_the_uuid_is_taken(tmp_path: Path, thinmeta: Thinmeta) -> None:
     root = copied(tmp_path / "docker", DIRECT)
     (root / "devicemapper/metadata/deviceset-metadata").write_text('{"next_device_id": 31}')
@@ -128,6 +154,17 @@ def test_the_base_device_may_have_another_id(tmp_path: Path, thinmeta: Thinmeta)
 
 
 # Names without a device
+
+
+def test_a_name_that_a_missing_file_would_tell(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    root = copied(tmp_path / "docker", DIRECT)
+    shutil.rmtree(root / "containers")
+
+    result = thinmeta("lookup", "dead1", 0, "-p", packed_image(DIRECT), "--docker-root", root)
+
+    assert result.exit_code == ExitCode.NOT_THERE
+    assert f"no device is called 'dead1' in {root}; container " in result.stderr
+    assert result.stderr.count(": its name is missing") == 3
 
 
 @pytest.mark.parametrize("name", ["dead1", "/dead1"])

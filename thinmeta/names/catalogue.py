@@ -9,6 +9,7 @@ from thinmeta.model.device_spec import ExternalOrigin, typed_name
 from thinmeta.units import DeviceId
 
 _LISTED_AT_MOST = 10
+_NOTES_AT_MOST = 3
 
 
 class NameKind(Enum):
@@ -174,13 +175,20 @@ def find(catalogues: Sequence[Catalogue], text: str) -> NamedDevice:
     if not found:
         _raise_unidentified(catalogues, text, beginning)
         sources = ", ".join(catalogue.source for catalogue in catalogues)
-        raise NotThereError(f"no device is called {text!r} in {sources}")
+        raise NotThereError(f"no device is called {text!r} in {sources}{_odd(catalogues)}")
     found = [device for device in found if not device.is_deleted] or found
     if len({device.device_id for device in found}) > 1:
         listed = ", ".join(str(device) for device in found[:_LISTED_AT_MOST])
         more = ", …" if len(found) > _LISTED_AT_MOST else ""
         raise NotThereError(f"{text!r} may be {listed}{more}; say more of it, or the device id")
     return found[0]
+
+
+def _odd(catalogues: Iterable[Catalogue]) -> str:
+    """Return what the sources miss, for that may be why a name is not found."""
+    notes = [note for catalogue in catalogues for note in catalogue.notes]
+    more = [f"and {len(notes) - _NOTES_AT_MOST} more"] if len(notes) > _NOTES_AT_MOST else []
+    return "".join(f"; {note}" for note in (*notes[:_NOTES_AT_MOST], *more))
 
 
 def _raise_unidentified(catalogues: Iterable[Catalogue], text: str, beginning: str) -> None:

@@ -19,7 +19,7 @@ def refuse_other_pool(docker: DockerRoot, pool: Pool, data: Extents) -> None:
     """Refuse a root whose base device has another file system than the pool's device of its id.
 
     Docker writes that UUID down when it makes the base device, and never changes it. Where
-    one of the two is not known, nothing is refused.
+    it is not known, or the beginning of the device cannot be read, nothing is refused.
 
     Args:
         docker: the root.
@@ -43,15 +43,19 @@ def refuse_other_pool(docker: DockerRoot, pool: Pool, data: Extents) -> None:
         return
     runs = read_runs(pool.source, device.mapping_root, device.device_id, _go_on)
     layout = Layout.read(runs, block_bytes, size=BEGINNING_BYTES, data_bytes=data.size)
+    if not len(layout.pieces):  # its mappings are lost
+        return
     sources = Sources(data, block_bytes)
     with mmap.mmap(-1, BEGINNING_BYTES) as memory, memoryview(memory) as view:  # for O_DIRECT
-        unreadable = list(fill(layout, sources, view, 0))
-        uuid = None if unreadable else file_system_uuid(bytes(view))
-    if uuid not in (None, docker.base_uuid.lower()):
+        if list(fill(layout, sources, view, 0)):
+            return
+        uuid = file_system_uuid(bytes(view))
+    if uuid != docker.base_uuid.lower():
         raise InputError(
             f"{docker.path}: is the root of another pool: its base device has the file system "
             f"{docker.base_uuid}, and device {device.device_id} of {pool.source.device.name} has "
-            f"{uuid}; give this pool's --docker-root, or none at all"
+            f"{uuid or 'none'} on {data.name}; give --docker-root and --data of this pool, or no "
+            "--docker-root at all"
         )
 
 
