@@ -23,9 +23,9 @@ GOOD = packed_image("a08-snapshots-of-snapshots")
 each_reader = pytest.mark.parametrize("command", READERS)
 
 
-def redirected(how: str, *args: object) -> subprocess.CompletedProcess[bytes]:
+def redirected(how: str, *args: object, unbuffered: str = "") -> subprocess.CompletedProcess[bytes]:
     """Run the command with what a shell makes of `how`; output is buffered, as it mostly is."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     return subprocess.run(
         ["sh", "-c", f'exec "$@" {how}', "sh", sys.executable, "-m", "thinmeta", *map(str, args)],
         capture_output=True,
@@ -46,8 +46,11 @@ def test_closed_standard_output_is_told(command: str) -> None:
     ("how", "why"), [(">&-", b"Bad file descriptor"), (">/dev/full", b"No space left on device")]
 )
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["ls", "--help"], ["ls", GOOD]])
-def test_what_is_small_is_told_too(how: str, why: bytes, args: list[object]) -> None:
-    ran = redirected(how, *args)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_is_small_is_told_too(
+    how: str, why: bytes, args: list[object], unbuffered: str
+) -> None:
+    ran = redirected(how, *args, unbuffered=unbuffered)
 
     assert ran.returncode == ExitCode.OTHER
     assert ran.stderr == b"Error: standard output: cannot be written: " + why + b"\n"
@@ -123,6 +126,9 @@ def test_a_name_is_shown_and_not_obeyed(
         assert result.exit_code in set(ExitCode)
         assert not isinstance(result.exception, Exception)
         assert not set(shown.decode()) - SHOWN
+        told = [line for line in result.stderr.splitlines() if printable(path.name) in line]
+        assert all(line.startswith(("Warning: ", "Error: ")) for line in told)
+        assert "\n".join(told).count("\\x1b") == result.stderr.count("\\x1b")
         if result.exit_code != ExitCode.DONE:
             assert printable(path.name) in result.stderr
 

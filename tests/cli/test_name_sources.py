@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.anatomy import Anatomy
-from tests.cases import FIXTURES, packed_image
+from tests.cases import FIXTURES, image_bytes, packed_image
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.names.docker_roots import CASES, copied, state_of
@@ -257,6 +257,23 @@ def test_where_the_superblock_is_wiped_lvm_still_knows_the_block_size(
         result = thinmeta(*shlex.split(words.replace(" NEW", f" {new}")))
         assert result.exit_code == ExitCode.DONE, result.stderr
     assert thinmeta("check", new).exit_code == ExitCode.DONE
+
+
+@pytest.mark.parametrize("words", [(), LVM])
+def test_the_hints_of_a_scan_ask_for_what_nothing_says(
+    words: tuple[object, ...], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    path = tmp_path / "wiped.bin"
+    path.write_bytes(bytes(4096) + image_bytes(REAL.name)[4096:])
+
+    lines = thinmeta("scan", path, *words).stdout.splitlines()
+    hints = [line.partition(" thinmeta ")[2] for line in lines if " thinmeta " in line]
+
+    assert len(hints) == 2
+    for hint in hints:
+        assert hint.endswith(" --data-block-size SECTORS") is (not words)
+        result = thinmeta(*shlex.split(hint.replace("SECTORS", "128")))
+        assert result.exit_code == ExitCode.DONE, (hint, result.stderr)
 
 
 @pytest.mark.parametrize("device", ["vgthin/home", "vgthin/junk#16@124:126"])

@@ -27,6 +27,7 @@ def run(command: Callable[[], Any]) -> int:
         command: runs it, and raises what click raises where it is not in standalone mode.
     """
     _open_closed_streams()
+    _buffer_output()
     code = int(ExitCode.DONE)
     try:
         result = command()
@@ -84,6 +85,15 @@ def _open_closed_streams() -> None:
             place = os.open(os.devnull, flags)  # so that any use fails, as of what is closed
             stream = os.fdopen(place, mode, encoding="utf-8", errors="backslashreplace")
             setattr(sys, name, stream)
+
+
+def _buffer_output() -> None:
+    """Keep what is printed until it is written: unbuffered, what fails leaves no trace."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
+        sys.stdout = os.fdopen(
+            out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False
+        )
 
 
 def _fault_of(stream: IO[str]) -> OSError | None:

@@ -8,6 +8,7 @@ import click
 
 from thinmeta.cli.ending import say
 from thinmeta.errors import Damage, DamagedMetadataError, DamageKind, raise_damage
+from thinmeta.formats.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +56,7 @@ class DamageReport:
     def warn(self, text: str) -> None:
         """Say something that is not the end, unless it was to be quiet."""
         if not self._quiet:
-            say(f"Warning: {text}")
+            say(f"Warning: {printable(text)}")
 
     def warn_of(self, pool: "Pool") -> None:
         """Say what was odd about opening `pool`, and what no pool can be."""

@@ -60,6 +60,8 @@ def scan(  # one parameter an option
             lines = scan_json(found)
         else:
             words = choice.names.metadata_words(choice.path, path)
+            if not found.superblocks and choice.names.data_block_sectors() is None:
+                words += ["--data-block-size", "SECTORS"]  # nothing says it
             lines = scan_text(found, words, show_all=show_all)
         with open_output(output, choice.names.inputs(device.name)) as file:
             for line in lines:
