@@ -112,7 +112,7 @@ def test_what_was_removed_is_found_by_its_state_only(disk: Path, thinmeta: Thinm
 
     assert result.exit_code == 4
     assert "was removed; it was device 6" in result.stderr
-    assert "thinmeta scan" in result.stderr
+    assert f"`thinmeta scan --lvm {disk} --lv vgthin/pool0` finds the state" in result.stderr
 
 
 def test_a_pool_is_read_where_it_lies_on_the_disk(disk: Path, thinmeta: Thinmeta) -> None:

@@ -104,7 +104,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     )
     with opening as opened_pool:
         report.warn_of(opened_pool)
-        resolved = [choice.names.resolved(opened_pool, device) for device in devices]
+        resolved = [choice.resolved(opened_pool, device) for device in devices]
         selected = frozenset(each.device_id for each in resolved if each.device_id is not None)
         pool = report.prepared(opened_pool, progress, selected or None)
         listing = Listing(

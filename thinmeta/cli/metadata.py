@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -80,7 +81,11 @@ class MetadataChoice:
         """Find the device that `spec` names, also by a name; errors as of `choose_device`."""
         from thinmeta.model.device_spec import choose_device
 
-        return self.names.introduced(choose_device(pool, self.names.resolved(pool, spec)))
+        return self.names.introduced(choose_device(pool, self.resolved(pool, spec)))
+
+    def resolved(self, pool: "Pool", spec: "DeviceSpec") -> "DeviceSpec":
+        """Return `spec` with the device id that its name stands for; see `NameChoice`."""
+        return self.names.resolved(pool, spec, self.path)
 
 
 def metadata_options(function: _Function, *, block_size: ParameterType = BLOCK_SIZE) -> _Function:
@@ -91,6 +96,7 @@ def metadata_options(function: _Function, *, block_size: ParameterType = BLOCK_S
         block_size: what `--data-block-size` takes.
     """
 
+    @wraps(function)  # also what click keeps on it
     def collected(  # noqa: PLR0913  # one parameter an option
         *args: Any,
         pool: Path | None,
@@ -111,9 +117,6 @@ def metadata_options(function: _Function, *, block_size: ParameterType = BLOCK_S
         )
         return function(*args, choice=choice, **others)
 
-    collected.__name__ = function.__name__
-    collected.__doc__ = function.__doc__
-    collected.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
     for decorate in (
         names_options,
         click.option(

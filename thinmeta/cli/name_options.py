@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def names_options(function: _Function) -> _Function:
     """Add `--docker-root`, `--lvm` and `--lv`; they arrive as a `NameChoice`, `names`."""
 
+    @wraps(function)  # also what click keeps on it
     def collected(
         *args: Any,
         docker_root: Path | None,
@@ -31,9 +33,6 @@ def names_options(function: _Function) -> _Function:
         names = NameChoice(docker_root, lvm, lv, None if is_said else _from_environment())
         return function(*args, names=names, **others)
 
-    collected.__name__ = function.__name__
-    collected.__doc__ = function.__doc__
-    collected.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
     for decorate in (
         click.option("--lv", metavar="VG/POOL", help="Which thin pool of those in --lvm."),
         click.option(

@@ -191,14 +191,20 @@ class NameChoice:
         state = self._lvm_state()
         return state.on_host(self.lv) if state is not None else None
 
-    def resolved(self, pool: "Pool", spec: "DeviceSpec") -> "DeviceSpec":
+    def resolved(self, pool: "Pool", spec: "DeviceSpec", path: Path | None) -> "DeviceSpec":
         """Return `spec` with the device id that its name stands for.
+
+        Args:
+            pool: the pool.
+            spec: as it was typed.
+            path: of the metadata, as for `metadata_words`.
 
         Raises:
             UsageError: there is no source of names.
             NotThereError: nobody is called so, or several are, or the pool, in the state
                 that is asked for, has no such device.
         """
+        from thinmeta.formats.printable import command_text
         from thinmeta.names.catalogue import find
         from thinmeta.names.presence import refuse_other_device
 
@@ -211,7 +217,8 @@ class NameChoice:
                 "come from: --docker-root DIR, --lvm FILE"
             )
         named = find(catalogues, spec.name)
-        refuse_other_device(pool.in_state(spec.state) if spec.state else pool, named)
+        scan = command_text("scan", *self.metadata_words(path, pool.source.device.name))
+        refuse_other_device(pool.in_state(spec.state) if spec.state else pool, named, scan)
         return replace(spec, device_id=named.device_id)
 
     def introduced(self, chosen: "ChosenDevice") -> "ChosenDevice":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +39,7 @@ class WholeChoice:
 def whole_metadata_argument(function: _Function) -> _Function:
     """Add METADATA, also as `-i` and `-p`, `-m` and `--lvm`; it arrives as `choice`."""
 
+    @wraps(function)  # also what click keeps on it
     def collected(
         *,
         metadata: Path | None,
@@ -50,9 +52,6 @@ def whole_metadata_argument(function: _Function) -> _Function:
             raise click.UsageError("METADATA is given twice: as an argument and with an option")
         return function(choice=WholeChoice(metadata or pool, metadata_snapshot, names), **others)
 
-    collected.__name__ = function.__name__
-    collected.__doc__ = function.__doc__
-    collected.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
     for decorate in (
         names_options,
         click.option(

@@ -135,5 +135,6 @@ def _of_names(devices: Mapping[int, ThinDevice], catalogue: Catalogue) -> list[D
 
 def _is_there(named: NamedDevice, devices: Mapping[int, ThinDevice]) -> bool:
     device = devices.get(named.device_id)
-    is_current = not named.is_deleted and not named.is_later
-    return is_current and device is not None and named.fits(device.transaction_id, is_live=True)
+    if device is None or not named.is_current:
+        return False
+    return named.fits(device.transaction_id, is_live=True)

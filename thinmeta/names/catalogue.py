@@ -76,7 +76,12 @@ class NamedDevice:
         """
         if transaction_id is not None and self.transaction_id is not None:
             return self.transaction_id == transaction_id
-        return is_live and not self.is_deleted and not self.is_later
+        return is_live and self.is_current
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is a name of what counts now."""
+        return not self.is_deleted and not self.is_later
 
     def is_begun_by(self, beginning: str) -> bool:
         """Tell whether one of its ids begins so."""

@@ -7,11 +7,16 @@ from thinmeta.model.state import State
 from thinmeta.names.catalogue import NamedDevice
 
 
-def refuse_other_device(pool: Pool, named: NamedDevice) -> None:
+def refuse_other_device(pool: Pool, named: NamedDevice, scan: str) -> None:
     """Refuse a name whose device id is that of another device in the state of `pool`.
 
     Where the list of devices is damaged at that id, nothing is refused: whoever reads the
     device tells of the damage.
+
+    Args:
+        pool: the pool.
+        named: the device, as its name says.
+        scan: the command that lists the states of `pool`.
 
     Raises:
         NotThereError: the device is not there, is another, or nobody can tell.
@@ -26,7 +31,7 @@ def refuse_other_device(pool: Pool, named: NamedDevice) -> None:
             raise NotThereError(
                 f"{_told(named)}; device {device.device_id} of {where} was created in "
                 f"transaction {device.transaction_id}, so it may be another; "
-                f"{by_id} reads that one{_hint(named)}"
+                f"{by_id} reads that one{_hint(named, scan)}"
             )
     elif named.device_id in table.unlisted:
         if not named.fits(None, is_live=is_live):
@@ -35,7 +40,7 @@ def refuse_other_device(pool: Pool, named: NamedDevice) -> None:
                 f"known, so nobody can tell whether it is the same; {by_id} reads it all the same"
             )
     elif not table.is_lost(named.device_id):
-        raise NotThereError(f"{_told(named)}; it is not in {where}{_hint(named)}")
+        raise NotThereError(f"{_told(named)}; it is not in {where}{_hint(named, scan)}")
 
 
 def _told(named: NamedDevice) -> str:
@@ -46,8 +51,8 @@ def _told(named: NamedDevice) -> str:
     return f"{named.kind.value} {named.name} is device {named.device_id}{of}"
 
 
-def _hint(named: NamedDevice) -> str:
+def _hint(named: NamedDevice, scan: str) -> str:
     return (
-        "; if its mappings are still on disk, `thinmeta scan` finds the state, to be appended: "
+        f"; if its mappings are still on disk, `{scan}` finds the state, to be appended: "
         f"{named.name}@MAPROOT:DETAILSROOT"
     )
