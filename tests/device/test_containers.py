@@ -295,6 +295,28 @@ def test_no_room_to_unpack_is_not_the_images_fault(
     assert str(caught.value) != f"{path}: no space left on device"
 
 
+def test_a_packed_file_that_cannot_be_read_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(gzip.compress(random.Random(1).randbytes(1 << 20)))
+    before = nr_open_files()
+    readv = os.readv
+
+    def bad_sector(fd: int, buffers: list[memoryview]) -> int:
+        if os.lseek(fd, 0, os.SEEK_CUR):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return readv(fd, buffers)
+
+    monkeypatch.setattr(os, "readv", bad_sector)
+
+    with path.open("rb") as file, pytest.raises(InputError) as caught:
+        unpack(file.fileno(), lambda _: None)
+    assert nr_open_files() == before
+    assert str(caught.value).startswith("cannot be read at byte ")
+    assert str(caught.value).endswith(": Input/output error")
+
+
 def test_closing_an_unpacked_image_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

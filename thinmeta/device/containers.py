@@ -8,6 +8,7 @@ broken host is cut short more often than not, and each block has its checksum.
 Few bytes may unpack to many, and ask for much memory: both have a bound.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -16,6 +17,8 @@ from thinmeta.errors import InputError, OutputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
     from thinmeta.device.pack_file import PackFile
 
 Inspect = Callable[[bytes], int | None]
@@ -128,8 +131,8 @@ def unpack(fd: int, inspect: Inspect, into: int | None = None) -> tuple[int, str
         A descriptor of the unpacked file, and what was wrong with the packed one.
 
     Raises:
-        InputError: a library is missing, nothing at all could be unpacked, or there
-            is no room for what was.
+        InputError: a library is missing, the file cannot be read, nothing at all could
+            be unpacked, or there is no room for what was.
         OutputError: there is no room in `into`.
     """
     import tempfile
@@ -138,7 +141,7 @@ def unpack(fd: int, inspect: Inspect, into: int | None = None) -> tuple[int, str
     is_pack_file = packing_of(beginning) == _PACK_FILE
     what = _PACK_FILE if is_pack_file else f"{packing_of(beginning)} stream"
     try:
-        with os.fdopen(os.dup(fd), "rb") as packed, _unpacked_file(into) as unpacked:
+        with io.BufferedReader(_Packed(os.dup(fd))) as packed, _unpacked_file(into) as unpacked:
             packed.seek(0)
             if is_pack_file:
                 from thinmeta.device.pack_file import PackFile
@@ -161,6 +164,16 @@ def unpack(fd: int, inspect: Inspect, into: int | None = None) -> tuple[int, str
         os.close(result)
         raise InputError(f"the {what} cannot be unpacked: {wrong}")
     return result, f"the {what} is damaged after {size} bytes unpacked: {wrong}"
+
+
+class _Packed(io.FileIO):
+    """The packed file; that it cannot be read is another error than no room for what it becomes."""
+
+    def readinto(self, buffer: "Buffer") -> int:
+        try:
+            return os.readv(self.fileno(), [buffer])
+        except OSError as error:
+            raise InputError(f"cannot be read at byte {self.tell()}: {error.strerror}") from error
 
 
 def _unpacked_file(into: int | None) -> IO[bytes]:
