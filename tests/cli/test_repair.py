@@ -60,6 +60,28 @@ def test_what_is_left_is_what_dump_repair_prints(
     assert thinmeta("dump", "--compat", "0.9", output).stdout_bytes == left.stdout_bytes
 
 
+@pytest.mark.parametrize("number", [0, 1, 5_000])
+def test_a_number_of_data_blocks_is_taken_where_none_is_known(
+    number: int, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """What is mapped is counted in any case."""
+    image = DamagedImage.of(CASES[0])
+    image.superblock()["data_space_map_root"]["nr_blocks"] = 0
+    image.restamp(0)
+    image.write_to(tmp_path / "damaged.bin")
+    output = tmp_path / "new.bin"
+
+    result = thinmeta(
+        "repair", "-i", tmp_path / "damaged.bin", "-o", output, "--nr-data-blocks", str(number)
+    )
+
+    assert result.exit_code == 0
+    runs = [json.loads(line) for line in thinmeta("dump", "-f", "json", output).stdout.splitlines()]
+    highest = max(run["data_begin"] + run["length"] - 1 for run in runs if run["type"] == "run")
+    assert runs[0]["nr_data_blocks"] == max(number, highest + 1)
+    assert_sound(output, thinmeta)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_sound_pool_stays_what_it_was(case: str, tmp_path: Path, thinmeta: Thinmeta) -> None:
     output = tmp_path / "new.bin"

@@ -29,7 +29,8 @@ _MAPPINGS_AT_ONCE = 65536
 class Header(NamedTuple):
     """What the superblock will say of the pool as a whole.
 
-    `nr_data_blocks` is None where nobody knows: one more than the highest that is mapped.
+    `nr_data_blocks` is None where nobody knows: one more than the highest that is mapped,
+    which it is at least.
     """
 
     time: int

@@ -235,7 +235,7 @@ class _Builder:
         mapping_root, details_root = self._root(ids, roots.astype(CHILD)), self._root(ids, details)
         self._store.refer_to(np.array([0, mapping_root, details_root], dtype=np.uint64))
         self._count_shared()
-        nr_blocks = self._counts.highest + 1 if nr_data_blocks is None else nr_data_blocks
+        nr_blocks = max(nr_data_blocks or 0, self._counts.highest + 1)
         return Built(
             mapping_root,
             details_root,

@@ -68,10 +68,9 @@ def repair(  # noqa: PLR0913  # one parameter an option
         pool = report.prepared(found, progress)
         listing = Listing(pool, sharing=report.sharing_is_sound, lost_blocks=report.lost_blocks)
         header = header_of(pool)._replace(
-            transaction_id=max(transaction_id, pool.superblock.transaction_id)
+            transaction_id=max(transaction_id, pool.superblock.transaction_id),
+            nr_data_blocks=max(nr_data_blocks, pool.superblock.data_space_map.nr_blocks) or None,
         )
-        if header.nr_data_blocks is not None:
-            header = header._replace(nr_data_blocks=max(nr_data_blocks, header.nr_data_blocks))
         if size is None and not (
             (output.exists() and output.stat().st_size) or output.is_block_device()
         ):
