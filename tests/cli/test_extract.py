@@ -546,3 +546,15 @@ def test_a_volume_that_maps_nothing_is_warned_of(
     warning = "Warning: device 1: maps no blocks, so all of it will be zeros"
     assert (warning in result.stderr) == is_repaired
     assert any((tmp_path / "out").read_bytes()) != is_repaired
+
+
+def test_a_volume_of_which_all_is_left_out_maps_something(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    words = ("-p", DEVICE.metadata, "--data", DEVICE.data, "--size", 0)
+
+    result = thinmeta("extract", 1, *words, "-o", tmp_path / "out")
+
+    assert result.exit_code == ExitCode.DONE
+    assert "of its mapped blocks are past the size of 0 bytes and are left out" in result.stderr
+    assert "maps no blocks" not in result.stderr

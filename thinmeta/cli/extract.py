@@ -113,7 +113,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
                     f"device {chosen.name}: {layout.nr_left_out} of its mapped blocks are past the "
                     f"size of {layout.size} bytes and are left out"
                 )
-            if not len(layout.pieces):
+            elif not len(layout.pieces):
                 report.warn(
                     f"device {chosen.name}: maps no blocks, so all of it will be zeros; "
                     "a repair may have lost its mappings"
