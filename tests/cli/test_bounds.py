@@ -1,15 +1,31 @@
 """What commands take for small files that stand for very much: memory, and nodes read again."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.fuzz.hostile_pools import chain, ranges, same_empty_leaf
+from tests.cli.commands import COMMANDS as NAMES
+from tests.cli.commands import MINIMAL, has_option
+from tests.fuzz.forking import NR_MIB, Forking
+from tests.fuzz.hostile_pools import (
+    HostileImage,
+    chain,
+    many_devices,
+    one_tree_for_all,
+    packed,
+    ranges,
+    same_child,
+    same_empty_leaf,
+    space_map_root,
+)
 from tests.made_images import written
 from tests.peak_memory import MOST, measured
+from thinmeta.errors import ExitCode
 from thinmeta.model.pool import open_pool
 from thinmeta.model.salvage import losses_of_pool
+from thinmeta.schemas.columns import DEVICE_DETAILS
 
 COMMANDS = [
     ("ls",),
@@ -62,3 +78,105 @@ def test_a_leaf_that_is_everywhere_is_read_once_a_piece(tmp_path: Path) -> None:
 
     assert losses.is_complete
     assert asked < 100
+
+
+KINDS = {
+    "ranges": lambda: ranges(nr_devices=100, nr_shared=252),
+    "chain": lambda: chain(height=2000, nr_devices=2000),
+    "same_child": lambda: same_child(height=3),
+    "one_tree_for_all": lambda: one_tree_for_all(nr_devices=500, nr_leaves=252),
+}
+ARGUMENTS = MINIMAL | {
+    "extract": (*MINIMAL["extract"], "-o", "out"),
+    "info": ("--histograms",),
+    "repair": ("-o", "out"),
+}
+RUNS = [
+    (command, salvage)
+    for command in NAMES
+    if command not in {"restore", "unpack"}  # which read no metadata
+    for salvage in (False, True)
+    if not salvage or has_option(command, "--salvage")
+]
+MOST_SECONDS = 30
+"""Of CPU; each takes 3 at most where nothing else runs."""
+
+
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forking]:
+    with Forking() as started:
+        yield started
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def small_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bounds") / "meta.bin"
+    path.write_bytes(KINDS[request.param]())
+    assert path.stat().st_size < 16 << 20
+    return path
+
+
+@pytest.mark.parametrize(("command", "salvage"), RUNS)
+def test_every_command_is_bounded(
+    command: str, salvage: bool, small_file: Path, forking: Forking, tmp_path: Path
+) -> None:
+    """In memory (its process may have no more), and in time, with and without --salvage."""
+    args = [command, *ARGUMENTS[command], "--pool", str(small_file)]
+
+    ended = forking.run(tmp_path, [*args, *(["--salvage"] if salvage else [])])
+
+    assert not ended.why, ended.why
+    assert ended.exit_code in {int(code) for code in ExitCode}, ended.stderr[-500:]
+    assert b"Traceback" not in ended.stderr
+    assert ended.seconds < MOST_SECONDS
+    assert ended.nr_mib < NR_MIB
+
+
+@pytest.fixture(scope="module")
+def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("million") / "meta.bin", many_devices(1_000_000))
+
+
+@pytest.mark.parametrize("options", [(), ("-f", "json"), ("-f", "csv")], ids=" ".join)
+def test_a_million_devices_are_listed(
+    options: tuple[str, ...], million: Path, tmp_path: Path, forking: Forking
+) -> None:
+    """As objects they would take 700 MiB and 20 seconds."""
+    args = ["ls", *options, "--pool", str(million), "--output", "out"]
+
+    ended = forking.run(tmp_path, args)
+
+    assert ended.exit_code == 0, ended.stderr
+    with (tmp_path / "out").open("rb") as file:
+        assert sum(1 for _ in file) == 1_000_000 + ("json" not in options)
+    assert ended.nr_mib < 120
+    assert ended.seconds < 10
+
+
+def random_pool(nr_live: int, nr_past: int) -> tuple[bytes, str, int]:
+    """Return a pool that maps blocks in no order, a past device, and how many of its blocks.
+
+    The pool's only device has mapped these since; the others it does not map.
+    """
+    image = HostileImage()
+    rng = np.random.default_rng(1)
+    then, now = (rng.permutation(2 * nr_live)[:number] for number in (nr_past, nr_live))
+    mapping_root = image.tree([2], [image.tree(range(nr_past), packed(then))])
+    details_root = image.tree([2], [(nr_past, 0, 0, 0)], DEVICE_DETAILS)
+    live = image.tree(range(nr_live), packed(now, 1))
+    space = space_map_root(2 * nr_live)
+    made = image.finished({1: live}, nr_live, data_space_map_root=space)
+    return made, f"2@{mapping_root}:{details_root}", len(np.intersect1d(then, now))
+
+
+def test_fate_holds_a_few_bytes_a_block(tmp_path: Path, forking: Forking) -> None:
+    image, device, taken = random_pool(nr_live=2_000_000, nr_past=1_000_000)
+    path = written(tmp_path / "meta.bin", image)
+
+    # The pool has no bitmaps, which takes --salvage to go past.
+    ended = forking.run(tmp_path, ["fate", device, "--salvage", "--pool", str(path)])
+
+    assert ended.exit_code == ExitCode.SALVAGED, ended.stderr
+    rows = [line.split()[:2] for line in ended.stdout.decode().splitlines() if line]
+    assert ["taken", str(taken)] in rows
+    assert ended.nr_mib < 45

@@ -18,8 +18,9 @@ from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import read_leaves
-from thinmeta.walk.nodes import MAPPINGS
-from thinmeta.walk.shared_runs import SharedRuns, find_shared_runs
+from thinmeta.walk.nodes import MAPPINGS, Codes, Mask
+from thinmeta.walk.ragged import Places, places_among
+from thinmeta.walk.shared_runs import find_shared_runs
 from thinmeta.walk.stretches import Rows, Stretch, read_stretches
 
 
@@ -151,6 +152,33 @@ class Listing:
     def _forest(self) -> Forest:
         return grow(self._pool.source, self._mapped.roots, MAPPINGS)
 
+    def _read(self, places: Places) -> tuple[Codes, Mask]:
+        """Return what is wrong with some leaves, and which of them hold anything."""
+        codes = np.zeros(len(places), dtype=np.uint8)
+        is_filled = np.zeros(len(places), dtype=np.bool_)
+        for begin in range(0, len(places), NODES_AT_ONCE):
+            some = slice(begin, begin + NODES_AT_ONCE)
+            leaves = self._forest.levels[0].nodes[places[some]]
+            entries, codes[some] = read_leaves(self._pool.source, leaves, MAPPINGS)
+            is_filled[some] = np.diff(entries.starts) > 0
+        return codes, is_filled
+
+    @cached_property
+    def _is_left(self) -> Mask | None:
+        """Return which of the forest's leaves hold anything, of those that may not; or None."""
+        if not self._lost_blocks:
+            return None
+        lost = np.array(sorted(self._lost_blocks), dtype=np.uint64)
+        is_left = ~places_among(lost, self._forest.levels[0].nodes.blocks)[1]
+        doubtful = np.flatnonzero(~is_left)
+        _, is_left[doubtful] = self._read(doubtful)
+        return is_left
+
+    @cached_property
+    def _marks(self) -> list[Mask] | None:
+        """Return what of the forest leads to leaves that hold anything; None is all."""
+        return None if self._is_left is None else self._forest.marked(self._is_left)
+
     def _spoiled(self) -> Iterator[Damage]:
         """Return damage that hides what is shared, each with the keys that its own tree gives.
 
@@ -164,9 +192,7 @@ class Listing:
         at = np.minimum(np.searchsorted(doubtful, leaves.blocks), len(doubtful) - 1)
         places = np.flatnonzero(doubtful[at] == leaves.blocks)
         codes = np.zeros(len(leaves), dtype=np.uint8)
-        for begin in range(0, len(places), NODES_AT_ONCE):
-            some = places[begin : begin + NODES_AT_ONCE]
-            _, codes[some] = read_leaves(self._pool.source, leaves[some], MAPPINGS)
+        codes[places], _ = self._read(places)
         bad = BadLeaves(self._forest, codes)
         for tree, device in enumerate(self._mapped):
             for damage in bad.of(tree):
@@ -177,7 +203,7 @@ class Listing:
         if self._sharing and self._mappings:
             shared = find_shared_runs(self._forest)
             if shared is not None:
-                sections = self._sections_of(shared)
+                sections = replace(shared, is_left=self._is_left).sections
                 yield from self._shared_stretches(sections)
         lost = (
             []
@@ -198,18 +224,11 @@ class Listing:
             yield Stretch(damage=damage)
 
     def _whole_tree(self, tree: int) -> Iterator[tuple[bool, Leaves]]:
-        yield False, self._forest.leaves(tree)
-
-    def _sections_of(self, shared: SharedRuns) -> _Sections:
-        if not self._lost_blocks:
-            return shared.sections
-
-        def left(tree: int) -> Iterator[tuple[bool, Leaves]]:
-            for is_shared, leaves in shared.sections(tree):
-                if not (is_shared and all(b in self._lost_blocks for b in leaves.blocks.tolist())):
-                    yield is_shared, leaves
-
-        return left
+        if self._marks is None:
+            yield False, self._forest.leaves(tree)
+            return
+        places, _ = self._forest.leaf_places_of(np.array([tree]), self._marks)
+        yield False, self._forest.leaves_at(places)
 
     def _shared_stretches(self, sections: _Sections) -> Iterator[Stretch[Mark]]:
         found: dict[int, tuple[Leaves, DeviceId]] = {}

@@ -95,7 +95,7 @@ class Forest:
         return self.leaves_at(self.leaf_places(tree))
 
     def leaves_at(self, places: Places) -> Leaves:
-        """Return the leaves of one tree, given all its `leaf_places`."""
+        """Return the leaves of one tree, given its `leaf_places`, or what is left of them."""
         found = self.levels[0].nodes[places]
         order = np.argsort(found.blocks, kind="stable")
         ascending = found.blocks[order]

@@ -9,32 +9,41 @@ level by level, so that the cost follows the distinct nodes and not the devices.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaf_list import Leaves
+from thinmeta.walk.nodes import Mask
 from thinmeta.walk.ragged import Places, distinct, distinct_places
 
 _END = -1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class SharedRuns:
     """Where the runs of a forest begin, for each place among its leaves.
 
     Attributes:
         is_head: a run begins here, shape `(n,)`.
         is_shared: and is shared, shape `(n,)`.
+        is_left: False where nothing is left of the leaf, shape `(n,)`; None: all are.
     """
 
     forest: Forest
-    is_head: npt.NDArray[np.bool_]
-    is_shared: npt.NDArray[np.bool_]
+    is_head: Mask
+    is_shared: Mask
+    is_left: Mask | None = None
 
     def sections(self, tree: int) -> Iterator[tuple[bool, Leaves]]:
-        """Return a tree's leaves cut into sections: one shared run, or what is not shared."""
+        """Return a tree's leaves cut into sections: one shared run, or what is not shared.
+
+        A shared run of which nothing is left is not returned, nor is anything of a tree
+        of which nothing is left.
+        """
+        if not self._has_some_left[tree]:
+            return
         places = self.forest.leaf_places(tree)
         leaves = self.forest.leaves_at(places)
         head = self.is_head[places]
@@ -44,8 +53,20 @@ class SharedRuns:
         cut = head & (shared | np.concatenate(([False], shared[:-1])))
         cut[0] = True
         begins = np.flatnonzero(cut)
-        for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(places)], strict=True):
+        ends = np.append(begins[1:], len(places))
+        if self.is_left is not None:
+            some_left = np.logical_or.reduceat(self.is_left[places], begins)
+            kept = some_left | ~shared[begins]
+            begins, ends = begins[kept], ends[kept]
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
             yield bool(shared[begin]), leaves[begin:end]
+
+    @cached_property
+    def _has_some_left(self) -> Mask:
+        if self.is_left is None:
+            return np.ones(len(self.forest.roots), dtype=np.bool_)
+        has_some: Mask = self.forest.totals(self.is_left.astype(np.int64)) > 0
+        return has_some
 
 
 def find_shared_runs(forest: Forest) -> SharedRuns | None:
