@@ -33,6 +33,7 @@ COMMANDS = [
     ("check",),
     ("rmap", "--region", "0..100000000", "--salvage"),
     ("diff", "1", "2", "--salvage", "-p"),
+    ("dump", "--compat", "0.9", "--salvage"),
 ]
 
 
@@ -49,7 +50,9 @@ def test_key_ranges_that_multiply_take_little_memory(
     assert ran.peak < MOST // 2
 
 
-@pytest.mark.parametrize("command", [("ls",), ("dump",), ("rmap", "--region", "0..9")])
+@pytest.mark.parametrize(
+    "command", [("ls",), ("dump",), ("dump", "--compat", "0.9"), ("rmap", "--region", "0..9")]
+)
 def test_devices_in_a_chain_of_nodes_are_told_of_once_each(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:

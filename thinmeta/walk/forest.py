@@ -161,6 +161,8 @@ class Forest:
                 kept = ~deeper
                 kept[deeper] = marks[height][places[deeper]]
                 places, owners, deeper = places[kept], owners[kept], deeper[kept]
+                if not len(places):
+                    break
             if height:
                 places, owners = self._below(height, places, owners, deeper)
         return places, owners
