@@ -94,8 +94,9 @@ def snapshots(
             own = _with_descendants(device_id, placed.values())
             placed[device_id] = replace(each, shares_with=family.closest(each.usage, own))
     pool.verify_unchanged()
-    if losses is not None:
-        rows = bounded(rows, losses)
+    if losses is None:
+        return list(placed.values())
+    rows = bounded(rows, losses)
     return [replace(each, usage=row) for each, row in zip(placed.values(), rows, strict=True)]
 
 
