@@ -195,18 +195,22 @@ def opened(
         NoSnapshotError: no metadata snapshot is held.
         DamagedMetadataError: the superblock is damaged.
     """
-    from thinmeta.cli.wiped import recovery_commands, refusal
-
     is_open = False
     try:
         with _opened(choice, on_damage, all_blocks=all_blocks) as pool:
             is_open = True
             yield pool
     except NoSuperblockError as error:
-        raise refusal(choice, error) if hints else error from None
+        if not hints:
+            raise
+        from thinmeta.cli.wiped import refusal
+
+        raise refusal(choice, error) from None
     except DamagedMetadataError as error:
         if is_open or not hints:
             raise
+        from thinmeta.cli.wiped import recovery_commands
+
         what = f"{error.damage.what}; {recovery_commands(choice)}"
         raise DamagedMetadataError(replace(error.damage, what=what), error.name) from error
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from thinmeta.device.kernel import holders_of
-from thinmeta.device.occupants import METADATA, occupant_of
 from thinmeta.errors import OutputError
 
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
@@ -143,6 +142,8 @@ def opened_device(path: Path, *, force: bool | None = None) -> Iterator[int]:
         OutputError: it is in use, or holds what is not to be lost.
         OSError: it cannot be opened, or written.
     """
+    from thinmeta.device.occupants import occupant_of
+
     _refuse_held(path)
     fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
     try:
@@ -194,6 +195,8 @@ def _refuse_held(path: Path) -> None:
 
 
 def _refuse_metadata(path: Path) -> None:
+    from thinmeta.device.occupants import METADATA, occupant_of
+
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         what = occupant_of(fd)

@@ -5,12 +5,8 @@ are no text. The bytes of both are shown as in a string of C: `\x1b`.
 """
 
 import re
-from shlex import quote
+from functools import cache
 
-# C0, DEL and C1; what turns the direction of text or ends a line; what is no text at all.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _BYTE_AS_SURROGATE = range(0xDC80, 0xDD00)  # how Python keeps a byte of a name that is no text
 
 
@@ -20,7 +16,7 @@ def printable(text: str) -> str:
     >>> print(printable("vg/\x1b[31mred\udcff\n"))
     vg/\x1b[31mred\xff\x0a
     """
-    return _UNPRINTABLE.sub(_escaped, text)
+    return text if text.isprintable() else _unprintable().sub(_escaped, text)
 
 
 def text_line(text: str) -> bytes:
@@ -34,7 +30,9 @@ def shell_word(text: str) -> str:
     >>> print(shell_word("/dev/sda"), shell_word("a b"), shell_word("a\x1bb\udcff"))
     /dev/sda 'a b' $'a\x1bb\xff'
     """
-    if _UNPRINTABLE.search(text) is None:
+    from shlex import quote
+
+    if printable(text) == text:
         return quote(text)
     backslashed = re.sub(r"[\\']", r"\\\g<0>", text)
     return f"$'{printable(backslashed)}'"
@@ -47,6 +45,14 @@ def command_text(*words: str) -> str:
     thinmeta ls -p 'a b'
     """
     return " ".join(["thinmeta", *map(shell_word, words)])
+
+
+@cache
+def _unprintable() -> re.Pattern[str]:
+    # C0, DEL and C1; what turns the direction of text or ends a line; what is no text at all.
+    return re.compile(
+        "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    )
 
 
 def _escaped(match: re.Match[str]) -> str:
