@@ -22,8 +22,8 @@ class ExitCode(IntEnum):
     DONE = 0, "done"
     OTHER = (
         1,
-        "anything not listed here; output or a warning that cannot be written, as where the "
-        "stream is closed; a closed pipe, silently",
+        "anything not listed here; output that may not be written, as over an input; output or a "
+        "warning that cannot be written, as to a closed stream; a closed pipe, silently",
     )
     USAGE = 2, "the command line is wrong"
     INPUT = 3, "the input cannot be used: missing, unreadable, of the wrong kind, or live"

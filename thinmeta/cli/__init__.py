@@ -75,5 +75,6 @@ def main() -> None:
     """Understand a dm-thin pool from its metadata alone, without the kernel.
 
     Exit codes: 0 done; 2 usage; 3 the input cannot be used; 4 not there; 5 damage,
-    output incomplete; 1 anything else. docs/exit-codes.md has the whole table.
+    output incomplete; 6 damage, all that is sound was read; 7 check found only what is
+    not fatal; 1 anything else. docs/exit-codes.md says more.
     """

@@ -73,9 +73,10 @@ def diff(  # noqa: PLR0913  # one parameter an option
 ) -> None:
     """Show what changed from device LEFT to device RIGHT.
 
-    A device is an id such as 186, or root:N for the mapping tree at metadata block
-    N; append @snap for the state that a metadata snapshot holds, @live for the
-    state now: `thinmeta diff 186@snap 186` shows what changed since the snapshot.
+    A device is an id such as 186, a name, or root:N for the mapping tree at metadata
+    block N; append @snap for the state that a metadata snapshot holds, @live for the
+    state now, @MAPROOT for one that is past: `thinmeta diff 186@snap 186` shows what
+    changed since the snapshot.
 
     added: not mapped in LEFT; changed: mapped in both, to other data blocks;
     removed: not mapped in RIGHT. Ranges are half-open, in blocks. With --salvage, what is

@@ -38,7 +38,7 @@ def fate(  # noqa: PLR0913  # one parameter an option
 ) -> None:
     """Show what became of the data of DEVICE, which is one of a past state.
 
-    DEVICE is an id with its state, such as 12@5120:5127, by the roots that
+    DEVICE is an id or a name with its state, such as 12@5120:5127, by the roots that
     `thinmeta scan` lists, or 12@snap; or root:N for the mapping tree at metadata
     block N, which no state holds. Each data block that it maps is held against what
     the pool maps now: what is kept, shared or free may be read back, what is taken

@@ -48,10 +48,10 @@ def lookup(  # noqa: PLR0913  # one parameter an option
 ) -> None:
     """Show where each BLOCK of DEVICE is on the data device, and who shares it.
 
-    DEVICE is an id such as 186, or root:N for the mapping tree at metadata block N;
-    append @snap for the state that a metadata snapshot holds, @live for the state
-    now. BLOCK is a number of blocks, or an offset in bytes where it has a unit: 64K,
-    8s (sectors), 512b.
+    DEVICE is an id such as 186, a name, or root:N for the mapping tree at metadata block
+    N; append @snap for the state that a metadata snapshot holds, @live for the state
+    now, @MAPROOT for one that is past. BLOCK is a number of blocks, or an offset in bytes
+    where it has a unit: 64K, 8s (sectors), 512b.
 
     A block that is not mapped is an answer, too. Only nodes on the way are read, so
     damage elsewhere does not matter.

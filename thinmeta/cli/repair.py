@@ -47,6 +47,9 @@ def repair(  # noqa: PLR0913  # one parameter an option
     The old metadata is only read. What is lost is said on stderr, and the exit code is
     then 6; what is shared stays shared. It is what `dump --repair` prints, restored. The
     new metadata is as large as the old, or as the device that it is written to.
+
+    A repair chooses the state itself and takes no -m and no --state; `dump --state` and
+    `restore` make metadata of another state.
     """
     from thinmeta.analyse.recover.rebuild import header_of, parts_of
     from thinmeta.builder.restore import build_within

@@ -85,8 +85,9 @@ def table(  # noqa: PLR0913  # one parameter an option
     """Print what to type on a host to read DEVICE: a dmsetup table, and how to mount it.
 
     DEVICE is an id such as 186, a name, or root:N for the mapping tree at metadata block N,
-    for --linear; append @snap for the state that a metadata snapshot holds. With
-    --dm-table it may be a dm name, or be left out if there is only one thin device.
+    for --linear; append @snap for the state that a metadata snapshot holds, with --linear
+    also @MAPROOT for one that is past. With --dm-table it may be a dm name, or be left out
+    if there is only one thin device.
 
     The table is for an active pool. With --linear it needs none; what is lost, which
     --salvage goes on past, then fails to be read. With --data the file
