@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.conformance import reference_tools
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+THOROUGH = "THINMETA_THOROUGH"
 CHROOTS = Path(os.environ.get("THINMETA_CHROOTS") or CHECKOUT / ".chroots")
 
 
@@ -28,6 +29,10 @@ def _no_reference_tools() -> str | None:
     return None if reference_tools.ARE_THERE else reference_tools.WHY_NOT
 
 
+def _no_time() -> str | None:
+    return None if os.environ.get(THOROUGH) else f"takes long: {THOROUGH}=1 runs it, as CI does"
+
+
 def _no_chroot() -> str | None:
     if os.geteuid() != 0:
         return "a chroot is for root"
@@ -38,6 +43,7 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "chroot": _no_chroot,
     "live": _no_reference_tools,
     "loop_device": _no_loop_devices,
+    "thorough": _no_time,
 }
 """By marker: why it cannot be had here, or None."""
 

@@ -37,6 +37,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_key_ranges_that_multiply_take_little_memory(
     command: tuple[str, ...], tmp_path: Path
@@ -119,6 +120,7 @@ def small_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return path
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("command", "salvage"), RUNS)
 def test_every_command_is_bounded(
     command: str, salvage: bool, small_file: Path, forking: Forking, tmp_path: Path
@@ -172,6 +174,7 @@ def random_pool(nr_live: int, nr_past: int) -> tuple[bytes, str, int]:
     return made, f"2@{mapping_root}:{details_root}", len(np.intersect1d(then, now))
 
 
+@pytest.mark.thorough
 def test_fate_holds_a_few_bytes_a_block(tmp_path: Path, forking: Forking) -> None:
     image, device, taken = random_pool(nr_live=2_000_000, nr_past=1_000_000)
     path = written(tmp_path / "meta.bin", image)

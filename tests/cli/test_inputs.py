@@ -81,6 +81,8 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     written(folder / "origin", bytes(MIB))
     written(folder / "table", TABLE)
     copied(folder / "docker")
+    # It names no file system that would have to be on the base device of that metadata.
+    written(folder / "docker/devicemapper/metadata/deviceset-metadata", b"{}")
     return folder
 
 

@@ -74,6 +74,7 @@ def words_for(command: str, name: object, source: tuple[object, ...]) -> list[ob
     return [name if word == "NAME" else word for word in COMMANDS[command]] + words
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_a_printed_name_is_taken_by_every_command(
     source: tuple[object, ...], thinmeta: Thinmeta

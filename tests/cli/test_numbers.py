@@ -77,6 +77,7 @@ def test_no_number_is_too_much(command: str, folder: Path, thinmeta: Thinmeta) -
         assert_documented(thinmeta, command, *args, *pool)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sectors", [0, 1, 129, 2**31, 2**32 - 1])
 @pytest.mark.parametrize(
     "args",

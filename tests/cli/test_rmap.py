@@ -97,6 +97,7 @@ def test_formats_say_the_same(thinmeta: Thinmeta) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_lines(tmp_path: Path) -> None:
     """Of devices that share, two million lines; of devices that do not, half a million."""
     shared = written(tmp_path / "shared", one_tree_for_all(nr_devices=400, nr_leaves=20))

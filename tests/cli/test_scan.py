@@ -13,6 +13,7 @@ from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
 from thinmeta.device.blocks import BlockDevice, Fault
 from thinmeta.errors import ExitCode
+from thinmeta.formats.printable import command_text
 
 DELETED = "a09-discards-and-deletes"
 HELD = "a13-metadata-snapshot-held"
@@ -98,7 +99,8 @@ def test_commands_that_are_shown_name_what_was_found(thinmeta: Thinmeta) -> None
 
     (state,) = re.findall(r"thinmeta ls --state (\d+:\d+) ", text)
     assert state in [row[0] for row in rows(text, "States")[1:]]
-    assert f"thinmeta dump --state {state} -p {packed_image(DELETED)}\n" in text
+    words = ("dump", "--state", state, "-p", str(packed_image(DELETED)))
+    assert f"{command_text(*words)}\n" in text
 
 
 def test_without_a_superblock_it_goes_on_and_says_so(tmp_path: Path, thinmeta: Thinmeta) -> None:

@@ -162,6 +162,7 @@ def verdicts(
         return [(name, their, our) for (name, our), their in zip(ours, theirs, strict=True)]
 
 
+@pytest.mark.thorough
 @pytest.mark.live
 def test_verdicts_on_single_damages_agree_or_are_explained(
     tmp_path: Path, thinmeta: Thinmeta

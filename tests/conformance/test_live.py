@@ -16,7 +16,7 @@ from tests.made_images import Image, details, mappings, written
 from tests.properties import examples
 from thinmeta.schemas.btree_node import Child, DeviceDetails
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.thorough]
 
 Options = Sequence[object]
 

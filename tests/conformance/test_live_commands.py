@@ -18,7 +18,7 @@ from tests.conftest import Thinmeta
 from tests.made_images import BLOCK, written
 from tests.properties import examples
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.thorough]
 
 BOTH = [
     *("DEV", "MAPPED_BLOCKS", "EXCLUSIVE_BLOCKS", "SHARED_BLOCKS"),

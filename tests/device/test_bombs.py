@@ -75,6 +75,7 @@ def test_a_bomb_takes_little_memory(packing: str, tmp_path: Path) -> None:
     assert ran.peak < MOST
 
 
+@pytest.mark.thorough
 def test_xz_that_fills_the_largest_dictionary(tmp_path: Path) -> None:
     packed = xz(first_block(2**64 - 1) + bytes(210 * MIB), dictionary=31)
     path = written(tmp_path / "image.xz", packed)

@@ -27,14 +27,14 @@ from tests.damage import ImageFile
 from tests.fuzz.chance import pick
 from tests.fuzz.damages import DAMAGES, Target
 from thinmeta import DamagedMetadataError, ThinmetaError, open_pool
-from thinmeta.errors import ExitCode
+from thinmeta.errors import ExitCode, NoSuperblockError
 from thinmeta.formats.style import Header, dump
 from thinmeta.formats.styles import style_for
 from thinmeta.model.listing import Listing
 from thinmeta.model.state import State
 
 FIRST_SEED = int(os.environ.get("THINMETA_FUZZ_SEED", "0"))
-NR_CASES = int(os.environ.get("THINMETA_FUZZ_CASES", "10000"))
+NR_CASES = int(os.environ.get("THINMETA_FUZZ_CASES", "2000"))
 CASES_IN_A_BATCH = 250
 SECONDS = 5.0
 EVERY_SO_MANY_BY_COMMAND = 25
@@ -153,7 +153,10 @@ def assert_command_agrees(
         assert result.stdout_bytes == stdout
         assert result.exit_code == error.exit_code
         assert result.stderr.splitlines()[-1].startswith("Error: ")
-        assert str(error) in result.stderr.splitlines()[-1]
+        known = str(error)
+        if isinstance(error, NoSuperblockError):  # the command looks at later blocks, too
+            known = known.partition(";")[0]
+        assert known in result.stderr.splitlines()[-1]
     elif result.exit_code == ExitCode.DAMAGE:  # a device that only one of two trees knows
         assert stdout.startswith(result.stdout_bytes)
         assert stdout.removeprefix(result.stdout_bytes).count(b"\n") <= 1
