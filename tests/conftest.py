@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tests.cases import FIXTURES
+from tests.in_process import invoked
 from tests.needs import NEEDS
 from tests.volume.data_images import UNPACKED
-from thinmeta.cli import main
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,7 +45,7 @@ class Thinmeta:
     """The command, run in this process."""
 
     def __call__(self, *args: object) -> Result:
-        return CliRunner().invoke(main, [str(arg) for arg in args], env={"THINMETA_POOL": ""})
+        return invoked(*args)
 
 
 @pytest.fixture(scope="session")

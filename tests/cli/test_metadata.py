@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tests.cases import packed_image
 from tests.cli.commands import READERS, arguments
 from tests.conftest import Thinmeta
 from tests.device.test_kernel import fake_dmsetup
 from tests.golden import thin_dump
-from thinmeta.cli import main
+from tests.in_process import invoked
 from thinmeta.errors import ExitCode
 
 HELD = ("a13-metadata-snapshot-held", "meta-live-after-changes")
@@ -25,7 +25,7 @@ each_command = pytest.mark.parametrize("command", READERS)
 
 
 def run(*args: object, pool: str = "") -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args], env={"THINMETA_POOL": pool})
+    return invoked(*args, THINMETA_POOL=pool)
 
 
 def without_metadata(command: str) -> Sequence[object]:

@@ -8,25 +8,20 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tests.anatomy import Anatomy
 from tests.cases import FIXTURES, image_bytes, packed_image
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
+from tests.in_process import invoked
 from tests.names.docker_roots import CASES, copied, state_of
 from tests.names.lvm_disks import REAL, changed_disk, real_disk, texts_on
 from tests.volume.data_images import unpacked
-from thinmeta.cli import main
 from thinmeta.errors import ExitCode
 
 DIRECT, LOOP = CASES
 LVM = ("--lvm", REAL / "vgcfgbackup.txt", "--lv", "vgthin/pool0")
-
-
-def run(*words: object, **environment: object) -> Result:
-    env = {"THINMETA_POOL": ""} | {name: str(value) for name, value in environment.items()}
-    return CliRunner().invoke(main, [str(word) for word in words], env=env)
 
 
 def loop_root(tmp_path: Path, case: str = LOOP) -> Path:
@@ -45,7 +40,7 @@ def loop_root(tmp_path: Path, case: str = LOOP) -> Path:
 def test_lvm_counts_more_than_the_environment(thinmeta: Thinmeta) -> None:
     words = ("ls", "-p", packed_image(REAL.name), *LVM)
 
-    result = run(*words, THINMETA_DOCKER_ROOT=state_of(LOOP))
+    result = invoked(*words, THINMETA_DOCKER_ROOT=state_of(LOOP))
 
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     assert result.stdout == thinmeta(*words).stdout
@@ -56,10 +51,10 @@ def test_a_root_that_is_given_counts_more_than_the_pool_of_the_environment(tmp_p
     root = loop_root(tmp_path)
     other = packed_image("a08-snapshots-of-snapshots")
 
-    given = run("ls", "--docker-root", root, THINMETA_POOL=other)
-    from_both = run("ls", THINMETA_POOL=other, THINMETA_DOCKER_ROOT=root)
+    given = invoked("ls", "--docker-root", root, THINMETA_POOL=other)
+    from_both = invoked("ls", THINMETA_POOL=other, THINMETA_DOCKER_ROOT=root)
 
-    assert given.stdout == run("ls", "--docker-root", root).stdout
+    assert given.stdout == invoked("ls", "--docker-root", root).stdout
     assert "dead1" in given.stdout
     assert "dead1" not in from_both.stdout  # a08 has no device 25
     assert from_both.exit_code == ExitCode.DONE
@@ -70,9 +65,9 @@ def test_the_environments_data_are_those_of_its_own_pool(tmp_path: Path) -> None
     own = root / "devicemapper/devicemapper/metadata"
     first = ("--size", "4K", "-q")
 
-    with_own = run("extract", "dead1", *first, "-p", own, THINMETA_DOCKER_ROOT=root)
-    without = run("extract", "dead1", *first, THINMETA_DOCKER_ROOT=root)
-    other = run("extract", 1, *first, "-p", packed_image(REAL.name), THINMETA_DOCKER_ROOT=root)
+    with_own = invoked("extract", "dead1", *first, "-p", own, THINMETA_DOCKER_ROOT=root)
+    without = invoked("extract", "dead1", *first, THINMETA_DOCKER_ROOT=root)
+    other = invoked("extract", 1, *first, "-p", packed_image(REAL.name), THINMETA_DOCKER_ROOT=root)
 
     assert with_own.exit_code == ExitCode.DONE, with_own.stderr
     assert without.stdout_bytes == with_own.stdout_bytes
@@ -236,7 +231,9 @@ def test_what_damage_makes_them_print_runs_as_it_is_printed(
 
     result = thinmeta(command, *names, *(["-r"] if command == "dump" else []))
 
-    printed = re.findall(r"(?: {2}|`)thinmeta ([a-z]+ .*?)(?:`|$)", result.output, re.MULTILINE)
+    printed = re.findall(
+        r"(?: {2}|`)thinmeta ([a-z]+ .*?)(?:`|$)", result.stdout + result.stderr, re.MULTILINE
+    )
     assert len(printed) >= {"scan": 3, "dump": 1}[command]
     for words in printed:
         again = thinmeta(*shlex.split(words))

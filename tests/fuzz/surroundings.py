@@ -17,11 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner
-
 from tests.cases import FIXTURES, packed_image
 from tests.fuzz.chance import Rng, pick
 from tests.golden import thin_dump
+from tests.in_process import invoked
 from tests.names.docker_roots import state_of
 from tests.names.lvm_images import (
     EXTENT_SECTORS,
@@ -33,7 +32,6 @@ from tests.names.lvm_images import (
     thin_pool,
     volume,
 )
-from thinmeta.cli import main
 
 EXTENT = EXTENT_SECTORS * SECTOR
 NUMBERS = [0, 1, 2, 127, 128, 129, 2**21, 2**24, 2**31, 2**32 - 1, 2**40, 2**63, 2**64 - 1, 2**64]
@@ -305,7 +303,7 @@ LENGTH = struct.Struct("<Q")
 
 @cache
 def _pack_file(case: str) -> bytes:
-    result = CliRunner().invoke(main, ["pack", str(packed_image(case))])
+    result = invoked("pack", packed_image(case))
     assert result.exit_code == 0, result.stderr
     return result.stdout_bytes
 
