@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.cases import image_bytes
-from thinmeta.device.checksum import checksums
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE
+from thinmeta.schemas.checksum import checksums
 from thinmeta.schemas.columns import (
     BITMAP_HEADER,
     CHILD,

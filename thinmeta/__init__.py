@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         UnsupportedFormatError,
         raise_damage,
     )
+    from thinmeta.model.losses import Losses, losses_of_pool
     from thinmeta.model.pool import Pool, open_pool
     from thinmeta.model.ref_counts import RefCounts
-    from thinmeta.model.salvage import Losses, losses_of_pool
     from thinmeta.model.state import Roots, State
     from thinmeta.model.superblock import Superblock
     from thinmeta.model.thin_device import RunStream, ThinDevice
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Where each name is; loaded when it is used, so that `thinmeta --help` waits for nothing.
 _HOMES = {
-    "Losses": "thinmeta.model.salvage",
+    "Losses": "thinmeta.model.losses",
     "Pool": "thinmeta.model.pool",
     "RefCounts": "thinmeta.model.ref_counts",
     "Roots": "thinmeta.model.state",
@@ -44,7 +44,7 @@ _HOMES = {
     "State": "thinmeta.model.state",
     "Superblock": "thinmeta.model.superblock",
     "ThinDevice": "thinmeta.model.thin_device",
-    "losses_of_pool": "thinmeta.model.salvage",
+    "losses_of_pool": "thinmeta.model.losses",
     "open_pool": "thinmeta.model.pool",
 }
 

@@ -24,7 +24,7 @@ from construct import Array, Bytes, Construct, FormatField, Renamed, Struct, Tra
 
 from thinmeta import errors, schemas, units
 from thinmeta.cli import main as thinmeta
-from thinmeta.device import checksum
+from thinmeta.schemas import checksum
 from thinmeta.schemas.columns import CHILD, KEY, NODE_HEADER, bit_fields
 from thinmeta.walk import nodes
 

@@ -356,7 +356,7 @@ def test_made_pools(made: States, nodes_at_once: int) -> None:
     past = made.past
     bare = replace(past, created=None)
     with pytest.MonkeyPatch.context() as patch, pool_over(image) as pool:
-        patch.setattr("thinmeta.walk.leaf_list.NODES_AT_ONCE", nodes_at_once)
+        patch.setattr("thinmeta.walk.node_list.NODES_AT_ONCE", nodes_at_once)
         for name, device_id, device in (
             (names["with details"], made.past_id, past),
             (names["without"], made.past_id, bare),

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.commands import COMMANDS as NAMES
-from tests.cli.commands import MINIMAL, has_option
+from tests.cli.invocations import COMMANDS as NAMES
+from tests.cli.invocations import MINIMAL, has_option
 from tests.fuzz.forking import NR_MIB, Forking
 from tests.fuzz.hostile_pools import (
     HostileImage,
@@ -23,8 +23,8 @@ from tests.fuzz.hostile_pools import (
 from tests.made_images import written
 from tests.peak_memory import MOST, measured
 from thinmeta.errors import ExitCode
+from thinmeta.model.losses import losses_of_pool
 from thinmeta.model.pool import open_pool
-from thinmeta.model.salvage import losses_of_pool
 from thinmeta.schemas.columns import DEVICE_DETAILS
 
 COMMANDS = [

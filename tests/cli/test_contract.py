@@ -15,7 +15,7 @@ import pytest
 from pytest_datadir.plugin import LazyDataDir
 
 from tests.cases import image_bytes
-from tests.cli.commands import (
+from tests.cli.invocations import (
     COMMANDS,
     GOOD,
     MINIMAL,
@@ -35,7 +35,7 @@ each_command = pytest.mark.parametrize("command", READERS)
 
 
 def test_every_command_has_its_minimal_arguments() -> None:
-    assert set(READERS) <= set(MINIMAL), "give each command a row in tests/cli/commands.py"
+    assert set(READERS) <= set(MINIMAL), "give each command a row in tests/cli/invocations.py"
 
 
 def test_there_are_commands() -> None:

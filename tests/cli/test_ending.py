@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cases import FIXTURES, packed_image
-from tests.cli.commands import READERS, arguments
+from tests.cli.invocations import READERS, arguments
 from tests.conftest import Thinmeta
 from tests.made_images import Image, mappings, one_device, written
 from tests.names.docker_roots import copied

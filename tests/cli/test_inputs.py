@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import COMMANDS, MINIMAL
+from tests.cli.invocations import COMMANDS, MINIMAL
 from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
+from tests.lvm.lvm_images import MIB, physical_volume
+from tests.lvm.test_disks import one_pool
 from tests.made_images import written
 from tests.names.docker_roots import copied
-from tests.names.lvm_images import MIB, physical_volume
-from tests.names.test_lvm_disks import one_pool
 from thinmeta.builder.restore import restore
 from thinmeta.errors import ExitCode
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cases import packed_image
 from tests.conftest import Thinmeta
-from tests.names.lvm_disks import (
+from tests.lvm.lvm_disks import (
     END,
     EXTERNAL,
     FIRST_DATA,
@@ -22,11 +22,11 @@ from tests.names.lvm_disks import (
     texts_on,
     without_volume,
 )
-from tests.names.lvm_images import MIB, striped, thin, thin_pool, volume
+from tests.lvm.lvm_images import MIB, striped, thin, thin_pool, volume
 from tests.volume.data_images import devices, unpacked
 from thinmeta import open_pool
 from thinmeta.errors import ExitCode
-from thinmeta.names.lvm import read_lvm
+from thinmeta.lvm.state import read_lvm
 from thinmeta.names.lvm_volumes import open_lvm_volume
 
 TRUTH = {each.device_id: each for each in devices(EXTERNAL)}

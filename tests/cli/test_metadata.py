@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from tests.cases import packed_image
-from tests.cli.commands import READERS, arguments
+from tests.cli.invocations import READERS, arguments
 from tests.conftest import Thinmeta
 from tests.device.test_kernel import fake_dmsetup
 from tests.golden import thin_dump

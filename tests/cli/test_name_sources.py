@@ -15,8 +15,8 @@ from tests.cases import FIXTURES, image_bytes, packed_image
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.in_process import invoked
+from tests.lvm.lvm_disks import REAL, changed_disk, real_disk, texts_on
 from tests.names.docker_roots import CASES, copied, state_of
-from tests.names.lvm_disks import REAL, changed_disk, real_disk, texts_on
 from tests.volume.data_images import unpacked
 from thinmeta.errors import ExitCode
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cases import packed_image
 from tests.conftest import Thinmeta
+from tests.lvm.lvm_disks import REAL, external_disk, external_group, real_disk, texts_on
 from tests.names.docker_roots import CASES, copied, state_of
-from tests.names.lvm_disks import REAL, external_disk, external_group, real_disk, texts_on
 from tests.volume.data_images import unpacked
 from thinmeta.cli import main
 from thinmeta.errors import ExitCode

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.commands import COMMANDS, MINIMAL
+from tests.cli.invocations import COMMANDS, MINIMAL
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.made_images import one_device, written

@@ -13,7 +13,7 @@ import pytest
 from pytest_datadir.plugin import LazyDataDir
 
 from tests.cases import image_bytes, packed_image
-from tests.cli.commands import GOOD, READERS, arguments, has_option, process
+from tests.cli.invocations import GOOD, READERS, arguments, has_option, process
 from tests.cli.test_contract import as_nobody
 from tests.conftest import Thinmeta
 from tests.made_images import BLOCK, Image, mappings, one_device, written

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from tests.cases import packed_image
-from tests.cli.commands import COMMANDS, MINIMAL
+from tests.cli.invocations import COMMANDS, MINIMAL
 from tests.conftest import Thinmeta
 from thinmeta.cli import main
 from thinmeta.cli.parameters import FileParameter

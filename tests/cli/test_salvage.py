@@ -8,7 +8,7 @@ import pytest
 
 from tests.anatomy import FORMATS, Anatomy
 from tests.cases import FIXTURES, packed_image
-from tests.cli.commands import MINIMAL, has_option
+from tests.cli.invocations import MINIMAL, has_option
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.golden import dumped_images, thin_dump

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.cases import FIXTURES, image_bytes
-from tests.cli.commands import READERS, WITHOUT_SUPERBLOCK, arguments
+from tests.cli.invocations import READERS, WITHOUT_SUPERBLOCK, arguments
 from tests.conftest import Thinmeta
+from tests.device.test_signatures import FOREIGN
 from tests.made_images import BLOCK, written
-from tests.schemas.test_signatures import FOREIGN
 from thinmeta.errors import ExitCode
 
 GOOD = image_bytes("a08-snapshots-of-snapshots")

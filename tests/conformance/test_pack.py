@@ -10,7 +10,7 @@ from tests.cases import image_bytes, image_names, packed_image
 from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.made_images import BLOCK
-from thinmeta.schemas.packed import salts_of
+from thinmeta.device.pack.blocks import salts_of
 
 IMAGES = image_names()
 

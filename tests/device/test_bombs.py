@@ -14,7 +14,7 @@ from tests.conftest import Thinmeta
 from tests.made_images import BLOCK, Image, one_device, written
 from tests.peak_memory import MOST, measured
 from thinmeta.device.opening import open_blocks
-from thinmeta.schemas.signatures import counted, refuse_foreign, refuse_other_formats
+from thinmeta.device.signatures import counted, refuse_foreign, refuse_other_formats
 from thinmeta.units import MAX_METADATA_BLOCKS
 
 MIB = 1 << 20

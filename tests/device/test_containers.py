@@ -24,8 +24,8 @@ from tests.made_images import BLOCK, one_device
 from tests.properties import examples
 from thinmeta.device.containers import MAGIC_BYTES, packing_of, unpack
 from thinmeta.device.opening import open_blocks
+from thinmeta.device.signatures import refuse_foreign
 from thinmeta.errors import InputError
-from thinmeta.schemas.signatures import refuse_foreign
 
 Pack = Callable[[bytes], bytes]
 

@@ -14,9 +14,9 @@ from tests.conftest import Thinmeta
 from tests.golden import thin_dump
 from tests.made_images import BLOCK, one_device
 from thinmeta.device.opening import live_message, open_blocks
+from thinmeta.device.signatures import refuse_foreign
 from thinmeta.errors import InputError, LiveDeviceError
 from thinmeta.model.pool import open_pool
-from thinmeta.schemas.signatures import refuse_foreign
 
 pytestmark = pytest.mark.loop_device
 

@@ -12,6 +12,7 @@ from tests.cases import image_bytes
 from tests.device.test_kernel import FakeSysfs
 from tests.made_images import BLOCK, one_device, written
 from thinmeta.device.opening import live_message, open_blocks, snapshot_commands
+from thinmeta.device.signatures import refuse_foreign
 from thinmeta.errors import (
     DamagedMetadataError,
     ExitCode,
@@ -20,7 +21,6 @@ from thinmeta.errors import (
     ThinmetaError,
 )
 from thinmeta.model.pool import open_pool
-from thinmeta.schemas.signatures import refuse_foreign
 
 
 @pytest.fixture(autouse=True)

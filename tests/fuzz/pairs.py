@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tests.cli.commands import COMMANDS
+from tests.cli.invocations import COMMANDS
 from tests.damage import BLOCK, kind_of
 from tests.fuzz import hostile_pools, surroundings
 from tests.fuzz.chance import Rng, pick

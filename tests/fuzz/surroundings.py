@@ -21,8 +21,7 @@ from tests.cases import FIXTURES, packed_image
 from tests.fuzz.chance import Rng, pick
 from tests.golden import thin_dump
 from tests.in_process import invoked
-from tests.names.docker_roots import state_of
-from tests.names.lvm_images import (
+from tests.lvm.lvm_images import (
     EXTENT_SECTORS,
     SECTOR,
     group,
@@ -32,6 +31,7 @@ from tests.names.lvm_images import (
     thin_pool,
     volume,
 )
+from tests.names.docker_roots import state_of
 
 EXTENT = EXTENT_SECTORS * SECTOR
 NUMBERS = [0, 1, 2, 127, 128, 129, 2**21, 2**24, 2**31, 2**32 - 1, 2**40, 2**63, 2**64 - 1, 2**64]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import COMMANDS
+from tests.cli.invocations import COMMANDS
 from tests.fuzz.forking import Forking
 from tests.fuzz.pairs import OWN, make
 from tests.fuzz.promises import (

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from tests.anatomy import FORMATS, Anatomy
-from tests.cli.test_dump_damage import BadSectors
+from tests.cli.commands.test_dump_damage import BadSectors
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage, ImageFile
 from tests.salvage import corpus

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.made_images import Image, mappings
 from thinmeta.units import LAST_KEY
 from thinmeta.walk.forest import Forest, Level
-from thinmeta.walk.leaf_list import Leaves
+from thinmeta.walk.node_list import Leaves
 from thinmeta.walk.nodes import MAPPINGS
 
 KEYS_A_LEAF = 100

@@ -24,8 +24,8 @@ from thinmeta.units import LAST_KEY
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import read_leaves, read_tree
+from thinmeta.walk.node_list import Leaves, pieces
 from thinmeta.walk.nodes import MAPPINGS, REASONS, Metadata
 
 

@@ -21,8 +21,8 @@ from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import pieces
 from thinmeta.walk.leaves import OnProgress, read_leaves, read_tree
+from thinmeta.walk.node_list import pieces
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask
 from thinmeta.walk.ragged import Places
 

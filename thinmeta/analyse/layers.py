@@ -7,8 +7,8 @@ from thinmeta.analyse.diff import Diff
 from thinmeta.analyse.leaf_counts import Ask
 from thinmeta.analyse.usage import DeviceUsage, bounded, usage
 from thinmeta.model.device_spec import ChosenDevice
+from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
-from thinmeta.model.salvage import Losses
 from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.devices import DockerDevice
 from thinmeta.walk.leaves import OnProgress

@@ -13,8 +13,8 @@ import numpy as np
 from thinmeta.analyse.seen_blocks import NR_WINDOWS, SeenBlocks, windows_of
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import OnProgress, read_leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, ragged, starts_of
 from thinmeta.walk.runs import join

@@ -7,8 +7,8 @@ import numpy as np
 
 from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import OnProgress, read_leaves
+from thinmeta.walk.node_list import Leaves, pieces
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 from thinmeta.walk.runs import Runs, join

@@ -21,8 +21,8 @@ from thinmeta.units import DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import NODES_AT_ONCE
 from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE
 from thinmeta.walk.nodes import MAPPINGS, Keys, Mask
 from thinmeta.walk.ragged import Places, distinct_places, starts_of
 from thinmeta.walk.shared_runs import occurrences

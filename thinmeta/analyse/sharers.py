@@ -15,8 +15,8 @@ from thinmeta.units import DataBlock, DeviceId, OriginBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import damage_of, read_leaves
+from thinmeta.walk.node_list import Leaves, pieces
 from thinmeta.walk.nodes import MAPPINGS, Codes, Keys, Mask
 from thinmeta.walk.ragged import Places
 

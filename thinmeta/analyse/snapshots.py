@@ -24,8 +24,8 @@ import numpy as np
 from thinmeta.analyse.leaf_counts import Ask
 from thinmeta.analyse.usage import DeviceUsage, bounded, usage
 from thinmeta.errors import Damage
+from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
-from thinmeta.model.salvage import Losses
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.units import DeviceId

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from thinmeta.analyse.leaf_counts import Ask, LeafCounts, count_leaves
 from thinmeta.errors import Damage, DamageKind
 from thinmeta.model.device_table import Devices
+from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
-from thinmeta.model.salvage import Losses
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import LAST_KEY, DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves

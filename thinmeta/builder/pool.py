@@ -31,7 +31,7 @@ from thinmeta.schemas.superblock import (
     Superblock,
 )
 from thinmeta.units import METADATA_BLOCK_BYTES, SECTOR_BYTES
-from thinmeta.walk.leaf_list import NODES_AT_ONCE
+from thinmeta.walk.node_list import NODES_AT_ONCE
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.runs import Runs
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import BlockDevice, Rows
-from thinmeta.device.checksum import checksums
 from thinmeta.errors import NoRoomError
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
+from thinmeta.schemas.checksum import checksums
 from thinmeta.schemas.columns import BLOCK_TIME, KEY, NODE_HEADER
 from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata, checked_entries, read_nodes

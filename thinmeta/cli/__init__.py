@@ -25,7 +25,7 @@ _COMMANDS = {
     "table": "Print what to type on a host to read a device.",
     "unpack": "Write the image that a pack file was made from.",
 }
-"""Each is a function of that name in a module of that name, here; `--help` loads none."""
+"""Each is a function of that name in a module of that name, in `commands`; `--help` loads none."""
 
 _OBJECTS_BETWEEN = (100_000, 50)
 
@@ -39,7 +39,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"{__name__}.commands.{cmd_name}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from thinmeta.model.device_spec import ChosenDevice
+    from thinmeta.model.losses import Losses
     from thinmeta.model.pool import Pool
-    from thinmeta.model.salvage import Losses
 
 _SILENT_SECONDS = 1.0
 _REDRAW_SECONDS = 0.2

@@ -219,9 +219,9 @@ def opened(
 def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) -> Iterator["Pool"]:
     from thinmeta.device.kernel import ActivePool, holders_of
     from thinmeta.device.opening import open_blocks, snapshot_commands
+    from thinmeta.device.signatures import refuse_foreign, refuse_other_formats
     from thinmeta.model.pool import open_pool
     from thinmeta.model.state import State
-    from thinmeta.schemas.signatures import refuse_foreign, refuse_other_formats
 
     active = None
     state = choice.state or State.LIVE

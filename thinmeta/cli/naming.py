@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from thinmeta.device.containers import Inspect
     from thinmeta.device.extents import Extents
     from thinmeta.device.inputs import Inputs
+    from thinmeta.lvm.places import OnHost
+    from thinmeta.lvm.state import LvmState
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.names.catalogue import Catalogue
     from thinmeta.names.docker.root import DockerRoot
-    from thinmeta.names.lvm import LvmState
-    from thinmeta.names.lvm_places import OnHost
 
 _DOCKER_ROOT = Path("/var/lib/docker")
 _DOCKERS_ROOT = "Docker's root"
@@ -176,9 +176,11 @@ class NameChoice:
         """
         metadata = _path_of(pool)
         if not self._catalogues.get(metadata):
+            from thinmeta.names.lvm_catalogue import lvm_catalogue
+
             docker, state = self.docker(pool), self._lvm_state()
             found = [docker.catalogue()] if docker else []
-            self._catalogues[metadata] = found + ([state.catalogue(self.lv)] if state else [])
+            self._catalogues[metadata] = found + ([lvm_catalogue(state, self.lv)] if state else [])
         return self._catalogues[metadata]
 
     def data_block_sectors(self) -> int | None:
@@ -261,7 +263,7 @@ class NameChoice:
 
     def _lvm_state(self) -> "LvmState | None":
         if self.lvm and not self._lvm:
-            from thinmeta.names.lvm import read_lvm
+            from thinmeta.lvm.state import read_lvm
 
             state = read_lvm(self.lvm)
             click.get_current_context().call_on_close(state.close)

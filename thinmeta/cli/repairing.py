@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thinmeta.cli.damage import SalvageReport
 from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, opened
-from thinmeta.cli.salvage import SalvageReport
 from thinmeta.errors import DamagedMetadataError, InputError, SalvagedError
 
 if TYPE_CHECKING:

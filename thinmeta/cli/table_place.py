@@ -14,8 +14,8 @@ from thinmeta.errors import InputError
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
+    from thinmeta.lvm.places import OnHost, TableLine
     from thinmeta.model.device_spec import ChosenDevice, ExternalOrigin
-    from thinmeta.names.lvm_places import OnHost, TableLine
     from thinmeta.volume.layout import Layout
     from thinmeta.volume.linear import Segment
     from thinmeta.volume.reader import Volume

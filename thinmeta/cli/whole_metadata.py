@@ -89,10 +89,10 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
         InputError: there is none, or it is something else.
         NoSnapshotError: the pool is active, and no metadata snapshot is held.
     """
-    from thinmeta.builder.packing import refuse_without_metadata
     from thinmeta.device.opening import open_blocks
+    from thinmeta.device.pack.writer import refuse_without_metadata
+    from thinmeta.device.signatures import refuse_other_formats
     from thinmeta.model.state import State
-    from thinmeta.schemas.signatures import refuse_other_formats
 
     path, exclusive = choice.path, not choice.metadata_snapshot
     place = None

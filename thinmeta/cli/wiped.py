@@ -61,8 +61,8 @@ def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
     """Open the metadata again, whatever its first block is; of a compressed image a part."""
     from thinmeta.cli.metadata import from_environment
     from thinmeta.device.opening import open_blocks
+    from thinmeta.device.signatures import refuse_other_formats
     from thinmeta.model.state import State
-    from thinmeta.schemas.signatures import refuse_other_formats
 
     def inspect(beginning: bytes) -> int:
         refuse_other_formats(beginning)

@@ -19,7 +19,7 @@ from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
 
-    from thinmeta.device.pack_file import PackFile
+    from thinmeta.device.pack.reader import PackFile
 
 Inspect = Callable[[bytes], int | None]
 """Given the beginning of an image (a block, or all of a shorter one): raises InputError where
@@ -144,7 +144,7 @@ def unpack(fd: int, inspect: Inspect, into: int | None = None) -> tuple[int, str
         with io.BufferedReader(_Packed(os.dup(fd))) as packed, _unpacked_file(into) as unpacked:
             packed.seek(0)
             if is_pack_file:
-                from thinmeta.device.pack_file import PackFile
+                from thinmeta.device.pack.reader import PackFile
 
                 size, wrong = _place_blocks(PackFile(packed), unpacked, inspect)
             else:

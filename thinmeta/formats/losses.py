@@ -5,8 +5,8 @@ from typing import Any
 
 from thinmeta.errors import Damage
 from thinmeta.formats.json_lines import json_line
+from thinmeta.model.losses import DeviceLoss, Losses, Tree
 from thinmeta.model.lost_leaves import LostRange
-from thinmeta.model.salvage import DeviceLoss, Losses, Tree
 from thinmeta.units import LAST_KEY
 
 

@@ -16,8 +16,8 @@ from thinmeta.units import DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import read_leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Mask
 from thinmeta.walk.ragged import Places, places_among
 from thinmeta.walk.shared_runs import find_shared_runs

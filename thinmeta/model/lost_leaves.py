@@ -10,8 +10,8 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaf_list import pieces
 from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
+from thinmeta.walk.node_list import pieces
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, Codes, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 

@@ -11,6 +11,7 @@ from thinmeta.device.blocks import BlockDevice
 from thinmeta.device.extents import Extents
 from thinmeta.device.kernel import holders_of
 from thinmeta.device.opening import live_message, open_blocks
+from thinmeta.device.signatures import counted, refuse_foreign, refuse_other_formats
 from thinmeta.errors import (
     Damage,
     DamagedMetadataError,
@@ -30,7 +31,6 @@ from thinmeta.model.superblock import (
     with_roots,
 )
 from thinmeta.model.thin_device import ThinDevice
-from thinmeta.schemas.signatures import counted, refuse_foreign, refuse_other_formats
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import SECTOR_BYTES, MetadataBlock
 from thinmeta.walk.nodes import Metadata

@@ -2,13 +2,14 @@
 
 from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, NotThereError, ThinmetaError
+from thinmeta.lvm.places import TableLine
+from thinmeta.lvm.state import LvmState
 from thinmeta.model.device_spec import ExternalOrigin
 from thinmeta.model.pool import Pool, open_pool
 from thinmeta.model.state import State
 from thinmeta.model.volumes import open_volume
 from thinmeta.names.catalogue import known_as
-from thinmeta.names.lvm import LvmState
-from thinmeta.names.lvm_places import TableLine
+from thinmeta.names.lvm_catalogue import lvm_catalogue
 from thinmeta.volume.laid_out import LaidOut
 from thinmeta.volume.reader import Volume
 
@@ -30,7 +31,7 @@ def open_lvm_volume(
         InputError: its data or its external origin cannot be read.
 
     Example:
-        >>> from thinmeta.names.lvm import read_lvm
+        >>> from thinmeta.lvm.state import read_lvm
         >>> with read_lvm(["fixtures/c01-lvm-thin-one-pv/pv.bin.xz"]) as disks:
         ...     with open_pool(disks.open_metadata("vgthin/pool-b")) as pool:
         ...         with open_lvm_volume(disks, pool, 1, lv="vgthin/pool-b") as volume:
@@ -70,7 +71,7 @@ def _open(
     if device is None:
         raise NotThereError(f"{pool.source.device.name}: there is no device {device_id}")
     is_live = pool.state is State.LIVE
-    catalogues = [state.catalogue(lv)]
+    catalogues = [lvm_catalogue(state, lv)]
     known = known_as(catalogues, device_id, device.transaction_id, is_live=is_live)
     if not known:
         raise NotThereError(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.device.checksum import checksums
+from thinmeta.schemas.checksum import checksums
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
 from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR, THIN_SUPERBLOCK_MAGIC, Superblock
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.schemas.columns import CHILD
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
     Codes,

@@ -10,8 +10,8 @@ from thinmeta.errors import Damage, OnDamage
 from thinmeta.units import LAST_KEY, MetadataBlock
 from thinmeta.walk.children import children_of
 from thinmeta.walk.heights import roots_of
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata
 
 Values = npt.NDArray[np.uint64]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.leaf_list import Leaves
+from thinmeta.walk.node_list import Leaves
 from thinmeta.walk.nodes import REACHED_TWICE, Keys, Kind
 from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 

@@ -9,7 +9,7 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.walk.children import SharedChildren, Wanted, children_of, shared_children
 from thinmeta.walk.forest import NOWHERE, Forest, Level
 from thinmeta.walk.heights import roots_of
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import Kind, Metadata, read_nodes
 from thinmeta.walk.ragged import Places, distinct_places, starts_of
 

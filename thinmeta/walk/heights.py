@@ -7,7 +7,7 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.schemas.btree_node import MAX_SPINE_DEPTH
 from thinmeta.schemas.columns import CHILD
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import Codes, Kind, Metadata, Nodes, checked_entries, read_nodes
 from thinmeta.walk.ragged import Places, distinct
 

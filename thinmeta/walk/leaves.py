@@ -13,7 +13,7 @@ from thinmeta.units import MetadataBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.columnar import GrowingColumn
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import Leaves, pieces
+from thinmeta.walk.node_list import Leaves, pieces
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
     MAPPINGS,

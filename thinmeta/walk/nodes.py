@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import BlockDevice, Blocks, Fault, Rows
-from thinmeta.device.checksum import checksums
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
+from thinmeta.schemas.checksum import checksums
 from thinmeta.schemas.columns import (
     BLOCK_TIME,
     CHILD,

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaf_list import Leaves
+from thinmeta.walk.node_list import Leaves
 from thinmeta.walk.nodes import Mask
 from thinmeta.walk.ragged import Places, distinct, distinct_places
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import Fault
-from thinmeta.device.checksum import checksums
 from thinmeta.errors import Damage, OnDamage
+from thinmeta.schemas.checksum import checksums
 from thinmeta.schemas.columns import BITMAP_HEADER, INDEX_ENTRY, METADATA_INDEX
 from thinmeta.schemas.decode import unpack_counts
 from thinmeta.schemas.space_map import (

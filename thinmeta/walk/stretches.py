@@ -14,8 +14,8 @@ import numpy as np
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import damage_of, read_leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Metadata
 from thinmeta.walk.ragged import Places, distinct_places
 from thinmeta.walk.runs import Joiner, Runs

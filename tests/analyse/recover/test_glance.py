@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.cases import image_bytes
+from tests.device.test_signatures import md_superblock
 from tests.made_images import BLOCK, device_over
-from tests.schemas.test_signatures import md_superblock
 from thinmeta.analyse.recover.glance import MOST_BYTES, Glance, glance
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
 from thinmeta.device.opening import open_blocks

@@ -17,8 +17,8 @@ from thinmeta.analyse.check.counting import BlockCounts
 from thinmeta.analyse.check.trees import WalkedTrees, is_among
 from thinmeta.device.blocks import Blocks
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
-from thinmeta.walk.leaf_list import Leaves, pieces
 from thinmeta.walk.leaves import read_leaves
+from thinmeta.walk.node_list import Leaves, pieces
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata
 from thinmeta.walk.ragged import distinct
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE

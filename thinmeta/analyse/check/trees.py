@@ -15,8 +15,8 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY, MetadataBlock
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaf_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.leaves import OnProgress
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
     REASONS,

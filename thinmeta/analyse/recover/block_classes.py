@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import BlockBatch, Blocks, Fault
-from thinmeta.device.checksum import checksums
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR
+from thinmeta.schemas.checksum import checksums
 from thinmeta.schemas.columns import NODE_HEADER, dtype_of
 from thinmeta.schemas.space_map import BITMAP_CSUM_XOR, INDEX_CSUM_XOR
 from thinmeta.schemas.superblock import (

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
+from thinmeta.device.pack.blocks import salts_of
+from thinmeta.device.signatures import md_member
 from thinmeta.schemas.columns import NODE_HEADER
-from thinmeta.schemas.packed import salts_of
-from thinmeta.schemas.signatures import md_member
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, MetadataBlock
 
 MOST_BYTES = 256 << 20

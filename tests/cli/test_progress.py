@@ -1,0 +1,51 @@
+"""Progress in bytes: only on a terminal, only when there is something to say."""
+
+import io
+import sys
+import time
+
+import pytest
+
+from thinmeta.cli.progress import BytesProgress
+
+
+class Terminal(io.StringIO):
+    """Standard error on a terminal, and a clock that stands still."""
+
+    now = 100.0
+
+    def isatty(self) -> bool:
+        return True
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Put one in place; not in a fixture, after which pytest puts its own there."""
+    made = Terminal()
+    monkeypatch.setattr(sys, "stderr", made)
+    monkeypatch.setattr(time, "monotonic", lambda: made.now)
+    return made
+
+
+def test_it_says_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    progress = BytesProgress(100 << 20, quiet=False)
+
+    progress.advance(1 << 20)
+    terminal.now += 2
+    progress.advance(0)
+    progress.advance(3 << 20)
+    progress.clear()
+
+    assert terminal.getvalue() == "\r  1% of 100 MiB, 512 KiB/s, 3:18 left\033[K\r\033[K"
+
+
+@pytest.mark.parametrize(("size", "quiet"), [(0, False), (5, True)])
+def test_it_says_nothing(size: int, quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    progress = BytesProgress(10, quiet=quiet)
+
+    terminal.now += 2
+    progress.advance(size)
+    progress.clear()
+
+    assert terminal.getvalue() == ""

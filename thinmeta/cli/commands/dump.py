@@ -1,0 +1,164 @@
+"""`thinmeta dump`."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thinmeta.cli.damage import report_for, salvage_option
+from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
+from thinmeta.cli.output import open_output, output_option
+from thinmeta.cli.parameters import DEVICE, NUMBER, NUMBER_32, quiet_option
+from thinmeta.cli.repairing import RepairReport, opened_for_repair
+from thinmeta.units import SECTOR_BYTES
+
+if TYPE_CHECKING:
+    from thinmeta.model.device_spec import DeviceSpec
+    from thinmeta.model.listing import Listing, Mark
+    from thinmeta.model.pool import Pool
+    from thinmeta.walk.stretches import Rows
+
+
+@click.command()
+@partial(metadata_argument, block_size=NUMBER_32)  # as thin_dump, which prints any
+@click.option(
+    "-f",
+    "--format",
+    "format_name",
+    type=click.Choice(["xml", "human_readable", "json"]),
+    default="xml",
+    show_default=True,
+    help="json: one object a line, what devices share written out in full.",
+)
+@click.option(
+    "--compat",
+    type=click.Choice(["1.1", "0.9"]),
+    default="1.1",
+    show_default=True,
+    help="The thin_dump to equal; 0.9 writes shared mappings in each device.",
+)
+@click.option(
+    "--dev-id",
+    "devices",
+    type=DEVICE,
+    metavar="DEVICE",
+    multiple=True,
+    help="Only this device, by its id or a name; repeatable.",
+)
+@click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
+@click.option(
+    "-r",
+    "--repair",
+    is_flag=True,
+    help="Print what the pool is best gone on with: --salvage, and where the superblock or "
+    "what it leads to is lost, the best state that a scan finds.",
+)
+@salvage_option
+@output_option
+@quiet_option
+@click.option(
+    "--transaction-id", type=NUMBER, metavar="N", default=0, help="Print N where it is higher."
+)
+@click.option(
+    "--nr-data-blocks", type=NUMBER, metavar="N", default=0, help="Print N where it is higher."
+)
+def dump(  # noqa: PLR0913  # one parameter an option
+    *,
+    choice: MetadataChoice,
+    format_name: str,
+    compat: str,
+    devices: "tuple[DeviceSpec, ...]",
+    skip_mappings: bool,
+    repair: bool,
+    salvage: bool,
+    output: Path | None,
+    quiet: bool,
+    transaction_id: int,
+    nr_data_blocks: int,
+) -> None:
+    """Print the pool whose metadata device or image METADATA is, as thin_dump prints it.
+
+    METADATA is a device, an image, or an image compressed with gzip, bzip2, xz or
+    zstd. Without it the environment's THINMETA_POOL is read, or else the metadata
+    snapshot of the only active thin-pool.
+
+    Where metadata is damaged the output ends before the first line that could be
+    wrong, and the exit code is 5. With --salvage it goes on: all that is sound is
+    printed, and what is lost is said on stderr.
+    """
+    from thinmeta.formats.style import Header
+    from thinmeta.formats.style import dump as dumped
+    from thinmeta.formats.styles import style_for
+    from thinmeta.model.listing import Listing
+
+    style, sharing = style_for(format_name, compat)
+    choice = _of_one_state(choice, devices)
+    repair_report = RepairReport(quiet=quiet)
+    report = repair_report if repair else report_for(salvage=salvage, quiet=quiet)
+    progress = Progress(quiet=quiet)
+    opening = (
+        opened_for_repair(choice, repair_report, progress) if repair else opened(choice, report)
+    )
+    with opening as opened_pool:
+        report.warn_of(opened_pool)
+        resolved = [choice.resolved(opened_pool, device) for device in devices]
+        selected = frozenset(each.device_id for each in resolved if each.device_id is not None)
+        pool = report.prepared(opened_pool, progress, selected or None)
+        listing = Listing(
+            pool,
+            selected=selected or None,
+            sharing=sharing and report.sharing_is_sound,
+            lost_blocks=report.lost_blocks,
+            mappings=not skip_mappings,
+        )
+        superblock = pool.superblock
+        header = Header(
+            superblock,
+            max(transaction_id, superblock.transaction_id),
+            pool.data_block_bytes() // SECTOR_BYTES,
+            max(nr_data_blocks, _nr_data_blocks(pool, format_name)),
+        )
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
+            try:
+                lost = report.json_lines() if format_name == "json" else ()
+                for text in dumped(header, _rows(listing, progress, report), style, lost):
+                    file.write(text)
+            finally:
+                progress.clear()
+        report.finish()
+
+
+def _of_one_state(choice: MetadataChoice, devices: "tuple[DeviceSpec, ...]") -> MetadataChoice:
+    """Return the choice of the state that the devices are of.
+
+    Raises:
+        UsageError: they are of several, or one has no id.
+    """
+    from thinmeta.model.state import State
+
+    if not devices:
+        return choice
+    for device in devices:
+        if device.root is not None:
+            raise click.UsageError(f"--dev-id takes an id or a name, not {device.text}")
+    choice = choice.for_devices(*devices)
+    if any(device.state not in (None, choice.state or State.LIVE) for device in devices):
+        raise click.UsageError("--dev-id: a dump is of one state; give --state")
+    return choice
+
+
+def _nr_data_blocks(pool: "Pool", format_name: str) -> int:
+    """Return what to print: a held superblock says 0, which only thin_dump's texts repeat."""
+    superblock = pool.live_superblock if format_name == "json" else pool.superblock
+    return superblock.data_space_map.nr_blocks
+
+
+def _rows(listing: "Listing", progress: Progress, report: DamageReport) -> "Iterator[Rows[Mark]]":
+    for rows in listing.rows():
+        progress.advance(rows.nr_leaves, listing.nr_leaves)
+        yield rows
+    if report.incomplete is not None:
+        report.finish()  # before the end is printed, which only a complete dump has

@@ -1,0 +1,1 @@
+"""The pack format: metadata as a small file to be sent, and back."""

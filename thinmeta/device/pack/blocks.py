@@ -1,0 +1,176 @@
+"""Metadata blocks in a pack file: which are stored, and as which instructions.
+
+What the checksum tells to be a superblock, a node, a bitmap or an index is stored. Of
+a node the keys and block numbers are numbers for `pack_encoder`; its header, other
+values and all other blocks are stored as they are.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.device.blocks import Blocks, Rows
+from thinmeta.device.pack.encoder import Code, encoded, literal, shifted
+from thinmeta.device.pack.steps import SHIFT, Bytes, Counts
+from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
+from thinmeta.schemas.checksum import checksums
+from thinmeta.schemas.columns import CHILD, KEY, NODE_HEADER
+from thinmeta.schemas.space_map import BITMAP_CSUM_XOR, INDEX_CSUM_XOR
+from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR
+from thinmeta.units import METADATA_BLOCK_BYTES
+
+_SALTS = np.array(
+    [SUPERBLOCK_CSUM_XOR, BTREE_CSUM_XOR, BITMAP_CSUM_XOR, INDEX_CSUM_XOR], dtype=np.uint32
+)
+_WHOLE = literal(METADATA_BLOCK_BYTES)
+
+_ROWS_AT_ONCE = 256
+"""Few enough for a cache of the processor."""
+
+
+def salts_of(rows: Rows) -> npt.NDArray[np.uint32]:
+    """Return by which salt each block's checksum is right, 0 where by none.
+
+    Args:
+        rows: blocks, shape `(n, 4096)`.
+    """
+    salts = np.zeros(len(rows), dtype=np.uint32)
+    used = np.flatnonzero(rows.view(np.uint64).any(axis=1))
+    some = rows if len(used) == len(rows) else rows[used]
+    found = checksums(some) ^ some[:, :4].copy().view("<u4")[:, 0]
+    salts[used] = np.where((found[:, np.newaxis] == _SALTS).any(axis=1), found, 0)
+    return salts
+
+
+def packed_blocks(blocks: Blocks, rows: Rows) -> bytes:
+    """Return blocks and their numbers as `pack_machine` takes them.
+
+    Args:
+        blocks: their numbers, shape `(n,)`.
+        rows: what they hold, shape `(n, 4096)`; any bytes do.
+    """
+    parts: list[memoryview] = []
+    for begin in range(0, len(rows), _ROWS_AT_ONCE):
+        end = begin + _ROWS_AT_ONCE
+        parts += _packed(blocks[begin:end], rows[begin:end])
+    return b"".join(parts)
+
+
+def _packed(blocks: Blocks, rows: Rows) -> Iterator[memoryview]:
+    """Return the same in parts: blocks of one kind are packed together, and stand in order."""
+    headers = rows[:, : NODE_HEADER.itemsize].copy().view(NODE_HEADER)[:, 0]
+    kinds = np.zeros(len(rows), dtype=np.int64)
+    within = np.zeros(len(rows), dtype=np.int64)
+    codes: list[Code] = []
+    for places, layout in _alike(headers):
+        some = rows if len(places) == len(rows) else rows[places]
+        codes.append(_nodes(blocks[places], some, layout))
+        kinds[places], within[places] = len(codes), np.arange(len(places))
+    others = np.flatnonzero(kinds == 0)
+    within[others] = np.arange(len(others))
+    codes.insert(0, _whole(blocks[others], rows[others]))
+    cuts = np.flatnonzero(np.diff(kinds)) + 1
+    for begin, end in pairwise([0, *cuts.tolist(), len(rows)]):
+        code, bounds = codes[kinds[begin]]
+        first = within[begin]
+        yield code[bounds[first] : bounds[first + end - begin]].data
+
+
+def _whole(blocks: Blocks, rows: Rows) -> Code:
+    """Return blocks as they are."""
+    code = _fixed(_little_endian(blocks), _WHOLE, rows)
+    return Code(code.reshape(-1), np.arange(len(rows) + 1) * code.shape[1])
+
+
+class _Layout(NamedTuple):
+    is_leaf: bool
+    max_entries: int
+    value_size: int
+
+
+def _alike(headers: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[np.intp], _Layout]]:
+    """Return the places of what looks like nodes, those of one layout together."""
+    flags, rooms, sizes = (
+        headers[name].astype(np.uint64) for name in ("flags", "max_entries", "value_size")
+    )
+    room = np.uint64(METADATA_BLOCK_BYTES - NODE_HEADER.itemsize)
+    fits = (rooms > 0) & (rooms <= room) & (sizes <= room)
+    fits &= rooms * (np.uint64(KEY.itemsize) + sizes) <= room
+    fits &= (flags == INTERNAL_NODE) & (sizes == CHILD.itemsize) | (flags == LEAF_NODE)
+    layouts = flags << np.uint64(32) | rooms << np.uint64(16) | sizes
+    for layout in sorted(set(layouts[fits].tolist())):
+        is_leaf = layout >> 32 == LEAF_NODE
+        places = np.flatnonzero(fits & (layouts == layout))
+        yield places, _Layout(is_leaf, layout >> 16 & 0xFFFF, layout & 0xFFFF)
+
+
+def _nodes(blocks: Blocks, rows: Rows, layout: _Layout) -> Code:
+    """Return the instructions for some nodes of one layout."""
+    keys_end = NODE_HEADER.itemsize + layout.max_entries * KEY.itemsize
+    values_end = keys_end + layout.max_entries * layout.value_size
+    has_numbers = layout.value_size == CHILD.itemsize
+    nr_lists = (3 if layout.is_leaf else 2) if has_numbers else 1
+    lists = np.empty((len(rows), nr_lists, layout.max_entries), dtype=np.uint64)
+    lists[:, 0] = rows[:, NODE_HEADER.itemsize : keys_end].view(KEY)
+    before_values = b""
+    if has_numbers:
+        values = rows[:, keys_end:values_end].view(CHILD)
+        keys_end = values_end
+        if layout.is_leaf:
+            before_values = shifted(layout.max_entries)
+            np.right_shift(values, np.uint64(SHIFT), out=lists[:, 1])
+            np.bitwise_and(values, np.uint64((1 << SHIFT) - 1), out=lists[:, 2])
+        else:
+            lists[:, 1] = values
+    found = encoded(lists.reshape(-1, layout.max_entries))
+    header = rows[:, : NODE_HEADER.itemsize]
+    return _joined(
+        _fixed(_little_endian(blocks), literal(NODE_HEADER.itemsize), header),
+        np.diff(found.bounds).reshape(len(rows), nr_lists),
+        found.code,
+        before_values,
+        _fixed(literal(METADATA_BLOCK_BYTES - keys_end), rows[:, keys_end:]),
+    )
+
+
+def _joined(begins: Rows, sizes: Counts, code: Bytes, between: bytes, ends: Rows) -> Code:
+    """Return for each row its beginning, its first list, `between`, its other lists, its end.
+
+    Args:
+        begins: shape `(n, any)`.
+        sizes: of the instructions of each list, shape `(n, lists)`.
+        code: the instructions of all lists.
+        between: the same for all.
+        ends: shape `(n, any)`.
+    """
+    lengths = np.empty((len(sizes), 5), dtype=np.int64)
+    lengths[:, 0], lengths[:, 2], lengths[:, 4] = begins.shape[1], len(between), ends.shape[1]
+    lengths[:, 1], lengths[:, 3] = sizes[:, 0], sizes[:, 1:].sum(axis=1)
+    stops = np.cumsum(lengths)
+    starts = (stops - lengths.reshape(-1)).reshape(lengths.shape)
+    joined = np.empty(stops[-1], dtype=np.uint8)
+    for column, fixed in ((0, begins), (2, np.frombuffer(between, np.uint8)), (4, ends)):
+        joined[starts[:, column, np.newaxis] + np.arange(fixed.shape[-1])] = fixed
+    moved = lengths[:, 1::2].reshape(-1)
+    shifts = starts[:, 1::2].reshape(-1) - (np.cumsum(moved) - moved)
+    joined[np.arange(len(code)) + np.repeat(shifts, moved)] = code
+    return Code(joined, np.append(starts[:, 0], len(joined)))
+
+
+def _fixed(*parts: Rows | bytes) -> Rows:
+    """Return rows that begin one part after another; bytes are the same in each."""
+    nr_rows = max(len(part) for part in parts if not isinstance(part, bytes))
+    some = [
+        np.broadcast_to(np.frombuffer(part, np.uint8), (nr_rows, len(part)))
+        if isinstance(part, bytes)
+        else part
+        for part in parts
+    ]
+    return np.hstack(some)
+
+
+def _little_endian(numbers: Blocks) -> Rows:
+    return numbers.astype("<u8").view(np.uint8).reshape(-1, 8)

@@ -1,0 +1,116 @@
+"""Where the partitions of a disk begin: MBR, its logical partitions, and GPT."""
+
+import zlib
+from typing import Any, NamedTuple
+
+from thinmeta.lvm.disk import Disk
+from thinmeta.schemas.partition_table import (
+    EFI_PMBR_OSTYPE,
+    EXTENDED_TYPES,
+    GPT_HEADER_SIGNATURE,
+    MSDOS_LABEL_MAGIC,
+    BootRecord,
+    GptEntry,
+    GptHeader,
+)
+
+_SECTOR = 512
+_LOGICAL_BLOCKS = (512, 4096)
+_MOST_PARTITIONS = 1024
+_MOST_TABLE_BYTES = 1 << 20
+
+
+class Partition(NamedTuple):
+    """A partition.
+
+    Attributes:
+        number: as the kernel counts: logical ones of a MBR from 5 on.
+        offset: where it begins, in bytes.
+    """
+
+    number: int
+    offset: int
+
+
+def partitions(disk: Disk) -> list[Partition]:
+    """Return the partitions of `disk` that begin on it, in the order of its table.
+
+    Of a GPT the second copy is taken where the first is damaged. A disk without a
+    partition table has none.
+    """
+    gpt = _gpt(disk)
+    found = gpt if gpt is not None else _mbr(disk)
+    return [partition for partition in found if 0 < partition.offset < disk.size]
+
+
+def _mbr(disk: Disk) -> list[Partition]:
+    records = _records(disk, 0)
+    if any(record.sys_ind == EFI_PMBR_OSTYPE for record in records):
+        return []
+    found = []
+    for number, record in enumerate(records, 1):
+        if record.sys_ind in EXTENDED_TYPES:
+            found += _logical(disk, record.start_sect)
+        elif record.sys_ind:
+            found.append(Partition(number, record.start_sect * _SECTOR))
+    return found
+
+
+def _logical(disk: Disk, extended: int) -> list[Partition]:
+    """Follow the chain of boot records in the extended partition at sector `extended`."""
+    found: list[Partition] = []
+    seen: set[int] = set()
+    here: int | None = extended
+    while here is not None and here not in seen and len(seen) < _MOST_PARTITIONS:
+        seen.add(here)
+        following = None
+        for record in _records(disk, here):
+            if record.sys_ind in EXTENDED_TYPES:
+                following = extended + record.start_sect
+            elif record.sys_ind:
+                found.append(Partition(5 + len(found), (here + record.start_sect) * _SECTOR))
+        here = following
+    return found
+
+
+def _records(disk: Disk, sector: int) -> list[Any]:
+    block = disk.read(sector * _SECTOR, _SECTOR)
+    if len(block) < _SECTOR:
+        return []
+    table = BootRecord.parse(block)
+    return list(table.partition_record) if table.signature == MSDOS_LABEL_MAGIC else []
+
+
+def _gpt(disk: Disk) -> list[Partition] | None:
+    """Return the partitions of the first sound table; None if there is none."""
+    for block in _LOGICAL_BLOCKS:
+        for at in (block, disk.size // block * block - block):
+            if (found := _gpt_at(disk, at, block)) is not None:
+                return found
+    return None
+
+
+def _gpt_at(disk: Disk, at: int, block: int) -> list[Partition] | None:
+    beginning = disk.read(at, _SECTOR) if at > 0 else b""
+    if len(beginning) < _SECTOR or not beginning.startswith(GPT_HEADER_SIGNATURE):
+        return None
+    header = GptHeader.parse(beginning)
+    size, entry_size = header.header_size, header.sizeof_partition_entry
+    table_bytes = header.num_partition_entries * entry_size
+    if not GptHeader.sizeof() <= size <= _SECTOR or table_bytes > _MOST_TABLE_BYTES:
+        return None
+    without_crc = beginning[:16] + bytes(4) + beginning[20:size]
+    table = disk.read(header.partition_entry_lba * block, table_bytes)
+    if (
+        entry_size < GptEntry.sizeof()
+        or zlib.crc32(without_crc) != header.header_crc32
+        or zlib.crc32(table) != header.partition_entry_array_crc32
+        or len(table) < table_bytes
+    ):
+        return None
+    entries = (GptEntry.parse(table[begin:]) for begin in range(0, table_bytes, entry_size))
+    return [
+        Partition(number, entry.starting_lba * block)
+        for number, entry in enumerate(entries, 1)
+        if any(entry.partition_type_guid)
+    ]

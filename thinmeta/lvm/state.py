@@ -1,0 +1,271 @@
+"""LVM's volume groups, read from their text metadata or from the disks themselves."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from thinmeta.device.blocks import BlockDevice, Fault
+from thinmeta.device.containers import Inspect
+from thinmeta.device.extents import Extents
+from thinmeta.device.kernel import SYSFS
+from thinmeta.device.opening import live_message
+from thinmeta.device.signatures import refuse_foreign
+from thinmeta.errors import InputError, LiveDeviceError, NotThereError
+from thinmeta.lvm.disk import Disk
+from thinmeta.lvm.group import LogicalVolume, LvmDisk, ThinPool, VolumeGroup, read_group
+from thinmeta.lvm.label import FoundText, FoundVolume
+from thinmeta.lvm.places import (
+    OnHost,
+    TableLine,
+    active_holders,
+    extents_of,
+    table_lines,
+)
+from thinmeta.lvm.spellings import dashed, is_called, spellings
+from thinmeta.lvm.versions import FoundGroup, newest_groups, read_file
+
+_MOST_HISTORY = 4 << 20
+"""Characters of older texts that are read, newest first."""
+
+
+class FoundPool(NamedTuple):
+    """A thin pool, and where it is described."""
+
+    group: VolumeGroup
+    volume: LogicalVolume
+    pool: ThinPool
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return f"{self.group.name}/{self.volume.name}"
+
+
+class LvmState:
+    """Volume groups, and the disks that they were found on; a context manager.
+
+    Attributes:
+        source: the files, for messages.
+        groups: in their newest versions.
+        notes: what is damaged or odd, one line each.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        groups: Sequence[FoundGroup],
+        volumes: Sequence[FoundVolume],
+        notes: Sequence[str],
+        disks: ExitStack,
+    ) -> None:
+        """Take over `disks`; see `read_lvm`."""
+        self.source = source
+        self.groups = tuple(found.group for found in groups)
+        self.notes = tuple(notes)
+        self._others = {found.group.id: found.others for found in groups}
+        self._volumes = volumes
+        self._disks = disks
+
+    @property
+    def has_disks(self) -> bool:
+        """Whether there are disks to read volumes from, and not only text."""
+        return bool(self._volumes)
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the disks."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the disks; what was opened from them stays open."""
+        self._disks.close()
+
+    def pool(self, name: str | None) -> FoundPool:
+        """Return the thin pool that is called `name`, without one the only one there is.
+
+        Raises:
+            NotThereError: there is none, or there are several; lists them.
+        """
+        pools = [
+            FoundPool(group, volume, volume.pool)
+            for group in self.groups
+            for volume in group.volumes.values()
+            if volume.pool
+        ]
+        listed = f"there are: {', '.join(map(str, pools))}" if pools else "there is none at all"
+        found = [each for each in pools if name is None or is_called(name, *each[:2])]
+        if len(found) == 1:
+            return found[0]
+        what = "say which thin pool" if name is None else f"no one thin pool is called {name}"
+        raise NotThereError(f"{self.source}: {what if pools else 'no thin pool'}; {listed}")
+
+    def on_host(self, pool: str | None) -> OnHost:
+        """Return what a pool is called on the host that it belongs to.
+
+        Raises:
+            NotThereError: there is no such pool.
+            InputError: its data is neither linear nor striped.
+        """
+        group, volume, thin_pool = self.pool(pool)
+        data = group.volume(thin_pool.data)
+        path = spellings(group.name, volume.name)[-1]
+        has_volumes = any(group.thin_volumes(volume.name))
+        return OnHost(
+            f"{path}-tpool" if has_volumes else path,
+            f"{group.name}/{data.name}",
+            table_lines(group, data),
+        )
+
+    def open_metadata(
+        self,
+        pool: str | None,
+        *,
+        exclusive: bool = True,
+        inspect: Inspect = refuse_foreign,
+        sysfs: Path = SYSFS,
+    ) -> BlockDevice:
+        """Open the metadata of a pool where it lies on the disks.
+
+        Args:
+            pool: its name; None for the only one.
+            exclusive: refuse a pool that is active; False is for reading a metadata snapshot.
+            inspect: refuses what is no metadata.
+            sysfs: where the kernel tells about active devices.
+
+        Raises:
+            NotThereError: there is no such pool.
+            InputError: it cannot be read in place, or there is no pool in it.
+            LiveDeviceError: `exclusive`, and it is active.
+        """
+        group, volume, thin_pool = self.pool(pool)
+        metadata = group.volume(thin_pool.metadata)
+        disks = {found.disk.path for found in self._volumes}
+        if exclusive and (holders := active_holders(group, metadata, disks, sysfs)):
+            raise LiveDeviceError(live_message(Path(f"{group.name}/{volume.name}"), holders))
+        device = BlockDevice.over(self._opened(group, metadata, direct=True))
+        first = device.read(np.zeros(1, dtype=np.uint64))
+        try:
+            if first.faults[0] != Fault.READ_ERROR:
+                inspect(first.rows[0].tobytes())
+        except InputError as error:
+            device.close()
+            raise type(error)(f"{device.name}: {error}") from error
+        return device
+
+    def open_data(self, pool: str | None) -> Extents:
+        """Open the data of a pool where it lies on the disks; errors as of `open_lv`."""
+        group, _, thin_pool = self.pool(pool)
+        return self._opened(group, group.volume(thin_pool.data), direct=False)
+
+    def open_lv(self, name: str) -> Extents:
+        """Open a linear or striped logical volume, hidden ones too, where it lies on the disks.
+
+        Raises:
+            NotThereError: there is no such volume.
+            InputError: it is of another type, or a physical volume is not there.
+        """
+        return self._opened(*self.find(name), direct=False)
+
+    def versions(self, group: VolumeGroup) -> Iterator[VolumeGroup]:
+        """Yield the other known versions of a group's text, newest first."""
+        left = _MOST_HISTORY
+        for text in self._others[group.id]:
+            left -= len(text)
+            if left < 0:
+                return
+            with suppress(InputError):  # a newer text was written over its end
+                yield read_group(text, self.source)
+
+    def linear_table(self, name: str) -> list[TableLine]:
+        """Return the device-mapper table of a linear or striped logical volume.
+
+        Raises:
+            NotThereError: there is no such volume.
+            InputError: it is of another type.
+        """
+        return table_lines(*self.find(name))
+
+    def find(self, name: str) -> tuple[VolumeGroup, LogicalVolume]:
+        """Return the logical volume that is called `name`, and its group.
+
+        Raises:
+            NotThereError: there is none, or there are several.
+        """
+        found = [
+            (group, volume)
+            for group in self.groups
+            for volume in group.volumes.values()
+            if is_called(name, group, volume)
+        ]
+        if len(found) != 1:
+            listed = ", ".join(f"{group.name}/{volume.name}" for group, volume in found)
+            what = f"{name} may be {listed}" if found else f"there is no logical volume {name}"
+            raise NotThereError(f"{self.source}: {what}")
+        return found[0]
+
+    def _opened(self, group: VolumeGroup, volume: LogicalVolume, *, direct: bool) -> Extents:
+        name = f"{group.name}/{volume.name} in {self.source}"
+        return extents_of(group, volume, self._place, name, direct=direct)
+
+    def _place(self, group: VolumeGroup, disk: LvmDisk) -> FoundVolume:
+        found = [volume for volume in self._volumes if volume.id == disk.id]
+        if len(found) > 1:
+            twice = ", ".join(volume.disk.name for volume in found)
+            raise InputError(f"{group.name}: the physical volume {disk.name} was given as {twice}")
+        if found:
+            return found[0]
+        there = {volume.id for volume in self._volumes}
+        missing = [each for each in group.disks.values() if each.id not in there]
+        unlabelled = [volume for volume in self._volumes if not volume.id]
+        if len(missing) == 1 and len(unlabelled) == 1:
+            return unlabelled[0]
+        raise InputError(
+            f"{group.name}: the physical volume {disk.name} is not among the disks that were "
+            f"given: uuid {dashed(disk.id)}, once {disk.device or 'at an unknown path'}"
+        )
+
+
+def read_lvm(files: Sequence[str]) -> LvmState:
+    """Read volume groups from text metadata, disks that hold it, or both.
+
+    Args:
+        files: backups of the text metadata, disks and images of disks with physical
+            volumes, `FILE@OFFSET` for one that begins further on. A text that is given
+            counts, whatever version the disks have.
+
+    Raises:
+        InputError: one of them cannot be used, or none describes a group.
+    """
+    source = ", ".join(files)
+    texts: list[FoundText] = []
+    volumes: list[FoundVolume] = []
+    notes: list[str] = []
+    with ExitStack() as disks:
+        for name in files:
+            disk = Disk.open(name)
+            disks.callback(disk.close)
+            notes += disk.notes
+            match read_file(disk):
+                case FoundText() as text:
+                    texts.append(text)
+                case found:
+                    volumes += found
+        for volume in volumes:
+            texts += volume.texts
+            notes += volume.notes
+        groups, odd = newest_groups(texts)
+        if not groups:
+            why = "; ".join([*notes, *odd][:3]) or "no text metadata was found"
+            raise InputError(f"{source}: there is no volume group: {why}")
+        return LvmState(source, groups, volumes, [*notes, *odd], disks.pop_all())

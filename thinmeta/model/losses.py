@@ -1,0 +1,240 @@
+"""What is lost of a damaged pool: per device, by key range; and what is left.
+
+Reading past damage never says by itself what is missing. This reads all leaves once,
+before anything is returned, so that what is said of a device is true from its first line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from thinmeta.errors import Damage, OnDamage
+from thinmeta.model.device_table import Devices, DevicesById, DeviceTable
+from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
+from thinmeta.model.pool import Pool
+from thinmeta.model.thin_device import ThinDevice
+from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.growing import grow
+from thinmeta.walk.leaves import OnProgress
+from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes
+from thinmeta.walk.ragged import distinct_places
+
+
+class Tree(NamedTuple):
+    """A mapping tree to look at.
+
+    Attributes:
+        device_id: the device it belongs to; None for a bare `root:N`.
+        root: None where the mapping tree does not have the device.
+        stored: mappings that the details say it has; None if they are lost.
+    """
+
+    device_id: DeviceId | None
+    root: MetadataBlock | None
+    stored: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLoss:
+    """What is lost of a device, and what is left.
+
+    Attributes:
+        tree: the device.
+        ranges: what no sound node covers, ascending.
+        found: mappings in sound nodes, to blocks of the data device.
+        beyond: mappings in sound nodes to blocks past its end, which are left out.
+    """
+
+    tree: Tree
+    ranges: tuple[LostRange, ...]
+    found: int
+    beyond: int
+
+    @property
+    def missing(self) -> int | None:
+        """How many mappings the details say there should be more; None if they are lost."""
+        return None if self.tree.stored is None else max(0, self.tree.stored - self.found)
+
+    @property
+    def at_most_missing(self) -> int:
+        """How many mappings there can be more, whether the details say it or not."""
+        lengths = (lost.last_key - lost.first_key + 1 for lost in self.ranges)
+        return self.beyond + sum(lengths) if self.missing is None else self.missing
+
+    @property
+    def has_no_details(self) -> bool:
+        """Whether it is a device whose details are lost."""
+        return self.tree.device_id is not None and self.tree.stored is None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether none of the device's mappings is lost."""
+        if self.tree.stored == 0 and not self.found and not self.beyond:
+            return True  # what is damaged held nothing
+        is_whole = self.tree.root is not None and not self.ranges and not self.beyond
+        return is_whole and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What is lost of a pool, or of those devices of it that were looked at.
+
+    Attributes:
+        devices: all that were looked at, complete or not.
+        trees: ranges of device ids that cannot be read.
+        disagreements: ids that only one of the two device trees has.
+        agree: whether a leaf that several devices share is sound for all of them or for
+            none. Else what they share cannot be listed once for all.
+        blocks: where the bad nodes of mapping trees are.
+        emptied: sound leaves without a mapping to the data device, but for trees without any.
+        newest: the newest time of a mapping that is left.
+    """
+
+    devices: tuple[DeviceLoss, ...]
+    trees: tuple[Damage, ...] = ()
+    disagreements: tuple[Damage, ...] = ()
+    agree: bool = True
+    blocks: frozenset[int] = frozenset()
+    emptied: frozenset[int] = frozenset()
+    newest: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is lost."""
+        return not self.trees and all(
+            device.is_complete and not device.has_no_details for device in self.devices
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence["Losses"]) -> Self:
+        """Return what is lost of all parts."""
+        return cls(
+            tuple(device for part in parts for device in part.devices),
+            tuple(damage for part in parts for damage in part.trees),
+            tuple(damage for part in parts for damage in part.disagreements),
+            all(part.agree for part in parts),
+            frozenset(block for part in parts for block in part.blocks),
+            frozenset(block for part in parts for block in part.emptied),
+            max((part.newest for part in parts), default=0),
+        )
+
+    def of(self, device_id: int) -> DeviceLoss | None:
+        """Return what is lost of a device; None if it was not looked at."""
+        return next((each for each in self.devices if each.tree.device_id == device_id), None)
+
+
+def losses_of_pool(
+    pool: Pool,
+    selected: frozenset[int] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Losses:
+    """Look at all devices of a pool, or some; no damage raises.
+
+    Args:
+        pool: in the state to look at.
+        selected: their ids; None is all.
+        on_progress: told of each piece of the mapping trees that was read.
+    """
+    table = pool.device_table
+    trees = [Tree(each.device_id, each.mapping_root, each.mapped_blocks) for each in table.devices]
+    trees += [Tree(device_id, root, None) for device_id, root in table.unlisted.items()]
+    wanted = [tree for tree in sorted(trees) if selected is None or tree.device_id in selected]
+    return replace(
+        losses_of_trees(pool, wanted, on_progress),
+        trees=tuple(table.lost_among(selected)),
+        disagreements=tuple(table.disagreements(selected)),
+    )
+
+
+def losses_of_trees(
+    pool: Pool, trees: Sequence[Tree], on_progress: OnProgress | None = None
+) -> Losses:
+    """Look at some mapping trees, each of their nodes once; no damage raises."""
+    source = pool.source._replace(nr_data_blocks=None)
+    rooted = [tree for tree in trees if tree.root is not None]
+    forest = grow(source, np.array([tree.root for tree in rooted], dtype=np.uint64), MAPPINGS)
+    nr_data_blocks = pool.live_superblock.data_space_map.nr_blocks or LAST_KEY
+    counted = count_leaves(source, forest, nr_data_blocks, on_progress)
+    found = iter(_found_losses(rooted, forest, counted))
+    devices = tuple(
+        DeviceLoss(tree, (), 0, 0) if tree.root is None else next(found) for tree in trees
+    )
+    leaves = forest.levels[0].nodes
+    is_empty = counted.within + counted.beyond == 0
+    is_empty[forest.roots[forest.heights == 0]] = False
+    is_empty |= (counted.within == 0) & (counted.beyond > 0)
+    return Losses(
+        devices,
+        agree=_agree(leaves, counted.codes, devices),
+        blocks=frozenset(leaves.blocks[counted.codes != 0].tolist()),
+        emptied=frozenset(leaves.blocks[is_empty].tolist()),
+        newest=int(counted.newest.max(initial=0)),
+    )
+
+
+def salvaged(pool: Pool, losses: Losses, on_damage: OnDamage) -> Pool:
+    """Return what is left of a pool: its devices, with the mappings that were found.
+
+    A device whose details are lost is among them. Its times are later than those of all
+    mappings, so that a pool that is made of this copies each block before it writes to
+    it, once: the pool's own time is as late, or it would copy for ever.
+    """
+    left = pool.for_salvage(on_damage)
+    left.device_table = _salvaged_table(left, losses)
+    if any(loss.has_no_details for loss in losses.devices):
+        time = max(left.superblock.time, losses.newest + 1)
+        left.superblock = replace(left.superblock, time=time)
+    return left
+
+
+def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
+    table = pool.device_table
+    there = DevicesById(table.devices)
+    superblock = pool.superblock
+    later = losses.newest + 1
+    devices = []
+    for loss in losses.devices:
+        tree = loss.tree
+        if tree.device_id is None:
+            continue
+        known = there.get(tree.device_id) or ThinDevice(
+            device_id=tree.device_id,
+            mapped_blocks=0,
+            transaction_id=max(0, superblock.transaction_id - 1),
+            creation_time=later,
+            snap_time=later,
+            mapping_root=tree.root,
+            source=pool.source,
+            on_damage=pool.on_damage,
+        )
+        devices.append(replace(known, mapped_blocks=loss.found))
+    return DeviceTable(Devices.of(devices, pool.source, pool.on_damage), {}, table.lost)
+
+
+def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:
+    blocks, identity = distinct_places(leaves.blocks)
+    bad = np.bincount(identity, codes != 0, minlength=len(blocks))
+    some_are_bad = (bad > 0) & (bad < np.bincount(identity, minlength=len(blocks)))
+    ranges = [lost for device in devices for lost in device.ranges]
+    twice = any(REASONS[REACHED_TWICE] in lost.damage.what for lost in ranges)
+    return not twice and not some_are_bad.any()
+
+
+def _found_losses(
+    trees: Sequence[Tree], forest: Forest, counted: CountedLeaves
+) -> list[DeviceLoss]:
+    """Return what is lost of each tree of the forest."""
+    found = forest.totals(counted.within).tolist()
+    beyond = forest.totals(counted.beyond).tolist()
+    ranges: dict[int, list[LostRange]] = {}
+    for tree, lost in lost_ranges(forest, counted):
+        damage = replace(lost.damage, device_id=trees[tree].device_id)
+        ranges.setdefault(tree, []).append(replace(lost, damage=damage))
+    return [
+        DeviceLoss(tree, tuple(ranges.get(place, ())), found=found[place], beyond=beyond[place])
+        for place, tree in enumerate(trees)
+    ]
