@@ -118,13 +118,14 @@ class Pool:
     def for_salvage(self, on_damage: OnDamage) -> "Pool":
         """Return the same pool for who reads past any damage.
 
-        It leaves out mappings to data blocks past the end of the data device.
+        It leaves out mappings past the data device's end, and leaves that repeat a data block.
         """
         pool = Pool(
             self.source.device, self.live_superblock, self.superblock, on_damage, self.state
         )
         pool.source = self.source._replace(
-            nr_data_blocks=self.live_superblock.data_space_map.nr_blocks or None
+            nr_data_blocks=self.live_superblock.data_space_map.nr_blocks or None,
+            doubts_repeats=True,
         )
         pool.superblock_damage = self.superblock_damage
         return pool

@@ -19,10 +19,12 @@ from thinmeta.walk.nodes import (
     MAPPINGS,
     REACHED_TWICE,
     REASONS,
+    REPEATS_A_BLOCK,
     Codes,
     Entries,
     Keys,
     Kind,
+    Mask,
     Metadata,
     checked_entries,
     read_nodes,
@@ -52,6 +54,8 @@ def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, 
         codes = combined(leaves.codes, found)
         entries = checked_entries(nodes, codes, leaves.low, leaves.last, kind.values)
         codes = combined(leaves.codes, codes)
+    if kind is MAPPINGS and source.doubts_repeats:
+        entries = _without_repeats(entries, codes)
     if kind is MAPPINGS and source.nr_data_blocks is not None:
         entries = _on_the_data_device(entries, source.nr_data_blocks)
     return entries, codes
@@ -89,12 +93,26 @@ def combined(above: Codes, found: Codes) -> Codes:
     return codes
 
 
+def _without_repeats(entries: Entries, codes: Codes) -> Entries:
+    """Leave out leaves that map a data block twice; sets their `codes`."""
+    data_blocks = entries.values >> np.uint64(DATA_BLOCK_SHIFT)  # below 2^40
+    leaves = np.repeat(np.arange(len(codes), dtype=np.uint64), np.diff(entries.starts))
+    ascending = np.sort(leaves << np.uint64(40) | data_blocks)
+    repeated = ascending[1:][ascending[1:] == ascending[:-1]]
+    if not len(repeated):
+        return entries
+    codes[(repeated >> np.uint64(40)).astype(np.int64)] = REPEATS_A_BLOCK
+    return _only(entries, np.repeat(codes == 0, np.diff(entries.starts)))
+
+
+def _only(entries: Entries, kept: Mask) -> Entries:
+    before = starts_of(kept.astype(np.int64))
+    return Entries(entries.keys[kept], entries.values[kept], before[entries.starts])
+
+
 def _on_the_data_device(entries: Entries, nr_data_blocks: int) -> Entries:
     there = entries.values >> np.uint64(DATA_BLOCK_SHIFT) < nr_data_blocks
-    if there.all():
-        return entries
-    kept = starts_of(there.astype(np.int64))
-    return Entries(entries.keys[there], entries.values[there], kept[entries.starts])
+    return entries if there.all() else _only(entries, there)
 
 
 def damage_of(leaves: Leaves, codes: Codes, place: int, kind: Kind) -> Damage:

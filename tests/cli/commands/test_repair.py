@@ -15,6 +15,7 @@ from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
 from tests.golden import thin_dump
+from thinmeta.schemas.btree_node import LEAF_NODE
 
 CASES = ["a08-snapshots-of-snapshots", "a09-discards-and-deletes", "docker-loop-lvm-xfs-64k"]
 
@@ -58,6 +59,26 @@ def test_what_is_left_is_what_dump_repair_prints(
     assert_sound(output, thinmeta)
     left = thinmeta("dump", "--repair", "--compat", "0.9", damaged)
     assert thinmeta("dump", "--compat", "0.9", output).stdout_bytes == left.stdout_bytes
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_node_that_is_taken_for_a_leaf_is_lost(
+    case: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """Its values would be many mappings to data block 0, and its checksum is right."""
+    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    trees = map(anatomy.mapping_tree, anatomy.device_ids)
+    root = next(tree[0] for tree in trees if not tree[0].is_leaf)
+    image.header(root.block)["flags"] = LEAF_NODE
+    image.restamp(root.block)
+    damaged, output = image.write_to(tmp_path / "damaged.bin"), tmp_path / "new.bin"
+
+    result = thinmeta("repair", "-i", damaged, "-o", output)
+
+    assert result.exit_code == 6
+    assert f"metadata block {root.block}: the B-tree node maps a data block" in result.stderr
+    assert thinmeta("dump", "--salvage", damaged).exit_code == 6
+    assert_sound(output, thinmeta)
 
 
 @pytest.mark.parametrize("number", [0, 1, 5_000])
