@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -39,39 +40,49 @@ COMPANIONS = {
 }
 
 
-def name_of(path: Path) -> str:
-    return str(path.relative_to(CHECKOUT))
+def names_of(paths: Iterable[Path]) -> list[str]:
+    return [str(path.relative_to(CHECKOUT)) for path in paths]
 
 
-each_module = pytest.mark.parametrize("module", MODULES, ids=name_of)
+def parsed(module: Path) -> ast.Module:
+    return ast.parse(module.read_text())
 
 
 def test_there_are_modules() -> None:
     assert len(MODULES) >= 40
 
 
-@each_module
-def test_a_module_is_short(module: Path) -> None:
-    assert len(module.read_text().splitlines()) <= MAX_LINES
+def test_a_module_is_short() -> None:
+    long = [module for module in MODULES if len(module.read_text().splitlines()) > MAX_LINES]
+
+    assert names_of(long) == []
 
 
-@pytest.mark.parametrize("module", [*MODULES, *TESTS], ids=name_of)
-def test_a_name_says_the_job(module: Path) -> None:
-    assert not {*module.relative_to(CHECKOUT).with_suffix("").parts} & JUNK_DRAWERS
-
-
-@each_module
-def test_a_module_says_what_it_is_for(module: Path) -> None:
-    assert ast.get_docstring(ast.parse(module.read_text()))
-
-
-@each_module
-def test_nothing_is_imported_by_star(module: Path) -> None:
-    imports = [
-        node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.ImportFrom)
+def test_a_name_says_the_job() -> None:
+    vague = [
+        module
+        for module in [*MODULES, *TESTS]
+        if {*module.relative_to(CHECKOUT).with_suffix("").parts} & JUNK_DRAWERS
     ]
 
-    assert all(alias.name != "*" for node in imports for alias in node.names)
+    assert names_of(vague) == []
+
+
+def test_a_module_says_what_it_is_for() -> None:
+    silent = [module for module in MODULES if not ast.get_docstring(parsed(module))]
+
+    assert names_of(silent) == []
+
+
+def test_nothing_is_imported_by_star() -> None:
+    greedy = [
+        module
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+    ]
+
+    assert names_of(greedy) == []
 
 
 def test_the_package_is_typed() -> None:
@@ -79,7 +90,9 @@ def test_the_package_is_typed() -> None:
 
 
 def test_every_folder_of_modules_is_a_package() -> None:
-    assert all((module.parent / "__init__.py").exists() for module in MODULES)
+    folders = {module.parent for module in MODULES}
+
+    assert names_of(path for path in folders if not (path / "__init__.py").exists()) == []
 
 
 def test_tests_mirror_the_package() -> None:
@@ -153,19 +166,26 @@ def companions(name: str) -> set[str]:
     return {str(path.relative_to(folder)) for path in found}
 
 
-@pytest.mark.parametrize("name", case_names())
-def test_no_file_of_a_case_is_unread(name: str) -> None:
-    folder = FIXTURES / name
-    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-
-    assert there - companions(name) == named_files(name)
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", case_names())
-def test_a_case_says_what_it_is_and_where_it_is_from(name: str) -> None:
-    assert case(name)["about"]
-    assert case(name)["origin"]
-    assert (FIXTURES / name / "about.txt").read_text().strip()
+def test_no_file_of_a_case_is_unread() -> None:
+    there = {name: files_below(FIXTURES / name) - companions(name) for name in case_names()}
+
+    assert there == {name: named_files(name) for name in case_names()}
+
+
+def test_a_case_says_what_it_is_and_where_it_is_from() -> None:
+    silent = [
+        name
+        for name in case_names()
+        if not case(name)["about"]
+        or not case(name)["origin"]
+        or not (FIXTURES / name / "about.txt").read_text().strip()
+    ]
+
+    assert silent == []
 
 
 def test_nothing_but_cases_is_among_the_fixtures() -> None:
