@@ -16,6 +16,9 @@ OriginBlock = NewType("OriginBlock", int)
 DeviceId = NewType("DeviceId", int)
 """The 24-bit number by which the pool knows a thin device (`dev_id`)."""
 
+MAX_DEVICE_ID = 2**24 - 1
+"""The highest that the kernel makes or activates a device of. Source: `MAX_DEV_ID`, dm-thin.c."""
+
 SECTOR_BYTES = 512
 METADATA_BLOCK_BYTES = 4096
 

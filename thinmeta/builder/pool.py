@@ -30,7 +30,7 @@ from thinmeta.schemas.superblock import (
     THIN_SUPERBLOCK_MAGIC,
     Superblock,
 )
-from thinmeta.units import METADATA_BLOCK_BYTES, SECTOR_BYTES
+from thinmeta.units import MAX_DEVICE_ID, METADATA_BLOCK_BYTES, SECTOR_BYTES
 from thinmeta.walk.node_list import NODES_AT_ONCE
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.runs import Runs
@@ -57,6 +57,7 @@ class Built:
         nr_devices: how many devices there are.
         nr_mappings: how many mappings all of them have together.
         miscounted: by device id.
+        unusable_ids: those that the kernel activates no device with.
     """
 
     mapping_root: int
@@ -65,6 +66,7 @@ class Built:
     nr_devices: int
     nr_mappings: int
     miscounted: tuple[Miscounted, ...]
+    unusable_ids: tuple[int, ...]
 
 
 LEAST_SHARED = room_of(BLOCK_TIME) // 2
@@ -247,6 +249,7 @@ class _Builder:
                 for device, counted, _ in devices
                 if device.mapped_blocks != counted
             ),
+            unusable_ids=tuple(ids[ids > MAX_DEVICE_ID].tolist()),
         )
 
     def _root(self, keys: Keys, values: npt.NDArray[Any]) -> int:

@@ -46,6 +46,7 @@ class Restored:
         nr_data_blocks: blocks of the data device.
         counted_data_blocks: that number is one more than the highest mapped block.
         miscounted: devices whose number of mappings was said wrongly.
+        unusable_ids: device ids that the kernel activates no device with.
     """
 
     nr_blocks: int
@@ -55,6 +56,7 @@ class Restored:
     nr_data_blocks: int
     counted_data_blocks: bool
     miscounted: tuple[Miscounted, ...]
+    unusable_ids: tuple[int, ...] = ()
 
 
 def restore(  # noqa: PLR0913  # one parameter an option
@@ -143,6 +145,7 @@ def build(
         nr_data_blocks=built.data_space_map.nr_blocks,
         counted_data_blocks=header.nr_data_blocks is None,
         miscounted=built.miscounted,
+        unusable_ids=built.unusable_ids,
     )
 
 

@@ -9,6 +9,7 @@ from thinmeta.cli.output import force_option
 from thinmeta.cli.parameters import FILE, NUMBER, QUANTITY
 
 if TYPE_CHECKING:
+    from thinmeta.builder.restore import Restored
     from thinmeta.cli.messages import DamageReport
     from thinmeta.units import Quantity
 
@@ -78,3 +79,16 @@ def bytes_of(metadata_size: "Quantity | None", report: "DamageReport") -> int | 
             "the rest stays unused"
         )
     return size
+
+
+def warn_of_unusable_ids(restored: "Restored", report: "DamageReport") -> None:
+    """Warn of devices that were written, and that no kernel activates."""
+    from thinmeta.units import MAX_DEVICE_ID
+
+    if restored.unusable_ids:
+        first, *others = restored.unusable_ids
+        which = f"devices {first} and {len(others)} more" if others else f"device {first}"
+        report.warn(
+            f"{which}: the kernel activates no device with an id above {MAX_DEVICE_ID}; "
+            "`thinmeta extract` reads it all the same"
+        )

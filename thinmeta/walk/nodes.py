@@ -1,8 +1,9 @@
 """B-tree nodes, many at once: the invariants they must keep, and their entries.
 
-Only what makes a node *unsafe* to follow is asked here. What is merely irregular (a
-node less than a third full, a `max_entries` that is no multiple of 3) the kernel and
-thin_dump 0.9 read without complaint, and so do we; `check` tells of it.
+Only what makes a node *unsafe* to follow is asked here, and a `max_entries` that is no
+multiple of 3: the kernel reads such a node, but never writes one, and as the values begin
+after `max_entries` keys, other bytes are read for them. That a node is less than a third
+full is merely irregular; `check` tells of it.
 
 Source: `node_check()`, drivers/md/persistent-data/dm-btree-spine.c (Linux v6.6).
 """
@@ -103,6 +104,10 @@ INVARIANTS: tuple[tuple[str, Callable[[Nodes], Mask]], ...] = (
     ("is an internal node where a leaf belongs", lambda n: ~n.level & ~_is_leaf(n)),
     ("has values of another size", lambda n: n.headers["value_size"] != n.value_size),
     ("has room for more entries than a block holds", _overflows),
+    (
+        "has room for a number of entries that is no multiple of 3",
+        lambda n: n.headers["max_entries"] % 3 != 0,
+    ),
     (
         "has more entries than room for them",
         lambda n: n.headers["nr_entries"] > n.headers["max_entries"],

@@ -276,7 +276,10 @@ ANY_NODE: dict[str, tuple[Edit, str]] = {
     "another block number": (field("blocknr", 3), "was written for another block"),
     "block number too large": (field("blocknr", 2**63), "was written for another block"),
     "entries without room": (field("nr_entries", 2**32 - 1), "has more entries than room for them"),
-    "room too small": (field("max_entries", 2), "has more entries than room for them"),
+    "room no multiple of 3": (
+        field("max_entries", 124),
+        "has room for a number of entries that is no multiple of 3",
+    ),
     "no room": (field("max_entries", 0), "has more entries than room for them"),
     "room past the block": (
         field("max_entries", 255),

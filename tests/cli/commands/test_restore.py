@@ -97,6 +97,26 @@ def test_a_wrong_number_of_mappings_is_put_right(xml: Path, thinmeta: Thinmeta) 
     assert thinmeta("check", output).exit_code == ExitCode.DONE
 
 
+def test_a_device_id_that_no_kernel_takes_is_said(xml: Path, thinmeta: Thinmeta) -> None:
+    """As the kernel's MAX_DEV_ID says; thin_restore and thin_check 1.1.0 are silent."""
+    output, again = xml.with_suffix(".bin"), xml.with_suffix(".again")
+    highest = GOOD.replace('dev_id="1"', 'dev_id="16777215"')
+    xml.write_text(highest)
+    fits = thinmeta("restore", "-i", xml, "-o", output)
+    sound = thinmeta("check", output)
+    xml.write_text(highest.replace("16777215", "16777216"))
+
+    made = thinmeta("restore", "-i", xml, "-o", output, "--force")
+    check = thinmeta("check", output)
+    repaired = thinmeta("repair", "-i", output, "-o", again)
+
+    assert (fits.exit_code, fits.output, sound.exit_code) == (0, "", 0)
+    assert (made.exit_code, check.exit_code, repaired.exit_code) == (0, 7, 0)
+    for told in (made.stderr, repaired.stderr):
+        assert "Warning: device 16777216: the kernel activates no device with an id" in told
+    assert "not fatal: device details: device 16777216: the kernel activates no" in check.stdout
+
+
 def test_the_size_of_a_new_file(xml: Path, thinmeta: Thinmeta) -> None:
     output = xml.with_suffix(".bin")
 

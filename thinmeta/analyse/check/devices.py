@@ -15,7 +15,7 @@ from thinmeta.errors import raise_damage
 from thinmeta.model.device_table import DeviceTable, read_device_table
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
-from thinmeta.units import DeviceId, MetadataBlock
+from thinmeta.units import MAX_DEVICE_ID, DeviceId, MetadataBlock
 from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, MAPPINGS, Entries, Mask
 
 
@@ -84,6 +84,7 @@ def check_device_trees(walker: TreeWalker, states: list[CheckedState]) -> list[M
         table = read_device_table(walker.source, state.superblock, raise_damage)
         walker.progress.add(_disagreements(table, state))
         walker.progress.add(_later_snap_times(table, state))
+        walker.progress.add(_unusable_ids(table, state))
         found += _mapping_trees(table, state)
     return found
 
@@ -120,6 +121,19 @@ def _later_snap_times(table: DeviceTable, state: CheckedState) -> Iterator[Findi
             f"the snap time, {highest}, is later than the superblock's time, {time}: "
             "until that has passed it, each write goes to a copy of its block",
             device_ids=tuple(table.devices.ids[later].tolist()),
+            in_snapshot=state.is_snapshot,
+        )
+
+
+def _unusable_ids(table: DeviceTable, state: CheckedState) -> Iterator[Finding]:
+    """Tell of ids that fit into the trees, and that the kernel takes from nobody."""
+    ids = table.devices.ids
+    if len(ids) and ids[-1] > MAX_DEVICE_ID:
+        yield Finding(
+            Severity.NOT_FATAL,
+            Part.DETAILS,
+            f"the kernel activates no device with an id above {MAX_DEVICE_ID}",
+            device_ids=tuple(ids[ids > MAX_DEVICE_ID].tolist()),
             in_snapshot=state.is_snapshot,
         )
 

@@ -35,20 +35,6 @@ from thinmeta.walk.ragged import Places, distinct, distinct_places
 OnEntries = Callable[[Blocks, Entries], None]
 """Given some leaves' blocks and their entries; each leaf is given once."""
 
-# What is odd about a node that can be read all the same, and in which nodes.
-_IRREGULAR: tuple[tuple[str, Callable[[Nodes, Mask], Mask]], ...] = (
-    (
-        "has room for a number of entries that is no multiple of 3",
-        lambda nodes, _: nodes.headers["max_entries"] % 3 != 0,
-    ),
-    (
-        "is less than a third full",
-        lambda nodes, is_root: (
-            ~is_root & (nodes.headers["nr_entries"] < nodes.headers["max_entries"] // 3)
-        ),
-    ),
-)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WalkedTrees:
@@ -181,17 +167,18 @@ class TreeWalker:
         return codes, nr_entries
 
     def _tell_irregular(self, nodes: Nodes, codes: Codes, roots: Blocks, part: Part) -> None:
-        for what, odd in _IRREGULAR:
-            found = odd(nodes, is_among(nodes.blocks, roots)) & (codes == 0)
-            self.progress.add(
-                Finding(
-                    Severity.NOT_FATAL,
-                    part,
-                    f"the B-tree node {what}; all of it can be read",
-                    block=MetadataBlock(block),
-                )
-                for block in nodes.blocks[found].tolist()
+        """Tell of nodes that a kernel would have joined with others; roots have none."""
+        is_root = is_among(nodes.blocks, roots)
+        too_empty = nodes.headers["nr_entries"] < nodes.headers["max_entries"] // 3
+        self.progress.add(
+            Finding(
+                Severity.NOT_FATAL,
+                part,
+                "the B-tree node is less than a third full; all of it can be read",
+                block=MetadataBlock(block),
             )
+            for block in nodes.blocks[too_empty & ~is_root & (codes == 0)].tolist()
+        )
 
 
 class _ReadLeaves:

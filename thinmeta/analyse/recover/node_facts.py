@@ -172,6 +172,7 @@ def _kinds(headers: Headers) -> Classes:
             (headers["flags"] == flag)
             & (headers["value_size"] == values.itemsize)
             & (headers["max_entries"] <= room)
+            & (headers["max_entries"] % 3 == 0)
             & (headers["nr_entries"] <= headers["max_entries"])
         ] = kind
     kinds[(kinds == BlockClass.INTERNAL) & (headers["nr_entries"] == 0)] = BlockClass.BAD

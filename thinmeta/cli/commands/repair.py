@@ -8,7 +8,7 @@ import click
 
 from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
-from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
+from thinmeta.cli.new_metadata import bytes_of, new_metadata_options, warn_of_unusable_ids
 from thinmeta.cli.output import open_output
 from thinmeta.cli.parameters import FILE, format_option, quiet_option
 from thinmeta.cli.repairing import RepairReport, opened_for_repair
@@ -80,6 +80,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
             size = min(pool.source.nr_blocks, MAX_METADATA_BLOCKS) * METADATA_BLOCK_BYTES or None
         with open_target(output, inputs, force=force, size_bytes=size) as target:
             restored = build_within(header, lambda: parts_of(listing), target)
+    warn_of_unusable_ids(restored, report)
     style = repaired_json if format_name == "json" else repaired_text
     with open_output(None, inputs) as file:
         for line in style(output, restored):

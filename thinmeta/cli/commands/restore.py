@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import DamageReport, Progress
-from thinmeta.cli.new_metadata import bytes_of, new_metadata_options
+from thinmeta.cli.new_metadata import bytes_of, new_metadata_options, warn_of_unusable_ids
 from thinmeta.cli.parameters import BLOCK_SIZE, FILE, quiet_option
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def restore(  # noqa: PLR0913  # one parameter an option
         )
     finally:
         progress.clear()
+    warn_of_unusable_ids(result, report)
     if result.counted_data_blocks:
         report.warn(
             f"nr_data_blocks is 0; {result.nr_data_blocks} was written, "
