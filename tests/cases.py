@@ -1,7 +1,15 @@
-"""The cases in `fixtures/`: images of real pools and what the thin_* tools print of them."""
+"""The cases in `fixtures/`: images of real pools and what the thin_* tools print of them.
 
+Tests read the images unpacked, from a folder that all processes of a run share: to unpack
+one takes longer than most commands do. What is read packed is a matter of
+`tests.device.test_containers`, and of the output that the documents show.
+"""
+
+import fcntl
 import hashlib
 import lzma
+import os
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +17,13 @@ from pathlib import Path
 from typing import Any
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+
+UNPACKED = "THINMETA_TESTS_UNPACKED"
+"""Names the folder that the processes of one run of the tests share."""
+
+_PIECE = 1 << 18
+_ZEROS = bytes(_PIECE)
+_FOLDER = tempfile.TemporaryDirectory(prefix="thinmeta-tests-")
 
 
 @dataclass(frozen=True)
@@ -35,7 +50,7 @@ class Recorded:
         return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
 
     def image_path(self) -> Path:
-        return packed_image(self.case, self.image)
+        return unpacked(self.case, self.image)
 
 
 @cache
@@ -57,12 +72,38 @@ def packed_image(case_name: str, image: str = "meta") -> Path:
 
 
 @cache
+def unpacked(case_name: str, image: str = "meta") -> Path:
+    """Return an image unpacked into a sparse file, which no test may write to."""
+    name = f"{case_name}-{image}.bin".replace("/", "-")
+    target = Path(os.environ.get(UNPACKED, _FOLDER.name), name)
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            _unpack(packed_image(case_name, image), target)
+    return target
+
+
+def _unpack(packed_path: Path, target: Path) -> None:
+    part = target.with_suffix(".part")
+    with lzma.open(packed_path) as packed, part.open("wb") as file:
+        size = 0
+        while piece := packed.read(_PIECE):
+            if piece != _ZEROS:
+                file.seek(size)
+                file.write(piece)
+            size += len(piece)
+        file.truncate(size)
+    part.chmod(0o444)
+    part.rename(target)
+
+
+@cache
 def image_bytes(case_name: str, image: str = "meta") -> bytes:
     """Return the image unpacked, and prove that it is the one that was recorded."""
-    unpacked = lzma.decompress(packed_image(case_name, image).read_bytes())
+    content = lzma.decompress(packed_image(case_name, image).read_bytes())
     expected = next(each for each in case(case_name)["images"] if each["name"] == image)
-    assert hashlib.sha256(unpacked).hexdigest() == expected["sha256"]
-    return unpacked
+    assert hashlib.sha256(content).hexdigest() == expected["sha256"]
+    return content
 
 
 def recorded(tool: str) -> list[Recorded]:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.cases import FIXTURES
+from tests.cases import FIXTURES, UNPACKED
 from tests.in_process import invoked
 from tests.needs import NEEDS
-from tests.volume.data_images import UNPACKED
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, lambda *_: None)
     if UNPACKED not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="thinmeta-tests-")
+        Path(folder.name).chmod(0o755)  # some tests are nobody
         os.environ[UNPACKED] = folder.name
         config.add_cleanup(folder.cleanup)
 

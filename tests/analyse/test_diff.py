@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cases import image_names, packed_image
+from tests.cases import image_names, unpacked
 from tests.golden import dumped_images, mappings_of, parsed_xml, thin_dump
 from tests.made_images import Image, mappings
 from tests.properties import examples
@@ -183,7 +183,7 @@ def test_diff_of_real_devices_is_the_model(case: str, image: str) -> None:
     }
     pairs = list(combinations(mapped, 2))
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         for left, right in pairs[:: max(1, len(pairs) // 12)]:
             check(pool, (left, right), mapped[left], mapped[right])
             check(pool, (right, left), mapped[right], mapped[left])
@@ -203,7 +203,7 @@ def test_a_state_is_compared_with_a_later_one(device_id: int) -> None:
         {o: (d, t) for o, d, t in mappings_of(state[device_id].runs)} for state in states
     )
 
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         check(pool, (f"{device_id}@snap", str(device_id)), left, right)
         diff = the_diff(pool, f"{device_id}@snap", f"{device_id}", by_data=False, with_same=False)
         assert diff.summary().relation in (Relation.DESCENDANT, Relation.IDENTICAL)
@@ -211,7 +211,7 @@ def test_a_state_is_compared_with_a_later_one(device_id: int) -> None:
 
 @pytest.mark.parametrize(("case", "image"), image_names())
 def test_a_device_is_identical_to_itself(case: str, image: str) -> None:
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         for device_id in list(pool.devices)[:3]:
             diff = the_diff(pool, str(device_id), str(device_id), by_data=False, with_same=False)
             summary = diff.summary()
@@ -222,7 +222,7 @@ def test_a_device_is_identical_to_itself(case: str, image: str) -> None:
 
 def test_docker_layers_descend_from_the_layer_below() -> None:
     """`ids.txt` and Docker's own order of the layers: 2, 4, 6, 8, 11, 14, 17."""
-    with open_pool(packed_image("docker-loop-lvm-xfs-64k")) as pool:
+    with open_pool(unpacked("docker-loop-lvm-xfs-64k")) as pool:
         for left, right in ((2, 4), (4, 6), (6, 8), (11, 14), (14, 17), (30, 31)):
             diff = the_diff(pool, str(left), str(right), by_data=False, with_same=False)
             assert diff.summary().relation is Relation.DESCENDANT, (left, right)
@@ -241,7 +241,7 @@ def test_what_both_share_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
         read.update(range(offset // 4096, (offset + sum(map(len, buffers))) // 4096))
         return real(fd, buffers, offset)
 
-    with open_pool(packed_image("d02-shared-subtrees")) as pool:
+    with open_pool(unpacked("d02-shared-subtrees")) as pool:
         diff = the_diff(pool, "101", "102", by_data=False, with_same=False)
         assert len(pool.devices) == 16
         monkeypatch.setattr(os, "preadv", counted)

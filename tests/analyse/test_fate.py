@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analyse.shared_pools import Mapped, pool_over
-from tests.cases import FIXTURES, image_bytes, packed_image
+from tests.cases import FIXTURES, image_bytes, unpacked
 from tests.made_images import BLOCK, Image, stamped
 from tests.model.references import Walked
 from tests.properties import examples
@@ -158,7 +158,7 @@ def test_real_pools(case: str, name: str) -> None:
     live = devices_at(image, *struct.unpack_from("<QQ", image, 320))
     in_use = set(Walked(image).walk().data_ref_counts(nr_data_blocks).nonzero()[0].tolist())
     met: Counter[Fate] = Counter()
-    with open_pool(packed_image(case, name)) as pool:
+    with open_pool(unpacked(case, name)) as pool:
         for state in (*STATES[case, name], "live"):
             at = {"live": 0, "snap": held_root}.get(state)
             roots = (
@@ -197,7 +197,7 @@ def test_real_pools(case: str, name: str) -> None:
     ],
 )
 def test_known_numbers(image: str, name: str, expected: dict[Fate, int]) -> None:
-    with open_pool(packed_image("a13-metadata-snapshot-held", image)) as pool:
+    with open_pool(unpacked("a13-metadata-snapshot-held", image)) as pool:
         counts = of(pool, name).counts
 
     assert {fate: blocks for fate, blocks in counts.items() if blocks} == expected
@@ -215,7 +215,7 @@ def test_what_is_free_is_still_on_the_data_device() -> None:
     case = "a19-device-id-reuse"
     data = lzma.decompress((FIXTURES / case / "data.bin.xz").read_bytes())
     met: Counter[Fate] = Counter()
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         for generation, state in enumerate(("35:37", "88:90", "141:143"), 1):
             for device_id in (1, 2, 3):
                 found = of(pool, f"{device_id}@{state}")
@@ -232,7 +232,7 @@ def test_what_is_taken_is_lost_and_what_is_not_is_there(device_id: int, tags: st
     """The volumes were not written to in place after they were deleted, or snapshotted."""
     case = "a26-deleted-volumes"
     data = lzma.decompress((FIXTURES / case / "data.bin.xz").read_bytes())
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         blocks = expanded(of(pool, f"{device_id}@63:66"))
 
     for origin, (block, fate) in blocks.items():

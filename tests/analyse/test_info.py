@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.anatomy import Anatomy
-from tests.cases import Recorded, image_bytes, image_names, packed_image, recorded
+from tests.cases import Recorded, image_bytes, image_names, recorded, unpacked
 from tests.damage import BlockKind, DamagedImage
 from tests.golden import dumped_images, parsed_xml, thin_dump
 from tests.made_images import Image, mappings, written
@@ -47,7 +47,7 @@ STATUS = {
 
 
 def described(case: str, image: str = "meta", *, snapshot: bool = False) -> PoolInfo:
-    with open_pool(packed_image(case, image), state=State.SNAP if snapshot else State.LIVE) as pool:
+    with open_pool(unpacked(case, image), state=State.SNAP if snapshot else State.LIVE) as pool:
         return describe(pool)
 
 
@@ -103,7 +103,7 @@ def test_ref_counts_are_those_of_a_slow_walk(case: str, image: str) -> None:
     metadata = Counter(walked.metadata_blocks.values())
     del data[0]
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         info = describe(pool)
         found = histograms_of(pool)
 
@@ -140,7 +140,7 @@ def slow_run_lengths(anatomy: Anatomy) -> tuple[Counter[int], int]:
 def test_run_lengths_are_those_of_a_slow_walk(case: str, image: str) -> None:
     lengths, nr_leaves = slow_run_lengths(Anatomy.of(case, image))
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         found = histograms_of(pool).run_lengths
 
     assert found is not None
@@ -157,7 +157,7 @@ def test_averages_and_totals() -> None:
 
 def test_progress_tells_of_every_leaf() -> None:
     told: list[tuple[int, int]] = []
-    with open_pool(packed_image("a23-long-runs-and-holes")) as pool:
+    with open_pool(unpacked("a23-long-runs-and-holes")) as pool:
         found = histograms_of(pool, lambda done, total: told.append((done, total)))
 
     assert found.run_lengths is not None
@@ -180,7 +180,7 @@ def test_a_metadata_snapshot_has_its_own_contents_and_no_ref_counts() -> None:
     assert (held.data, held.metadata) == (live.data, live.metadata)
     assert held.data_blocks_above_1 is None
     assert held.conditions == live.conditions == (Condition.SNAPSHOT_HELD,)
-    with open_pool(packed_image(case, image), state=State.SNAP) as pool:
+    with open_pool(unpacked(case, image), state=State.SNAP) as pool:
         found = histograms_of(pool)
     assert found.run_lengths is not None
     assert (found.data_ref_counts, found.metadata_ref_counts) == (None, None)

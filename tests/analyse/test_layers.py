@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.golden import mappings_of, parsed_xml, thin_dump
 from tests.names.docker_roots import CASES, root_of
 from thinmeta.analyse.layers import Layer, Written, measured, stack
@@ -27,7 +27,7 @@ def dumped(case: str) -> dict[int, Mapped]:
 
 def layers_of(case: str) -> list[Layer]:
     docker = root_of(case)
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         return measured(pool, docker.devices, docker.listed())
 
 
@@ -86,7 +86,7 @@ def test_what_is_missing_is_not_measured() -> None:
         below.hash: replace(below, record=None),
     }
 
-    with open_pool(packed_image(CASES[0])) as pool:
+    with open_pool(unpacked(CASES[0])) as pool:
         found = measured(pool, devices, stack(devices, devices[top.hash]))
 
     assert [layer.usage is None for layer in found] == [False, False, False, True, True]

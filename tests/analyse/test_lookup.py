@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.anatomy import Anatomy
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.damage import DamagedImage, ImageFile
 from tests.golden import dumped_images, mappings_of, parsed_xml, thin_dump, thin_dumps
 from tests.made_images import Image, device_over, mappings, written
@@ -124,7 +124,7 @@ def check(device: Device, lookup: Lookup) -> None:
 def test_blocks_are_where_the_dump_has_them(case: str, image: str) -> None:
     devices = model(case, image)
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         assert list(pool.devices) == list(devices)
         for device_id, device in devices.items():
             ends = some_of(sorted(device.ends_of_runs), BLOCKS_OF_A_DEVICE // 3)
@@ -137,7 +137,7 @@ def test_blocks_are_where_the_dump_has_them(case: str, image: str) -> None:
 
 @pytest.mark.parametrize("case", ["a09-discards-and-deletes", "a18-large-device-ids"])
 def test_every_block_is_where_the_dump_has_it(case: str) -> None:
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         for device_id, device in model(case, "meta").items():
             blocks = range(max(device.blocks, default=0) + 3)
             for lookup in look_up(chosen(pool, device_id), at(*blocks)):
@@ -154,7 +154,7 @@ def test_sharers_are_the_devices_that_the_dump_has_them_in(case: str, image: str
     shared = [pair for pair, some in users.items() if len(some) > 1]
     pairs = some_of(sorted(users), 60) | some_of(sorted(shared), 60)
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         for block, data_block in sorted(pairs):
             sharers = sharers_at(pool, OriginBlock(block), DataBlock(data_block))
             assert sharers == Sharers(tuple(users[block, data_block]))
@@ -169,14 +169,14 @@ def test_all_sharers_are_all_that_the_dump_has(case: str, image: str) -> None:
     data_blocks = {DataBlock(block) for block in some_of(sorted(users), 200)}
     unused = DataBlock(max(users, default=0) + 1)
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         sharers = all_sharers(pool, data_blocks | {unused})
 
     assert sharers == {block: Sharers(tuple(users[block])) for block in [*data_blocks, unused]}
 
 
 def test_a_device_does_not_share_with_itself() -> None:
-    with open_pool(packed_image("a09-discards-and-deletes")) as pool:
+    with open_pool(unpacked("a09-discards-and-deletes")) as pool:
         device, bare = chosen(pool, 1), chosen(pool, "root:84")
         own = with_sharers(device, look_up(device, at(70, 5)))
         of_root = with_sharers(bare, look_up(bare, at(70)))
@@ -193,7 +193,7 @@ def test_both_states_are_looked_up_apart() -> None:
     assert (case, image, "thin_dump-m", "0.9.0") in thin_dumps()
     states = {"live": model(case, image), "snap": model(case, image, "thin_dump-m")}
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         for state, devices in states.items():
             for device_id, device in devices.items():
                 blocks = sorted(some_of(sorted(device.blocks), 40) | {5000})
@@ -204,7 +204,7 @@ def test_both_states_are_looked_up_apart() -> None:
 def test_the_path_is_the_trees() -> None:
     case = "a23-long-runs-and-holes"
     anatomy = Anatomy.of(case)
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         for device_id in anatomy.device_ids:
             places = anatomy.mapping_tree(device_id)
             depth = 0
@@ -339,7 +339,7 @@ def test_the_mapping_time_is_held_against_the_snap_time_as_the_kernel_does(tmp_p
 
 
 def position(text: str, sectors: int) -> Position:
-    with open_pool(packed_image("a01-empty-pool")) as pool:
+    with open_pool(unpacked("a01-empty-pool")) as pool:
         superblock = replace(pool.superblock, data_block_sectors=sectors)
     return position_of(Quantity.parse(text), superblock)
 
@@ -463,7 +463,7 @@ def test_a_device_that_damage_hides_is_not_said_to_be_missing(
 
 
 def test_a_device_that_is_not_there_is_so_despite_damage_elsewhere() -> None:
-    with open_pool(packed_image(CASE)) as pool, pytest.raises(NotThereError):
+    with open_pool(unpacked(CASE)) as pool, pytest.raises(NotThereError):
         choose_despite_damage(pool, DeviceSpec.parse("99"))
 
 
@@ -484,7 +484,7 @@ class Counting(BlockDevice):
 
 @pytest.fixture
 def counting() -> Iterator[tuple[Pool, Counting]]:
-    with open_pool(packed_image("d02-shared-subtrees")) as pool:
+    with open_pool(unpacked("d02-shared-subtrees")) as pool:
         device = Counting(pool.source.device)
         pool.source = Metadata(device, pool.source.nr_blocks)
         pool.__dict__.pop("device_table", None)

@@ -12,7 +12,7 @@ from tests.analyse.shared_pools import (
     model_pools,
     pool_over,
 )
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.golden import dumped_images
 from tests.properties import examples
 from thinmeta.analyse import rmap as module
@@ -60,7 +60,7 @@ def found(pool: Pool, regions: list[Region]) -> list[Run]:
 @pytest.mark.parametrize(("case", "image"), dumped_images())
 def test_real_pools(case: str, image: str) -> None:
     model = golden_pool(case, image)
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         for regions in ([ALL], [Region(0, 100)], [Region(40, 50), Region(700, 5000)]):
             assert found(pool, regions) == expected(model, regions)
 

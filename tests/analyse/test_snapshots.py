@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.analyse.shared_pools import ModelDevice, image_of, pool_over
-from tests.cases import FIXTURES, packed_image
+from tests.cases import FIXTURES, unpacked
 from thinmeta.analyse.snapshots import Basis, Snapshot, snapshots
 from thinmeta.model.pool import open_pool
 
@@ -55,7 +55,7 @@ def test_enough_snapshots_are_known() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_origins_are_right(case: str) -> None:
     origins = told(case)
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         found = snapshots(pool)
 
     for each in found:

@@ -14,7 +14,7 @@ from tests.analyse.shared_pools import (
     model_pools,
     pool_over,
 )
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.golden import dumped_images
 from tests.properties import examples
 from thinmeta.analyse.leaf_counts import Ask
@@ -60,7 +60,7 @@ def counted(pool: Pool) -> Numbers:
 
 @pytest.mark.parametrize(("case", "image"), dumped_images())
 def test_real_pools(case: str, image: str) -> None:
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         assert counted(pool) == expected(golden_pool(case, image))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cases import FIXTURES, packed_image
+from tests.cases import FIXTURES, unpacked
 from tests.cli.invocations import READERS, arguments
 from tests.conftest import Thinmeta
 from tests.made_images import Image, mappings, one_device, written
@@ -18,7 +18,7 @@ from tests.names.docker_roots import copied
 from thinmeta.errors import ExitCode
 from thinmeta.formats.printable import printable
 
-GOOD = packed_image("a08-snapshots-of-snapshots")
+GOOD = unpacked("a08-snapshots-of-snapshots")
 
 each_reader = pytest.mark.parametrize("command", READERS)
 
@@ -190,7 +190,7 @@ def test_nothing_that_docker_keeps_is_obeyed(
     args: list[str], tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
     root = hostile_docker_root(tmp_path / "root")
-    pool = packed_image("docker-loop-lvm-xfs-64k")
+    pool = unpacked("docker-loop-lvm-xfs-64k")
 
     result = thinmeta(*args, "--pool", pool, "--docker-root", root)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.lvm.lvm_disks import (
     END,
@@ -23,7 +23,7 @@ from tests.lvm.lvm_disks import (
     without_volume,
 )
 from tests.lvm.lvm_images import MIB, striped, thin, thin_pool, volume
-from tests.volume.data_images import devices, unpacked
+from tests.volume.data_images import devices
 from thinmeta import open_pool
 from thinmeta.errors import ExitCode
 from thinmeta.lvm.state import read_lvm
@@ -127,7 +127,7 @@ def test_of_text_alone_the_table_is_the_same(
     text.write_bytes(external_group().rstrip(b"\0"))
     how = ("--linear", "/dev/mapper/vg-pool_tdata", "-q")
 
-    by_text = thinmeta("table", "t1", "--lvm", text, "-p", packed_image(EXTERNAL), *how)
+    by_text = thinmeta("table", "t1", "--lvm", text, "-p", unpacked(EXTERNAL), *how)
 
     assert by_text.exit_code == ExitCode.DONE, by_text.stderr
     by_disk = thinmeta("table", "t1", "--lvm", external, *how)
@@ -183,7 +183,7 @@ def test_a_text_without_disks_has_no_origin_to_read(tmp_path: Path, thinmeta: Th
     text.write_bytes(external_group().rstrip(b"\0"))
     data = ("--data", unpacked(EXTERNAL, "data"))
 
-    result = thinmeta("extract", "t1", "--lvm", text, "-p", packed_image(EXTERNAL), *data)
+    result = thinmeta("extract", "t1", "--lvm", text, "-p", unpacked(EXTERNAL), *data)
 
     assert (result.exit_code, result.stdout) == (ExitCode.INPUT, "")
     assert "give it with --origin" in result.stderr
@@ -198,7 +198,7 @@ def test_no_table_names_an_origin_that_lvm_has_no_more(
     group = external_group(origin="lost")
     text = tmp_path / "text"
     text.write_bytes(group.rstrip(b"\0"))
-    lvm = (text, "-p", packed_image(EXTERNAL))
+    lvm = (text, "-p", unpacked(EXTERNAL))
     words = ("table", "t1", *how, "--lvm")
 
     result = thinmeta(*words, *(lvm if is_text else (external_disk(tmp_path / "pv.img", group),)))
@@ -291,7 +291,7 @@ def test_a_past_state_has_the_names_of_its_own_devices(thinmeta: Thinmeta) -> No
 def test_where_no_name_fits_the_size_is_not_known(tmp_path: Path, thinmeta: Thinmeta) -> None:
     """The backup alone does not have the removed volume."""
     text = ("--lvm", REAL / "vgcfgbackup.txt", "--lv", "vgthin/pool0")
-    words = ("-p", packed_image(REAL.name), *text)
+    words = ("-p", unpacked(REAL.name), *text)
 
     result = thinmeta("table", f"6@{PAST}", "--linear", "/dev/x", *words)
 
@@ -326,7 +326,7 @@ def test_an_older_text_that_was_given_still_knows_later_devices(
 ) -> None:
     older = tmp_path / "version-16"
     older.write_text(texts_on(real_disk())[16])
-    words = on(real_disk(), "--lvm", older, "-p", packed_image(REAL.name))
+    words = on(real_disk(), "--lvm", older, "-p", unpacked(REAL.name))
 
     names = {
         each["device_id"]: each["name"]
@@ -350,7 +350,7 @@ def test_texts_of_one_number_are_both_history(tmp_path: Path, thinmeta: Thinmeta
     newest = without_volume(without_volume(texts[29], "huge_unused"), "home_snap3")
     (tmp_path / "twin").write_text(twin.replace("huge_unused", "junk"))
     (tmp_path / "newest").write_text(newest)
-    words = on(tmp_path / "newest", "--lvm", tmp_path / "twin", "-p", packed_image(REAL.name))
+    words = on(tmp_path / "newest", "--lvm", tmp_path / "twin", "-p", unpacked(REAL.name))
     (tmp_path / "16").write_text(texts[16])
 
     names = {

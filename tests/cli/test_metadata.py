@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 from click.testing import Result
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.cli.invocations import READERS, arguments
 from tests.conftest import Thinmeta
 from tests.device.test_kernel import fake_dmsetup
@@ -60,37 +60,37 @@ def printed(case: str, image: str = "meta", name: str = "thin_dump") -> bytes:
 
 @pytest.mark.parametrize("option", ["-p", "--pool"])
 def test_the_pool_is_given_by_option(option: str) -> None:
-    assert run("dump", option, packed_image(EMPTY)).stdout_bytes == printed(EMPTY)
+    assert run("dump", option, unpacked(EMPTY)).stdout_bytes == printed(EMPTY)
 
 
 def test_the_pool_is_given_as_an_argument() -> None:
-    assert run("dump", packed_image(EMPTY)).stdout_bytes == printed(EMPTY)
+    assert run("dump", unpacked(EMPTY)).stdout_bytes == printed(EMPTY)
 
 
 def test_the_environment_names_the_pool() -> None:
-    result = run("dump", pool=str(packed_image(EMPTY)))
+    result = run("dump", pool=str(unpacked(EMPTY)))
 
     assert result.exit_code == ExitCode.DONE, result.stderr
     assert result.stdout_bytes == printed(EMPTY)
 
 
 def test_of_the_environments_pool_the_live_state_is_read() -> None:
-    result = run("dump", pool=str(packed_image(*HELD)))
+    result = run("dump", pool=str(unpacked(*HELD)))
 
     assert result.stdout_bytes == printed(*HELD)
 
 
 @pytest.mark.parametrize("given", [["-p"], []], ids=["option", "argument"])
 def test_what_is_given_is_stronger_than_the_environment(given: list[str]) -> None:
-    result = run("dump", *given, packed_image(EMPTY), pool=str(packed_image(OTHER)))
+    result = run("dump", *given, unpacked(EMPTY), pool=str(unpacked(OTHER)))
 
     assert result.stdout_bytes == printed(EMPTY)
 
 
 def test_the_environment_is_stronger_than_an_active_pool(dmsetup: Dmsetup) -> None:
-    dmsetup(table("pool", packed_image(*HELD)))
+    dmsetup(table("pool", unpacked(*HELD)))
 
-    result = run("dump", pool=str(packed_image(EMPTY)))
+    result = run("dump", pool=str(unpacked(EMPTY)))
 
     assert result.stdout_bytes == printed(EMPTY)
 
@@ -105,7 +105,7 @@ def linked(image: Path, folder: Path) -> Path:
 def test_the_only_active_pool_is_read_by_its_metadata_snapshot(
     dmsetup: Dmsetup, tmp_path: Path
 ) -> None:
-    dmsetup(table("vg-pool-tpool", linked(packed_image(*HELD), tmp_path)))
+    dmsetup(table("vg-pool-tpool", linked(unpacked(*HELD), tmp_path)))
 
     result = run("dump")
 
@@ -116,7 +116,7 @@ def test_the_only_active_pool_is_read_by_its_metadata_snapshot(
 def test_for_an_active_pool_without_a_snapshot_the_commands_are_told(
     dmsetup: Dmsetup, tmp_path: Path
 ) -> None:
-    dmsetup(table("vg-pool-tpool", linked(packed_image(EMPTY), tmp_path)))
+    dmsetup(table("vg-pool-tpool", linked(unpacked(EMPTY), tmp_path)))
 
     result = run("dump")
 
@@ -192,7 +192,7 @@ def test_dmsetup_is_not_asked_where_metadata_is_given(
 ) -> None:
     monkeypatch.setenv("THINMETA_DMSETUP", fake_dmsetup(tmp_path, f"touch {tmp_path}/asked"))
 
-    thinmeta("dump", packed_image(EMPTY))
+    thinmeta("dump", unpacked(EMPTY))
     thinmeta("dump", "--help")
 
     assert "asked" not in os.listdir(tmp_path)  # noqa: PTH208

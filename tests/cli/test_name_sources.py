@@ -1,7 +1,6 @@
 """Who may name the devices: options before the environment, and Docker's root of this pool."""
 
 import json
-import lzma
 import re
 import shlex
 import shutil
@@ -11,13 +10,12 @@ import pytest
 from click.testing import Result
 
 from tests.anatomy import Anatomy
-from tests.cases import FIXTURES, image_bytes, packed_image
+from tests.cases import FIXTURES, image_bytes, unpacked
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.in_process import invoked
 from tests.lvm.lvm_disks import REAL, changed_disk, real_disk, texts_on
 from tests.names.docker_roots import CASES, copied, state_of
-from tests.volume.data_images import unpacked
 from thinmeta.errors import ExitCode
 
 DIRECT, LOOP = CASES
@@ -29,7 +27,7 @@ def loop_root(tmp_path: Path, case: str = LOOP) -> Path:
     root = copied(tmp_path / "docker", case)
     loop = root / "devicemapper/devicemapper"
     loop.mkdir(exist_ok=True)
-    (loop / "metadata").write_bytes(lzma.decompress(packed_image(case).read_bytes()))
+    (loop / "metadata").write_bytes(image_bytes(case))
     (loop / "data").symlink_to(unpacked(case, "data"))
     return root
 
@@ -38,7 +36,7 @@ def loop_root(tmp_path: Path, case: str = LOOP) -> Path:
 
 
 def test_lvm_counts_more_than_the_environment(thinmeta: Thinmeta) -> None:
-    words = ("ls", "-p", packed_image(REAL.name), *LVM)
+    words = ("ls", "-p", unpacked(REAL.name), *LVM)
 
     result = invoked(*words, THINMETA_DOCKER_ROOT=state_of(LOOP))
 
@@ -49,7 +47,7 @@ def test_lvm_counts_more_than_the_environment(thinmeta: Thinmeta) -> None:
 
 def test_a_root_that_is_given_counts_more_than_the_pool_of_the_environment(tmp_path: Path) -> None:
     root = loop_root(tmp_path)
-    other = packed_image("a08-snapshots-of-snapshots")
+    other = unpacked("a08-snapshots-of-snapshots")
 
     given = invoked("ls", "--docker-root", root, THINMETA_POOL=other)
     from_both = invoked("ls", THINMETA_POOL=other, THINMETA_DOCKER_ROOT=root)
@@ -67,7 +65,7 @@ def test_the_environments_data_are_those_of_its_own_pool(tmp_path: Path) -> None
 
     with_own = invoked("extract", "dead1", *first, "-p", own, THINMETA_DOCKER_ROOT=root)
     without = invoked("extract", "dead1", *first, THINMETA_DOCKER_ROOT=root)
-    other = invoked("extract", 1, *first, "-p", packed_image(REAL.name), THINMETA_DOCKER_ROOT=root)
+    other = invoked("extract", 1, *first, "-p", unpacked(REAL.name), THINMETA_DOCKER_ROOT=root)
 
     assert with_own.exit_code == ExitCode.DONE, with_own.stderr
     assert without.stdout_bytes == with_own.stdout_bytes
@@ -86,7 +84,7 @@ def test_the_root_of_another_pool_is_noticed_with_the_data(
     out = tmp_path / "out"
 
     def extracted(root: Path) -> Result:
-        words = ("extract", "dead1", "-p", packed_image(case), "--data", unpacked(case, "data"))
+        words = ("extract", "dead1", "-p", unpacked(case), "--data", unpacked(case, "data"))
         return thinmeta(*words, "--docker-root", root, "--size", "64K", "-o", out, "-q")
 
     result = extracted(state_of(other))
@@ -98,7 +96,7 @@ def test_the_root_of_another_pool_is_noticed_with_the_data(
 
 
 def test_a_table_with_data_notices_it_too(thinmeta: Thinmeta) -> None:
-    words = ("table", 25, "-p", packed_image(LOOP), "--docker-root", state_of(DIRECT))
+    words = ("table", 25, "-p", unpacked(LOOP), "--docker-root", state_of(DIRECT))
 
     assert thinmeta(*words, "--data", unpacked(LOOP, "data")).exit_code == ExitCode.INPUT
 
@@ -107,12 +105,12 @@ def test_data_in_the_root_of_another_pool_are_not_taken(tmp_path: Path, thinmeta
     """There is no file system at all where the metadata of one pool says that the other's is."""
     words = ("extract", "base", "--size", "64K", "-q", "--docker-root", loop_root(tmp_path))
 
-    result = thinmeta(*words, "-p", packed_image(DIRECT))
+    result = thinmeta(*words, "-p", unpacked(DIRECT))
 
     assert (result.exit_code, result.stdout_bytes) == (ExitCode.INPUT, b"")
     assert "is the root of another pool" in result.stderr
     assert " has none on " in result.stderr
-    assert thinmeta(*words, "-p", packed_image(LOOP)).exit_code == ExitCode.DONE
+    assert thinmeta(*words, "-p", unpacked(LOOP)).exit_code == ExitCode.DONE
 
 
 def test_a_base_device_that_cannot_be_read_tells_nothing(
@@ -122,7 +120,7 @@ def test_a_base_device_that_cannot_be_read_tells_nothing(
     data.write_bytes(b"")
     words = ("extract", 25, "--size", "64K", "--docker-root", state_of(LOOP), "--data", data)
 
-    result = thinmeta(*words, "-p", packed_image(LOOP), "-q")
+    result = thinmeta(*words, "-p", unpacked(LOOP), "-q")
 
     assert result.exit_code == ExitCode.INPUT
     assert "is past the end of the data device" in result.stderr
@@ -131,7 +129,7 @@ def test_a_base_device_that_cannot_be_read_tells_nothing(
 def test_an_old_root_without_the_uuid_is_taken(tmp_path: Path, thinmeta: Thinmeta) -> None:
     root = copied(tmp_path / "docker", DIRECT)
     (root / "devicemapper/metadata/deviceset-metadata").write_text('{"next_device_id": 31}')
-    words = ("table", 25, "-p", packed_image(LOOP), "--docker-root", root)
+    words = ("table", 25, "-p", unpacked(LOOP), "--docker-root", root)
 
     assert thinmeta(*words, "--data", unpacked(LOOP, "data"), "-q").exit_code == ExitCode.DONE
 
@@ -141,7 +139,7 @@ def test_the_base_device_may_have_another_id(tmp_path: Path, thinmeta: Thinmeta)
     root = copied(tmp_path / "docker", DIRECT)
     base = root / "devicemapper/metadata/base"
     base.write_text(json.dumps(json.loads(base.read_text()) | {"device_id": 2}))
-    words = ("table", 25, "--data", unpacked(LOOP, "data"), "-p", packed_image(LOOP))
+    words = ("table", 25, "--data", unpacked(LOOP, "data"), "-p", unpacked(LOOP))
 
     result = thinmeta(*words, "--docker-root", root)
 
@@ -155,7 +153,7 @@ def test_a_name_that_a_missing_file_would_tell(tmp_path: Path, thinmeta: Thinmet
     root = copied(tmp_path / "docker", DIRECT)
     shutil.rmtree(root / "containers")
 
-    result = thinmeta("lookup", "dead1", 0, "-p", packed_image(DIRECT), "--docker-root", root)
+    result = thinmeta("lookup", "dead1", 0, "-p", unpacked(DIRECT), "--docker-root", root)
 
     assert result.exit_code == ExitCode.NOT_THERE
     assert f"no device is called 'dead1' in {root}; container " in result.stderr
@@ -175,7 +173,7 @@ def test_a_container_without_its_record_says_what_is_known(
     )
     mount = (mounts / config.parent.name / "mount-id").read_text()
     (root / "devicemapper/metadata" / mount).unlink()
-    words = ("-p", packed_image(LOOP), "--docker-root", root)
+    words = ("-p", unpacked(LOOP), "--docker-root", root)
 
     for command in (["lookup", name, 0], ["extract", name], ["layers", name]):
         result = thinmeta(*command, *words)
@@ -198,7 +196,7 @@ def test_the_hints_of_a_scan_run_as_they_are_printed(
         "path": (a09,),
         "lvm": ("--lvm", real_disk(), "--lv", "vgthin/pool0"),
         "docker": ("--docker-root", loop_root(tmp_path)),
-        "named": ("-i", packed_image(LOOP), "--docker-root", state_of(LOOP)),
+        "named": ("-i", unpacked(LOOP), "--docker-root", state_of(LOOP)),
     }[how]
 
     lines = thinmeta("scan", *words).stdout.splitlines()

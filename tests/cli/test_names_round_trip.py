@@ -8,11 +8,10 @@ from typing import Any
 import click
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.lvm.lvm_disks import REAL, external_disk, external_group, real_disk, texts_on
 from tests.names.docker_roots import CASES, copied, state_of
-from tests.volume.data_images import unpacked
 from thinmeta.cli import main
 from thinmeta.errors import ExitCode
 
@@ -22,7 +21,7 @@ DIRECT, LOOP = CASES
 
 def docker(case: str, image: str = "meta") -> tuple[object, ...]:
     data = ("--data", unpacked(case, "data"))
-    return ("-p", packed_image(case, image), "--docker-root", state_of(case), *data)
+    return ("-p", unpacked(case, image), "--docker-root", state_of(case), *data)
 
 
 SOURCES: dict[str, tuple[object, ...]] = {
@@ -121,7 +120,7 @@ def test_names_that_would_be_read_as_something_else_are_printed_to_be_typed(
         .replace('"demo:latest"', '"root:186"')
         .replace('"demo2:latest"', '"name:v1"')
     )
-    words = ("-p", packed_image(LOOP), "--docker-root", root)
+    words = ("-p", unpacked(LOOP), "--docker-root", root)
 
     listed = thinmeta("ls", "-f", "json", *words)
     names = {each["device_id"]: each["name"] for each in devices_in(listed.stdout)}
@@ -152,7 +151,7 @@ def test_removed_volumes_and_external_origins_too(tmp_path: Path, thinmeta: Thin
             "--lv",
             "vgthin/pool0",
             "-p",
-            packed_image(REAL.name),
+            unpacked(REAL.name),
         ),
         ("--lvm", disk),
     ):

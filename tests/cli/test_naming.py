@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-import lzma
 from pathlib import Path
 
 import pytest
 
-from tests.cases import FIXTURES, packed_image
+from tests.cases import FIXTURES, image_bytes, unpacked
 from tests.conftest import Thinmeta
-from tests.volume.data_images import unpacked
 
 DOCKER = FIXTURES / "docker-loop-lvm-xfs-64k"
-DOCKER_POOL = packed_image(DOCKER.name)
+DOCKER_POOL = unpacked(DOCKER.name)
 DOCKER_NAMES = ("-p", DOCKER_POOL, "--docker-root", DOCKER / "docker-state")
 LVM = FIXTURES / "c01-lvm-thin-one-pv"
 LVM_TEXT = LVM / "vgcfgbackup.txt"
@@ -37,7 +35,7 @@ def ids_of(name: str) -> dict[str, int]:
 
 def test_ls_names_what_lvs_does(thinmeta: Thinmeta) -> None:
     result = thinmeta(
-        *("ls", "-f", "json", "-p", packed_image(LVM.name)),
+        *("ls", "-f", "json", "-p", unpacked(LVM.name)),
         *("--lvm", LVM_TEXT, "--lv", "vgthin/pool0"),
     )
 
@@ -119,7 +117,7 @@ def test_a_pool_is_read_where_it_lies_on_the_disk(disk: Path, thinmeta: Thinmeta
     in_place = thinmeta("dump", "--lvm", disk, "--lv", "vgthin/pool0")
 
     assert in_place.exit_code == 0
-    assert in_place.stdout == thinmeta("dump", packed_image(LVM.name)).stdout
+    assert in_place.stdout == thinmeta("dump", unpacked(LVM.name)).stdout
     several = thinmeta("dump", "--lvm", disk)
     assert several.exit_code == 4
     assert "vgthin/pool0, vgthin/pool-b" in several.stderr
@@ -184,7 +182,7 @@ def test_docker_keeps_its_loop_files_under_its_root(tmp_path: Path, thinmeta: Th
     (root / "image").symlink_to(DOCKER / "docker-state/image")
     (root / "containers").symlink_to(DOCKER / "docker-state/containers")
     (root / "devicemapper/metadata").symlink_to(DOCKER / "docker-state/devicemapper/metadata")
-    (loop / "metadata").write_bytes(lzma.decompress(DOCKER_POOL.read_bytes()))
+    (loop / "metadata").write_bytes(image_bytes(DOCKER.name))
     (loop / "data").touch()
 
     result = thinmeta("ls", "--docker-root", root)
@@ -196,7 +194,7 @@ def test_docker_keeps_its_loop_files_under_its_root(tmp_path: Path, thinmeta: Th
 def test_lvm_knows_the_block_size_where_the_superblock_is_lost(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    content = bytearray(lzma.decompress(packed_image(LVM.name).read_bytes()))
+    content = bytearray(image_bytes(LVM.name))
     content[:4096] = bytes(4096)
     broken = tmp_path / "broken.bin"
     broken.write_bytes(content)
@@ -208,7 +206,7 @@ def test_lvm_knows_the_block_size_where_the_superblock_is_lost(
     assert thinmeta(*args).exit_code == 3
     by_lvm = thinmeta(*args, "--lvm", LVM_TEXT, "--lv", "vgthin/pool0", "-o", "DEV,MAPPED")
     assert by_lvm.exit_code == 0
-    whole = thinmeta("ls", "-o", "DEV,MAPPED", "-p", packed_image(LVM.name))
+    whole = thinmeta("ls", "-o", "DEV,MAPPED", "-p", unpacked(LVM.name))
     assert by_lvm.stdout == whole.stdout
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pytest_datadir.plugin import LazyDataDir
 
-from tests.cases import image_bytes, packed_image
+from tests.cases import image_bytes, unpacked
 from tests.cli.invocations import GOOD, READERS, arguments, has_option, process
 from tests.cli.test_contract import as_nobody
 from tests.conftest import Thinmeta
@@ -23,7 +23,7 @@ from thinmeta.errors import ExitCode
 WRITING = [command for command in READERS if has_option(command, "--output")]
 each_command = pytest.mark.parametrize("command", WRITING)
 
-LARGE = packed_image("d02-shared-subtrees")
+LARGE = unpacked("d02-shared-subtrees")
 
 
 def test_there_are_commands_with_output() -> None:

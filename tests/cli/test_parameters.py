@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.cli.invocations import COMMANDS, MINIMAL
 from tests.conftest import Thinmeta
 from thinmeta.cli import main
@@ -36,7 +36,7 @@ def test_an_empty_name_of_a_file_is_named(command: str, name: str, thinmeta: Thi
 
 
 def test_a_table_that_cannot_be_read_is_an_input(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    metadata = packed_image("a08-snapshots-of-snapshots")
+    metadata = unpacked("a08-snapshots-of-snapshots")
     (tmp_path / "folder").mkdir()
 
     for name, what in (("none", "no such file or directory"), ("folder", "is a directory")):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.anatomy import FORMATS, Anatomy
-from tests.cases import FIXTURES, packed_image
+from tests.cases import FIXTURES, unpacked
 from tests.cli.invocations import MINIMAL, has_option
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
@@ -42,14 +42,14 @@ def test_all_commands_that_read_mappings_salvage() -> None:
 @pytest.mark.parametrize(("case", "image"), SMALL)
 def test_a_sound_pool_is_dumped_as_without(case: str, image: str, thinmeta: Thinmeta) -> None:
     for version in ("1.1.0", "0.9.0"):
-        result = thinmeta("dump", "--salvage", "--compat", version[:3], packed_image(case, image))
+        result = thinmeta("dump", "--salvage", "--compat", version[:3], unpacked(case, image))
         assert result.stdout_bytes == thin_dump(case, image, "thin_dump", version)
         assert (result.exit_code, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("case", "image"), FEW)
 def test_a_sound_pool_is_shown_as_without(case: str, image: str, thinmeta: Thinmeta) -> None:
-    path = packed_image(case, image)
+    path = unpacked(case, image)
     ids = (Anatomy.of(case, image).device_ids * 2)[:2]
     runs = [[word.format(*ids) for word in run] for run in RUNS]
     runs += [["dump", *FORMATS["json"]], ["dump", *FORMATS["human-1.1"], "--dev-id", str(ids[0])]]
@@ -62,7 +62,7 @@ def test_a_sound_pool_is_shown_as_without(case: str, image: str, thinmeta: Thinm
 
 
 def test_a_sound_metadata_snapshot_is_dumped_as_without(thinmeta: Thinmeta) -> None:
-    result = thinmeta("dump", "-m", "--salvage", packed_image(SNAPSHOT))
+    result = thinmeta("dump", "-m", "--salvage", unpacked(SNAPSHOT))
 
     assert result.stdout_bytes == thin_dump(SNAPSHOT, "meta", "thin_dump-m", "1.1.0")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.anatomy import Anatomy, sound_output
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.golden import thin_dump
@@ -34,7 +34,7 @@ def devices_in(xml: bytes) -> bytes:
 
 
 def sound(image: str) -> Path:
-    return packed_image(CASE, image)
+    return unpacked(CASE, image)
 
 
 @pytest.mark.parametrize("image", ["meta", LATER])

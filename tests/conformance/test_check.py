@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import FIXTURES, Recorded, image_names, packed_image, recorded
+from tests.cases import FIXTURES, Recorded, image_names, recorded, unpacked
 from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage, ImageFile
@@ -68,7 +68,7 @@ def test_a_real_pool_is_as_thin_check_says(run: Recorded, thinmeta: Thinmeta) ->
 
 @pytest.mark.parametrize("image", IMAGES, ids="/".join)
 def test_quiet_is_quiet(image: tuple[str, str], thinmeta: Thinmeta) -> None:
-    result = thinmeta("check", "-q", packed_image(*image))
+    result = thinmeta("check", "-q", unpacked(*image))
 
     assert (result.exit_code, result.output) == (0, "")
 

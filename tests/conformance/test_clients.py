@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.golden import DumpedDevice, parsed_xml, thin_dump
 
@@ -31,7 +31,7 @@ HELD = ("a13-metadata-snapshot-held", "meta-live-after-changes")
 
 
 def printed(thinmeta: Thinmeta, image: tuple[str, str], *options: object) -> str:
-    result = thinmeta("dump", *options, packed_image(*image))
+    result = thinmeta("dump", *options, unpacked(*image))
     assert result.exit_code == 0, result.stderr
     return result.stdout
 

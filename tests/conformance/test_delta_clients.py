@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.golden import mappings_of, parsed_xml, thin_dump
 
@@ -22,7 +22,7 @@ each_pair = pytest.mark.parametrize(("case", "left", "right"), PAIRS)
 
 
 def delta(thinmeta: Thinmeta, case: str, left: int, right: int, *options: str) -> str:
-    result = thinmeta("diff", left, right, "-f", "xml", *options, "-p", packed_image(case))
+    result = thinmeta("diff", left, right, "-f", "xml", *options, "-p", unpacked(case))
     assert result.exit_code == 0, result.stderr
     return result.stdout
 

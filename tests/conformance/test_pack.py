@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cases import image_bytes, image_names, packed_image
+from tests.cases import image_bytes, image_names, unpacked
 from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.made_images import BLOCK
@@ -39,7 +39,7 @@ def test_the_corpus_has_not_shrunk() -> None:
 def test_a_pack_file_is_read_as_its_image(
     case: str, image: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    source, pack = packed_image(case, image), tmp_path / "pack"
+    source, pack = unpacked(case, image), tmp_path / "pack"
     assert ours(thinmeta, "pack", source, "-o", pack) == b""
 
     assert ours(thinmeta, "unpack", pack) == stored_part(case, image)

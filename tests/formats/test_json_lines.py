@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.golden import DumpedDevice, DumpedPool, dumped_images, parsed_xml, thin_dump
 from thinmeta.walk.runs import Run
@@ -45,7 +45,7 @@ def pool_of(lines: list[dict[str, Any]]) -> DumpedPool:
 def test_json_has_the_contents_of_the_xml(case: str, image: str, thinmeta: Thinmeta) -> None:
     xml = parsed_xml(thin_dump(case, image, "thin_dump", "0.9.0"))
 
-    result = thinmeta("dump", "--format", "json", packed_image(case, image))
+    result = thinmeta("dump", "--format", "json", unpacked(case, image))
 
     assert result.exit_code == 0, result.stderr
     pool = pool_of(objects(result.stdout))
@@ -64,14 +64,14 @@ def test_json_has_the_contents_of_the_xml(case: str, image: str, thinmeta: Thinm
 def test_one_device_of_a_large_pool(thinmeta: Thinmeta) -> None:
     xml = parsed_xml(thin_dump(*LARGE, "thin_dump-dev-2", "0.9.0"))
 
-    result = thinmeta("dump", "-f", "json", "--dev-id", 2, packed_image(*LARGE))
+    result = thinmeta("dump", "-f", "json", "--dev-id", 2, unpacked(*LARGE))
 
     assert pool_of(objects(result.stdout)).devices == xml.devices
 
 
 def test_a_held_root_is_told(thinmeta: Thinmeta) -> None:
     held, released = (
-        objects(thinmeta("dump", "-f", "json", "--skip-mappings", packed_image(*image)).stdout)[0]
+        objects(thinmeta("dump", "-f", "json", "--skip-mappings", unpacked(*image)).stdout)[0]
         for image in (HELD, RELEASED)
     )
 
@@ -80,7 +80,7 @@ def test_a_held_root_is_told(thinmeta: Thinmeta) -> None:
 
 
 def test_both_compatibilities_are_the_same_json(thinmeta: Thinmeta) -> None:
-    image = packed_image("a08-snapshots-of-snapshots")
+    image = unpacked("a08-snapshots-of-snapshots")
 
     new = thinmeta("dump", "-f", "json", "--compat", "1.1", image)
     old = thinmeta("dump", "-f", "json", "--compat", "0.9", image)
@@ -91,7 +91,7 @@ def test_both_compatibilities_are_the_same_json(thinmeta: Thinmeta) -> None:
 def test_a_metadata_snapshot_is_the_one_that_thin_dump_prints(thinmeta: Thinmeta) -> None:
     xml = parsed_xml(thin_dump(*HELD, "thin_dump-m", "0.9.0"))
 
-    result = thinmeta("dump", "-f", "json", "-m", packed_image(*HELD))
+    result = thinmeta("dump", "-f", "json", "-m", unpacked(*HELD))
 
     assert pool_of(objects(result.stdout)).devices == xml.devices
 
@@ -100,8 +100,8 @@ def test_of_a_metadata_snapshot_the_live_superblock_tells_the_data_blocks(
     thinmeta: Thinmeta,
 ) -> None:
     # Only the texts that must equal thin_dump's say 0.
-    live = thinmeta("dump", "-f", "json", packed_image(*HELD))
-    held = thinmeta("dump", "-f", "json", "-m", packed_image(*HELD))
+    live = thinmeta("dump", "-f", "json", unpacked(*HELD))
+    held = thinmeta("dump", "-f", "json", "-m", unpacked(*HELD))
 
     counts = [objects(result.stdout)[0]["nr_data_blocks"] for result in (live, held)]
     assert counts == [4096, 4096]
@@ -110,7 +110,7 @@ def test_of_a_metadata_snapshot_the_live_superblock_tells_the_data_blocks(
 def test_overrides_are_those_of_the_xml(thinmeta: Thinmeta) -> None:
     options = "--transaction-id", 10**9, "--data-block-size", 256, "--nr-data-blocks", 10**9
 
-    result = thinmeta("dump", "-f", "json", *options, packed_image("a01-empty-pool"))
+    result = thinmeta("dump", "-f", "json", *options, unpacked("a01-empty-pool"))
 
     superblock = objects(result.stdout)[0]
     assert superblock["transaction_id"] == 10**9

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.cases import FIXTURES, packed_image
+from tests.cases import FIXTURES, unpacked
 from tests.fuzz.chance import Rng, pick
 from tests.golden import thin_dump
 from tests.in_process import invoked
@@ -303,7 +303,7 @@ LENGTH = struct.Struct("<Q")
 
 @cache
 def _pack_file(case: str) -> bytes:
-    result = invoked("pack", packed_image(case))
+    result = invoked("pack", unpacked(case))
     assert result.exit_code == 0, result.stderr
     return result.stdout_bytes
 

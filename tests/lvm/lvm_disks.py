@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from tests.cases import FIXTURES
+from tests.cases import FIXTURES, unpacked
 from tests.lvm.lvm_images import (
     AREA_OFFSET,
     EXTENT_SECTORS,
@@ -20,7 +20,6 @@ from tests.lvm.lvm_images import (
     thin_pool,
     volume,
 )
-from tests.volume.data_images import unpacked
 
 REAL = FIXTURES / "c01-lvm-thin-one-pv"
 EXTERNAL = "a10-external-origin"

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cases import FIXTURES, image_bytes
+from tests.cases import FIXTURES, image_bytes, unpacked
 from tests.names.called import names_in
-from tests.volume.data_images import unpacked
 from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, NotThereError
 from thinmeta.lvm.spellings import dashed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.analyse.shared_pools import ModelDevice, image_of, pool_over
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.golden import parsed_xml, thin_dump
 from thinmeta.model.device_table import Devices, DevicesById, DeviceTable
 from thinmeta.model.pool import open_pool
@@ -24,7 +24,7 @@ def five() -> DeviceTable:
 
 
 def test_each_device_is_what_thin_dump_prints_of_it() -> None:
-    with open_pool(packed_image(CASE)) as pool:
+    with open_pool(unpacked(CASE)) as pool:
         devices = pool.device_table.devices
     printed = parsed_xml(thin_dump(CASE, "meta", "thin_dump", "0.9.0")).devices
 

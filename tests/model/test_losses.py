@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.anatomy import Anatomy
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.damage import BLOCK, LAST_KEY, DamagedImage, ImageFile
 from tests.made_images import Image, mappings, written
 from tests.salvage.corpus import CASES, DELETES, LONG, destroyed, edited
@@ -64,7 +64,7 @@ def test_losses_are_those_of_the_model(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_of_a_sound_pool_nothing_is_lost(case: str) -> None:
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         losses = losses_of_pool(pool)
         assert losses.is_complete
         assert losses.agree
@@ -89,7 +89,7 @@ def test_only_what_is_selected_is_looked_at(tmp_path: Path) -> None:
 
 def test_progress_counts_every_leaf() -> None:
     steps: list[tuple[int, int]] = []
-    with open_pool(packed_image(LONG)) as pool:
+    with open_pool(unpacked(LONG)) as pool:
         losses_of_pool(pool, on_progress=lambda done, total: steps.append((done, total)))
     (total,) = {total for _, total in steps}
     assert sum(done for done, _ in steps) == total > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import thinmeta
-from tests.cases import image_bytes, packed_image
+from tests.cases import image_bytes, unpacked
 from tests.golden import dumped_images, parsed_xml, thin_dump
 from tests.made_images import BLOCK, Image, mappings, one_device, stamped, written
 from thinmeta.errors import (
@@ -33,7 +33,7 @@ HELD = "a13-metadata-snapshot-held"
 def test_the_superblock_says_what_thin_dump_prints(case: str, image: str) -> None:
     printed = parsed_xml(thin_dump(case, image, "thin_dump-skip", "0.9.0")).superblock
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         superblock = pool.superblock
 
     assert printed == {
@@ -50,7 +50,7 @@ def test_the_superblock_says_what_thin_dump_prints(case: str, image: str) -> Non
 def test_devices_are_a_mapping_by_ascending_id(case: str, image: str) -> None:
     printed = parsed_xml(thin_dump(case, image, "thin_dump-skip", "0.9.0")).devices
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         devices = pool.devices
 
     assert list(devices) == [device.device_id for device in printed]
@@ -77,7 +77,7 @@ def test_devices_are_a_mapping_by_ascending_id(case: str, image: str) -> None:
 
 
 def test_devices_cannot_be_changed() -> None:
-    with open_pool(packed_image("a08-snapshots-of-snapshots")) as pool:
+    with open_pool(unpacked("a08-snapshots-of-snapshots")) as pool:
         with pytest.raises(TypeError):
             pool.devices[1] = pool.devices[1]  # type: ignore[index]
         with pytest.raises(KeyError):
@@ -85,7 +85,7 @@ def test_devices_cannot_be_changed() -> None:
 
 
 def test_the_state_that_a_metadata_snapshot_holds_is_another() -> None:
-    path = packed_image(HELD, "meta-live-after-changes")
+    path = unpacked(HELD, "meta-live-after-changes")
 
     with open_pool(path) as live, open_pool(path, state=State.SNAP) as held:
         assert live.superblock is live.live_superblock
@@ -101,7 +101,7 @@ def test_the_state_that_a_metadata_snapshot_holds_is_another() -> None:
 
 
 def test_where_no_metadata_snapshot_is_held_there_is_none_to_read() -> None:
-    path = packed_image("a01-empty-pool")
+    path = unpacked("a01-empty-pool")
 
     with pytest.raises(NoSnapshotError, match=f"^{path}: no metadata snapshot is held$"):
         open_pool(path, state=State.SNAP)
@@ -142,14 +142,14 @@ def test_a_pool_that_is_not_read_by_its_snapshot_may_change(tmp_path: Path) -> N
 
 def test_the_number_of_metadata_blocks_is_the_space_maps() -> None:
     # The superblock's own number is stale after the metadata device has grown.
-    with open_pool(packed_image("a16-metadata-and-data-resized")) as pool:
+    with open_pool(unpacked("a16-metadata-and-data-resized")) as pool:
         assert pool.source.nr_blocks == 6144
 
 
 def test_needs_check_is_read() -> None:
-    with open_pool(packed_image("a11-needs-check-flag")) as pool:
+    with open_pool(unpacked("a11-needs-check-flag")) as pool:
         assert pool.superblock.needs_check
-    with open_pool(packed_image("a11-needs-check-flag", "meta-before")) as pool:
+    with open_pool(unpacked("a11-needs-check-flag", "meta-before")) as pool:
         assert not pool.superblock.needs_check
 
 
@@ -236,21 +236,21 @@ def test_a_pool_closes_its_file_behind_it() -> None:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
     before = nr_open_files()
-    with open_pool(packed_image("a01-empty-pool")):
+    with open_pool(unpacked("a01-empty-pool")):
         assert nr_open_files() == before + 1
     with pytest.raises(NoSnapshotError):
-        open_pool(packed_image("a01-empty-pool"), state=State.SNAP)
+        open_pool(unpacked("a01-empty-pool"), state=State.SNAP)
 
     assert nr_open_files() == before
 
 
 def test_a_path_may_be_text() -> None:
-    with open_pool(str(packed_image("a01-empty-pool"))) as pool:
+    with open_pool(str(unpacked("a01-empty-pool"))) as pool:
         assert dict(pool.devices) == {}
 
 
 def test_both_states_are_had_from_one_opened_pool() -> None:
-    path = packed_image(HELD, "meta-live-after-changes")
+    path = unpacked(HELD, "meta-live-after-changes")
 
     with open_pool(path) as live, open_pool(path, state=State.SNAP) as held:
         assert live.in_state(State.LIVE) is live
@@ -262,7 +262,7 @@ def test_both_states_are_had_from_one_opened_pool() -> None:
 
 
 def test_a_state_that_is_not_held_is_not_there() -> None:
-    with open_pool(packed_image("a01-empty-pool")) as pool, pytest.raises(NoSnapshotError):
+    with open_pool(unpacked("a01-empty-pool")) as pool, pytest.raises(NoSnapshotError):
         pool.in_state(State.SNAP)
 
 

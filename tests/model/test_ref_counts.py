@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cases import image_bytes, image_names, packed_image
+from tests.cases import image_bytes, image_names, unpacked
 from tests.model.references import Walked
 from tests.properties import examples
 from thinmeta.errors import Damage
@@ -35,7 +35,7 @@ def all_of(counts: RefCounts) -> np.ndarray:
 def test_data_ref_counts_are_the_references_from_leaves(case: str, image: str) -> None:
     walked = Walked(image_bytes(case, image)).walk()
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         counts = pool.data_ref_counts
         part = LARGE_PART if (case, image) == LARGE else len(counts)
         found = counts.read(0, part)
@@ -49,7 +49,7 @@ def test_data_ref_counts_are_the_references_from_leaves(case: str, image: str) -
 def test_metadata_ref_counts_are_the_references_between_blocks(case: str, image: str) -> None:
     walked = Walked(image_bytes(case, image)).walk()
 
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         counts = pool.metadata_ref_counts
         found = all_of(counts)
 
@@ -58,7 +58,7 @@ def test_metadata_ref_counts_are_the_references_between_blocks(case: str, image:
 
 
 def test_a_metadata_snapshot_counts_as_the_live_pool_does() -> None:
-    path = packed_image("a13-metadata-snapshot-held")
+    path = unpacked("a13-metadata-snapshot-held")
 
     with open_pool(path) as live, open_pool(path, state=State.SNAP) as held:
         assert held.superblock.data_space_map.nr_blocks == 0
@@ -69,7 +69,7 @@ def test_a_metadata_snapshot_counts_as_the_live_pool_does() -> None:
 @pytest.fixture(scope="module")
 def three_bitmaps() -> Iterator[RefCounts]:
     """Return the data ref counts of a pool of 32768 data blocks."""
-    with open_pool(packed_image("docker-loop-lvm-xfs-64k")) as pool:
+    with open_pool(unpacked("docker-loop-lvm-xfs-64k")) as pool:
         yield pool.data_ref_counts
 
 
@@ -86,7 +86,7 @@ def test_a_range_is_a_slice_of_all(three_bitmaps: RefCounts, bounds: list[int]) 
 
 
 def test_chunks_are_bounded_and_follow_each_other() -> None:
-    with open_pool(packed_image(*LARGE)) as pool:
+    with open_pool(unpacked(*LARGE)) as pool:
         chunks = list(islice(pool.data_ref_counts.chunks(), 3))
 
     size = len(chunks[0][1])
@@ -98,18 +98,18 @@ def test_chunks_are_bounded_and_follow_each_other() -> None:
 
 def test_a_range_over_two_chunks_is_whole() -> None:
     begin, end = BLOCKS_AT_ONCE - 5, BLOCKS_AT_ONCE + 5
-    with open_pool(packed_image(*LARGE)) as pool:
+    with open_pool(unpacked(*LARGE)) as pool:
         assert pool.data_ref_counts.read(begin, end).tolist() == [0] * 10
 
 
 @pytest.mark.parametrize(("begin", "end"), [(-1, 0), (5, 4), (0, 1025), (2**64, 2**64)])
 def test_what_is_out_of_range_is_an_index_error(begin: int, end: int) -> None:
-    with open_pool(packed_image("a01-empty-pool")) as pool, pytest.raises(IndexError):
+    with open_pool(unpacked("a01-empty-pool")) as pool, pytest.raises(IndexError):
         pool.data_ref_counts.read(begin, end)
 
 
 def test_an_empty_range_is_no_counts() -> None:
-    with open_pool(packed_image("a01-empty-pool")) as pool:
+    with open_pool(unpacked("a01-empty-pool")) as pool:
         for at in (0, 5, 1024):
             assert pool.data_ref_counts.read(at, at).tolist() == []
 
@@ -118,14 +118,14 @@ def test_an_empty_range_is_no_counts() -> None:
     "case", ["a08-snapshots-of-snapshots", "a23-long-runs-and-holes", "docker-loop-lvm-xfs-64k"]
 )
 def test_shared_blocks_are_those_with_a_count_above_1(case: str) -> None:
-    with open_pool(packed_image(case)) as pool:
+    with open_pool(unpacked(case)) as pool:
         for counts in (pool.data_ref_counts, pool.metadata_ref_counts):
             assert counts.nr_shared() == np.count_nonzero(all_of(counts) > 1)
 
 
 @pytest.mark.parametrize("is_metadata", [True, False])
 def test_a_space_map_that_claims_more_than_there_can_be_is_damage(is_metadata: bool) -> None:
-    with open_pool(packed_image("a01-empty-pool")) as pool:
+    with open_pool(unpacked("a01-empty-pool")) as pool:
         found: list[Damage] = []
         root = replace(pool.superblock.data_space_map, nr_blocks=LAST_KEY)
         counts = RefCounts(pool.source, root, found.append, is_metadata=is_metadata)

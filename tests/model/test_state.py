@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.anatomy import Anatomy
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.damage import BlockKind, DamagedImage
 from tests.properties import examples
 from tests.salvage.remains import Remains
@@ -63,7 +63,7 @@ def ids_of(pool: Pool) -> list[int]:
 
 
 def test_one_pool_is_read_in_several_states() -> None:
-    with open_pool(packed_image(CASE)) as pool:
+    with open_pool(unpacked(CASE)) as pool:
         past, snapshot = pool.in_state(held()), pool.in_state(State.SNAP)
         then = [each.device_id for each in Remains(CASE, snapshot=True).devices]
         now = [each.device_id for each in Remains(CASE).devices]
@@ -76,7 +76,7 @@ def test_one_pool_is_read_in_several_states() -> None:
 
 
 def test_a_state_without_details_has_trees_only() -> None:
-    with open_pool(packed_image(CASE), state=roots(held().mapping_root)) as pool:
+    with open_pool(unpacked(CASE), state=roots(held().mapping_root)) as pool:
         trees = {each.device_id: each.root for each in Remains(CASE, snapshot=True).devices}
         assert not pool.knows_details
         assert pool.device_table.unlisted == trees
@@ -88,8 +88,8 @@ def test_a_state_without_details_has_trees_only() -> None:
 @pytest.mark.parametrize("state", [roots(2048), roots(1, 2048), roots(2**64)])
 def test_roots_past_the_end_are_not_there(state: Roots) -> None:
     with pytest.raises(NotThereError, match="the metadata has only 2048 blocks"):
-        open_pool(packed_image(CASE), state=state)
-    with open_pool(packed_image(CASE)) as pool, pytest.raises(NotThereError):
+        open_pool(unpacked(CASE), state=state)
+    with open_pool(unpacked(CASE)) as pool, pytest.raises(NotThereError):
         pool.in_state(state)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import thinmeta
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.golden import DumpedDevice, dumped_images, mappings_of, parsed_xml, thin_dump
 from thinmeta.model.pool import open_pool
 from thinmeta.walk.runs import Run, Runs
@@ -28,7 +28,7 @@ def test_all_images_but_one_are_compared_whole() -> None:
 
 @pytest.mark.parametrize(("case", "image"), IMAGES, ids=IMAGE_IDS)
 def test_the_runs_of_each_device_are_those_that_thin_dump_prints(case: str, image: str) -> None:
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         runs = {device_id: list(device.runs()) for device_id, device in pool.devices.items()}
 
     assert runs == {device.device_id: device.runs for device in printed(case, image)}
@@ -36,7 +36,7 @@ def test_the_runs_of_each_device_are_those_that_thin_dump_prints(case: str, imag
 
 @pytest.mark.parametrize(("case", "image"), IMAGES, ids=IMAGE_IDS)
 def test_a_device_maps_as_many_blocks_as_its_details_say(case: str, image: str) -> None:
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         for device in pool.devices.values():
             assert int(device.runs().read().length.sum()) == device.mapped_blocks
 
@@ -44,7 +44,7 @@ def test_a_device_maps_as_many_blocks_as_its_details_say(case: str, image: str) 
 def test_a_device_of_many_pieces_is_the_one_that_thin_dump_prints() -> None:
     (expected,) = printed(*LARGE, "thin_dump-dev-2")
 
-    with open_pool(packed_image(*LARGE)) as pool:
+    with open_pool(unpacked(*LARGE)) as pool:
         device = pool.devices[2]
         chunks = list(device.runs().chunks())
 
@@ -54,7 +54,7 @@ def test_a_device_of_many_pieces_is_the_one_that_thin_dump_prints() -> None:
 
 @pytest.fixture
 def device() -> Iterator[thinmeta.ThinDevice]:
-    with open_pool(packed_image("a04-interleaved-four-thins-64k")) as pool:
+    with open_pool(unpacked("a04-interleaved-four-thins-64k")) as pool:
         yield pool.devices[1]
 
 
@@ -86,7 +86,7 @@ def test_runs_are_tuples_of_plain_ints(device: thinmeta.ThinDevice) -> None:
 
 
 def test_a_device_without_mappings_has_no_runs() -> None:
-    with open_pool(packed_image("a02-empty-pool-min-metadata")) as pool:
+    with open_pool(unpacked("a02-empty-pool-min-metadata")) as pool:
         (device,) = pool.devices.values()
         assert list(device.runs()) == []
         assert len(device.runs().read()) == 0
@@ -95,7 +95,7 @@ def test_a_device_without_mappings_has_no_runs() -> None:
 def test_devices_compare_and_print_without_the_file_that_they_are_read_from(
     device: thinmeta.ThinDevice,
 ) -> None:
-    with open_pool(packed_image("a04-interleaved-four-thins-64k")) as pool:
+    with open_pool(unpacked("a04-interleaved-four-thins-64k")) as pool:
         again = pool.devices[1]
 
     assert again == device
@@ -103,7 +103,7 @@ def test_devices_compare_and_print_without_the_file_that_they_are_read_from(
 
 
 def test_snapshots_share_data_blocks_with_their_origin() -> None:
-    with open_pool(packed_image("a08-snapshots-of-snapshots")) as pool:
+    with open_pool(unpacked("a08-snapshots-of-snapshots")) as pool:
         mapped = {
             device_id: {data_block for _, data_block, _ in mappings_of(list(device.runs()))}
             for device_id, device in pool.devices.items()

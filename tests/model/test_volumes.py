@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import FIXTURES, packed_image
-from tests.volume.data_images import unpacked
+from tests.cases import FIXTURES, unpacked
 from thinmeta import NotThereError, open_pool
 
 CASE = "a08-snapshots-of-snapshots"
@@ -22,7 +21,7 @@ def test_a_volume_is_what_the_kernel_read(data: Path) -> None:
     sha256, device_id, size = truth[:3]
 
     with (
-        open_pool(packed_image(CASE)) as pool,
+        open_pool(unpacked(CASE)) as pool,
         pool.open_volume(int(device_id), data, size=int(size)) as volume,
     ):
         assert hashlib.sha256(volume.read()).hexdigest() == sha256
@@ -31,5 +30,5 @@ def test_a_volume_is_what_the_kernel_read(data: Path) -> None:
 
 
 def test_there_must_be_such_a_device(data: Path) -> None:
-    with open_pool(packed_image(CASE)) as pool, pytest.raises(NotThereError, match="no device 99"):
+    with open_pool(unpacked(CASE)) as pool, pytest.raises(NotThereError, match="no device 99"):
         pool.open_volume(99, data)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.names.docker_roots import CASE, CASES, root_of
 from thinmeta.model.pool import open_pool
 from thinmeta.names.agreement import Disagreement, DisagreementKind, disagreements
@@ -14,7 +14,7 @@ from thinmeta.units import DeviceId
 
 
 def found(*catalogues: Catalogue, case: str = CASE, image: str = "meta") -> list[Disagreement]:
-    with open_pool(packed_image(case, image)) as pool:
+    with open_pool(unpacked(case, image)) as pool:
         return disagreements(pool.devices, pool.superblock.transaction_id, catalogues)
 
 

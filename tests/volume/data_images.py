@@ -1,20 +1,9 @@
 """The disks and data devices of `fixtures/`, and what the kernel read of each thin device."""
 
-import fcntl
-import lzma
-import os
-import tempfile
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from tests.cases import FIXTURES, packed_image
-
-_PIECE = 1 << 18
-_ZEROS = bytes(_PIECE)
-_FOLDER = tempfile.TemporaryDirectory(prefix="thinmeta-tests-")
-UNPACKED = "THINMETA_TESTS_UNPACKED"
-"""Names the folder that the processes of one run of the tests share."""
+from tests.cases import FIXTURES, packed_image, unpacked
 
 CASES = sorted(path.parent.name for path in FIXTURES.glob("*/data.bin.xz"))
 
@@ -33,7 +22,7 @@ class Device:
 
     @property
     def metadata(self) -> Path:
-        return packed_image(self.case)
+        return unpacked(self.case)
 
     @property
     def data(self) -> Path:
@@ -58,28 +47,3 @@ def devices(case: str) -> list[Device]:
 
 ALL = [device for case in [*CASES, "c01-lvm-thin-one-pv/pool-b"] for device in devices(case)]
 SMALL = [device for device in ALL if device.case.startswith("a")]
-
-
-@cache
-def unpacked(case: str, name: str) -> Path:
-    """Return an image unpacked into a sparse file, which no test may write to."""
-    target = Path(os.environ.get(UNPACKED, _FOLDER.name), f"{case.replace('/', '-')}-{name}.bin")
-    with target.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.exists():
-            _unpack(packed_image(case, name), target)
-    return target
-
-
-def _unpack(packed_path: Path, target: Path) -> None:
-    part = target.with_suffix(".part")
-    with lzma.open(packed_path) as packed, part.open("wb") as file:
-        size = 0
-        while piece := packed.read(_PIECE):
-            if piece != _ZEROS:
-                file.seek(size)
-                file.write(piece)
-            size += len(piece)
-        file.truncate(size)
-    part.chmod(0o444)
-    part.rename(target)

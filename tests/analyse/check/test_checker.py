@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.anatomy import Anatomy
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.damage import BLOCK, LAST_KEY, BlockKind, DamagedImage, kind_of
 from tests.made_images import device_over
 from tests.model.references import Walked
@@ -178,7 +178,7 @@ def test_a_bad_held_superblock_leaves_the_live_state_checked() -> None:
 
 def test_the_snapshot_alone_can_be_checked() -> None:
     held = Anatomy.of(*HELD, snapshot=True)
-    with open_pool(packed_image(*HELD)) as pool:
+    with open_pool(unpacked(*HELD)) as pool:
         report = check_pool(pool.in_state(State.SNAP))
 
     assert report.worst is None
@@ -225,7 +225,7 @@ def test_a_short_file_whose_end_is_free_is_not_fatal() -> None:
 
 def test_progress_counts_all_leaves() -> None:
     told: list[tuple[int, int]] = []
-    with open_pool(packed_image(*SHARED)) as pool:
+    with open_pool(unpacked(*SHARED)) as pool:
         check_pool(pool, on_progress=lambda more, total: told.append((more, total)))
 
     assert all(more <= total for more, total in told)

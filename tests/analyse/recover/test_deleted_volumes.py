@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import FIXTURES, image_bytes, packed_image
+from tests.cases import FIXTURES, image_bytes, unpacked
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.golden import DumpedDevice, mappings_of, parsed_xml, thin_dump
 from tests.made_images import device_over
-from tests.volume.data_images import unpacked
 from thinmeta.analyse.recover.scan import scan
 from thinmeta.errors import ExitCode
 
@@ -78,7 +77,7 @@ def test_it_is_dumped_as_it_was(later: str, version: str, thinmeta: Thinmeta) ->
     earlier = thin_dump(CASE, "meta-before", "thin_dump", version).splitlines()
 
     result = thinmeta(
-        *("dump", "--state", state_before(), "--compat", version[:3]), packed_image(CASE, later)
+        *("dump", "--state", state_before(), "--compat", version[:3]), unpacked(CASE, later)
     )
 
     assert result.exit_code == ExitCode.DONE
@@ -89,7 +88,7 @@ def test_it_is_dumped_as_it_was(later: str, version: str, thinmeta: Thinmeta) ->
 def test_one_that_was_deleted_is_dumped_alone(device_id: int, thinmeta: Thinmeta) -> None:
     result = thinmeta(
         *("dump", "--state", state_before(), "--dev-id", device_id, "--compat", "0.9"),
-        packed_image(CASE, "meta-deleted"),
+        unpacked(CASE, "meta-deleted"),
     )
 
     assert result.exit_code == ExitCode.DONE
@@ -101,7 +100,7 @@ def extracted(thinmeta: Thinmeta, device_id: int, metadata: str, out: Path) -> b
     _, size = hashes_before()[device_id]
     result = thinmeta(
         *("extract", f"{device_id}@{state_before()}", "--size", size, "-o", out),
-        *("-p", packed_image(CASE, metadata), "--data", unpacked(CASE, "data")),
+        *("-p", unpacked(CASE, metadata), "--data", unpacked(CASE, "data")),
     )
     assert result.exit_code == ExitCode.DONE
     return out.read_bytes()

@@ -10,15 +10,15 @@ import pytest
 
 from tests.anatomy import Anatomy
 from tests.builder.documents import Document, Run
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.single_damages import single_damages
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 CASE = ("docker-loop-lvm-xfs-64k", "meta")
-SOUND = packed_image(*CASE)
-HELD = packed_image("a13-metadata-snapshot-held", "meta-live-after-changes")
+SOUND = unpacked(*CASE)
+HELD = unpacked("a13-metadata-snapshot-held", "meta-live-after-changes")
 PAGE = (CHECKOUT / "docs/check.md").read_text()
 
 HEADER = "TRANSACTION_ID=48\nMETADATA_FREE_BLOCKS=4044\n"

@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 
-POOL = str(packed_image("docker-loop-lvm-xfs-64k"))
-SNAPSHOT = str(packed_image("a13-metadata-snapshot-held"))
+POOL = str(unpacked("docker-loop-lvm-xfs-64k"))
+SNAPSHOT = str(unpacked("a13-metadata-snapshot-held"))
 
 
 def test_text_json_csv_and_xml_say_the_same(thinmeta: Thinmeta) -> None:

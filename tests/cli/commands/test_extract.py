@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.anatomy import Anatomy
-from tests.cases import image_bytes
+from tests.cases import image_bytes, packed_image
 from tests.cli.invocations import process
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
@@ -139,7 +139,7 @@ def test_the_sources_are_never_written_over(
 
 
 def test_a_packed_image_is_not_taken_for_data(thinmeta: Thinmeta) -> None:
-    packed = DEVICE.metadata.with_name("data.bin.xz")
+    packed = packed_image(DEVICE.case, "data")
 
     result = thinmeta("extract", 1, "-p", DEVICE.metadata, "--data", packed, "--size", "1M")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import image_bytes, packed_image
+from tests.cases import image_bytes, unpacked
 from tests.conftest import Thinmeta
 from tests.made_images import BLOCK, written
 
-POOL = ("-p", packed_image("a26-deleted-volumes"))
+POOL = ("-p", unpacked("a26-deleted-volumes"))
 
 
 def counts_of(text: str) -> dict[str, int]:

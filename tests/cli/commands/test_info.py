@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from tests.anatomy import Anatomy
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.damage import BlockKind, DamagedImage
 from tests.made_images import Image, mappings, written
 
 CASE = "a23-long-runs-and-holes"
-POOL = packed_image(CASE)
-SNAPSHOT = packed_image("a13-metadata-snapshot-held", "meta-live-after-changes")
+POOL = unpacked(CASE)
+SNAPSHOT = unpacked("a13-metadata-snapshot-held", "meta-live-after-changes")
 
 
 def objects(thinmeta: Thinmeta, *args: object) -> list[dict[str, Any]]:
@@ -66,7 +66,9 @@ def test_json_says_what_the_pool_is(thinmeta: Thinmeta) -> None:
     ]
 
 
-@pytest.mark.parametrize("image", [POOL, SNAPSHOT, packed_image("a15-data-full")], ids=str)
+@pytest.mark.parametrize(
+    "image", [POOL, SNAPSHOT, unpacked("a15-data-full")], ids=lambda path: path.name
+)
 @pytest.mark.parametrize("options", [(), ("-m",)], ids=["live", "snap"])
 def test_text_and_json_say_the_same(
     image: Path, options: tuple[str, ...], thinmeta: Thinmeta
@@ -96,7 +98,7 @@ def test_text_and_json_say_the_same(
 
 
 def test_histograms_are_thin_stats_tables(thinmeta: Thinmeta) -> None:
-    image = packed_image("a09-discards-and-deletes")
+    image = unpacked("a09-discards-and-deletes")
 
     text = thinmeta("info", "--histograms", image).stdout
 

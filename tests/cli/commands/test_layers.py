@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cases import image_bytes, packed_image
+from tests.cases import image_bytes, unpacked
 from tests.cli.invocations import process
 from tests.conftest import Thinmeta
 from tests.names.called import names_in
@@ -21,7 +21,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def options(case: str = CASE) -> tuple[str, ...]:
-    return ("-p", str(packed_image(case)), "--docker-root", str(state_of(case)))
+    return ("-p", str(unpacked(case)), "--docker-root", str(state_of(case)))
 
 
 def text(thinmeta: Thinmeta, *args: str) -> str:
@@ -132,7 +132,7 @@ def test_who_is_not_there_is_told(name: str, message: str, thinmeta: Thinmeta) -
 
 def test_json_fields_are_documented(thinmeta: Thinmeta) -> None:
     page = (DOCS / "layers.md").read_text()
-    other = ("-p", str(packed_image("a08-snapshots-of-snapshots")), "--docker-root")
+    other = ("-p", str(unpacked("a08-snapshots-of-snapshots")), "--docker-root")
     for shown in (
         objects(thinmeta, *options())[0],
         objects(thinmeta, *other, str(state_of(CASE)))[-1],
@@ -151,7 +151,7 @@ def test_a_stack_may_be_one_device(thinmeta: Thinmeta) -> None:
 
 
 def test_disagreements_are_shown(thinmeta: Thinmeta) -> None:
-    args = ("-p", str(packed_image("a08-snapshots-of-snapshots")), "--docker-root")
+    args = ("-p", str(unpacked("a08-snapshots-of-snapshots")), "--docker-root")
 
     _, _, told = text(thinmeta, *args, str(state_of(CASE))).partition(
         "\nThe pool and Docker disagree:\n"
@@ -170,7 +170,7 @@ def test_disagreements_are_shown(thinmeta: Thinmeta) -> None:
 def test_notes_are_warnings(tmp_path: Path, thinmeta: Thinmeta) -> None:
     root = copied(tmp_path / "docker")
     (root / "devicemapper/metadata/base").write_text("{")
-    args = ("demo", "-p", str(packed_image(CASE)), "--docker-root", str(root))
+    args = ("demo", "-p", str(unpacked(CASE)), "--docker-root", str(root))
 
     loud, quiet = thinmeta("layers", *args), thinmeta("layers", *args, "-q")
 
@@ -194,18 +194,18 @@ def test_the_pool_in_a_file_under_the_root_is_found(
     assert text(thinmeta, "demo", "--docker-root", str(root)) == expected
     monkeypatch.setenv("THINMETA_DOCKER_ROOT", str(root))
     assert text(thinmeta, "demo") == expected
-    assert text(thinmeta, "demo", "-p", str(packed_image(CASE))) == expected
+    assert text(thinmeta, "demo", "-p", str(unpacked(CASE))) == expected
 
 
 def test_without_a_root_nothing_can_be_said(thinmeta: Thinmeta) -> None:
-    result = thinmeta("layers", "-p", str(packed_image(CASE)))
+    result = thinmeta("layers", "-p", str(unpacked(CASE)))
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--docker-root" in result.stderr
 
 
 def test_what_is_no_root_is_refused(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    result = thinmeta("layers", "-p", str(packed_image(CASE)), "--docker-root", str(tmp_path))
+    result = thinmeta("layers", "-p", str(unpacked(CASE)), "--docker-root", str(tmp_path))
 
     assert (result.exit_code, result.stdout) == (3, "")
     assert f"{tmp_path}: is not Docker's root" in result.stderr
@@ -227,7 +227,7 @@ def test_an_instruction_is_one_line_whatever_is_in_it(tmp_path: Path, thinmeta: 
             step["created_by"] = "|1 A=b /bin/sh -c first\n\x1b[31msecond # buildkit"
         path.write_text(json.dumps(config))
 
-    shown = text(thinmeta, "demo", "-p", str(packed_image(CASE)), "--docker-root", str(root))
+    shown = text(thinmeta, "demo", "-p", str(unpacked(CASE)), "--docker-root", str(root))
 
     assert "\x1b" not in shown
     assert shown.count("     RUN first  [31msecond\n") == 4
@@ -246,12 +246,12 @@ def test_long_names_and_many_branches_cut_no_number(tmp_path: Path, thinmeta: Th
     tag = "registry.example.com:5000/team/project/service:2023-11-01"
     repositories.write_text(repositories.read_text().replace('"demo:latest"', f'"{tag}"'))
 
-    lines = text(thinmeta, "-p", str(packed_image(CASE)), "--docker-root", str(root)).splitlines()
+    lines = text(thinmeta, "-p", str(unpacked(CASE)), "--docker-root", str(root)).splitlines()
 
     (line,) = [line for line in lines if line.startswith("  8  ")]
     assert "…" + tag[-39:] in line
     assert re.search(r" 66\.6 MiB +2\.4 MiB +2\.3 MiB  COPY file:\w+…", line)
-    assert objects(thinmeta, tag, "-p", str(packed_image(CASE)), "--docker-root", str(root))
+    assert objects(thinmeta, tag, "-p", str(unpacked(CASE)), "--docker-root", str(root))
 
 
 def test_of_a_live_pool_the_host_s_own_root_is_read(
@@ -259,7 +259,7 @@ def test_of_a_live_pool_the_host_s_own_root_is_read(
 ) -> None:
     monkeypatch.setattr("thinmeta.cli.naming._DOCKER_ROOT", copied(tmp_path / "docker"))
     names = NameChoice(None, (), None)
-    with open_pool(packed_image(CASE)) as pool:
+    with open_pool(unpacked(CASE)) as pool:
         assert names.catalogues(pool) == []
 
         monkeypatch.setattr(Path, "is_block_device", lambda _: True)

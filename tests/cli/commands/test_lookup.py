@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from tests.anatomy import Anatomy
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.golden import mappings_of, parsed_xml, thin_dump
 from tests.made_images import Image, mappings, written
 
 CASE = "a09-discards-and-deletes"
-POOL = str(packed_image(CASE))
+POOL = str(unpacked(CASE))
 SNAPSHOT_CASE = ("a13-metadata-snapshot-held", "meta-live-after-changes")
-SNAPSHOT = str(packed_image(*SNAPSHOT_CASE))
+SNAPSHOT = str(unpacked(*SNAPSHOT_CASE))
 
 
 def objects(thinmeta: Thinmeta, *args: object) -> list[dict[str, Any]]:

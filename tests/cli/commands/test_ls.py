@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import image_bytes, packed_image
+from tests.cases import image_bytes, unpacked
 from tests.conftest import Thinmeta
 from thinmeta.formats.ls_fields import FIELDS
 from thinmeta.formats.thin_ls import size_text
 
-POOL = str(packed_image("a09-discards-and-deletes"))
-HELD = str(packed_image("a13-metadata-snapshot-held"))
+POOL = str(unpacked("a09-discards-and-deletes"))
+HELD = str(unpacked("a13-metadata-snapshot-held"))
 NUMBERS = {name: field for name, field in FIELDS.items() if name != "NAME"}
 ALL = ",".join(NUMBERS)
 
@@ -167,7 +167,7 @@ def test_the_tree_as_json(thinmeta: Thinmeta) -> None:
 
 
 def test_the_tree_of_many_generations(thinmeta: Thinmeta) -> None:
-    pool = str(packed_image("a08-snapshots-of-snapshots"))
+    pool = str(unpacked("a08-snapshots-of-snapshots"))
 
     lines = thinmeta("ls", "--tree", "--no-headers", pool).stdout.splitlines()
 
@@ -193,7 +193,7 @@ def test_output_goes_to_a_file(thinmeta: Thinmeta, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--tree", "--no-headers"])
 def test_a_pool_without_devices(option: str, thinmeta: Thinmeta) -> None:
-    result = thinmeta("ls", option, str(packed_image("a01-empty-pool")))
+    result = thinmeta("ls", option, str(unpacked("a01-empty-pool")))
 
     assert result.exit_code == 0
     assert result.stdout.count("\n") == (1 if option == "--tree" else 0)

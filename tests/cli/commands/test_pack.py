@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import image_bytes, packed_image
+from tests.cases import image_bytes, unpacked
 from tests.cli.invocations import process
 from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
@@ -20,7 +20,7 @@ from thinmeta.device.pack.writer import nr_blocks_of
 from thinmeta.device.signatures import refuse_foreign
 
 CASE = "a08-snapshots-of-snapshots"
-POOL = packed_image(CASE)
+POOL = unpacked(CASE)
 IMAGE = image_bytes(CASE)
 
 
@@ -159,7 +159,7 @@ def test_only_what_metadata_can_reach_is_read(tmp_path: Path) -> None:
 
 
 def test_a_metadata_snapshot_is_packed_with_all_else(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    source = packed_image("a13-metadata-snapshot-held", "meta-live-after-changes")
+    source = unpacked("a13-metadata-snapshot-held", "meta-live-after-changes")
 
     assert thinmeta("pack", "-m", source, "-o", tmp_path / "pack").exit_code == 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.anatomy import Anatomy
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
@@ -107,14 +107,14 @@ def test_a_number_of_data_blocks_is_taken_where_none_is_known(
 def test_a_sound_pool_stays_what_it_was(case: str, tmp_path: Path, thinmeta: Thinmeta) -> None:
     output = tmp_path / "new.bin"
 
-    result = thinmeta("repair", "-p", packed_image(case), "-o", output, "-f", "json")
+    result = thinmeta("repair", "-p", unpacked(case), "-o", output, "-f", "json")
 
     assert (result.exit_code, result.stderr) == (0, "")
     report = json.loads(result.stdout)
     assert report["type"] == "repaired"
     assert report["nr_devices"] == len(Anatomy.of(case).device_ids)
     assert_sound(output, thinmeta)
-    whole = thinmeta("dump", "--compat", "0.9", packed_image(case))
+    whole = thinmeta("dump", "--compat", "0.9", unpacked(case))
     assert thinmeta("dump", "--compat", "0.9", output).stdout_bytes == whole.stdout_bytes
 
 
@@ -228,7 +228,7 @@ def test_a_lost_root_of_a_device_without_mappings_loses_nothing(
         f"Warning: device {empty}: its mapping tree is damaged, but by its details it has no "
         "mappings"
     ) in result.stderr.splitlines()
-    sound = thinmeta("dump", "--compat", "0.9", packed_image(case)).stdout
+    sound = thinmeta("dump", "--compat", "0.9", unpacked(case)).stdout
     assert thinmeta("dump", "--compat", "0.9", output).stdout == sound
     assert thinmeta("dump", "-r", path).exit_code == 0
 
@@ -237,7 +237,7 @@ def test_the_time_is_not_below_the_times_that_are_made_up(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
     xml, made = tmp_path / "pool.xml", tmp_path / "made.bin"
-    thinmeta("dump", packed_image("a10-external-origin"), "-o", xml)
+    thinmeta("dump", unpacked("a10-external-origin"), "-o", xml)
     thinmeta("restore", "-i", xml, "-o", made)
     image = DamagedImage(made.read_bytes())
     anatomy = Anatomy(image)
@@ -473,7 +473,7 @@ def test_an_older_state_that_has_a_device_whole_is_named(
     image, anatomy = DamagedImage.of(case), Anatomy.of(case)
     top = anatomy.devices[0].block
     before, now = (
-        thinmeta("dump", *options, "--compat", "0.9", "--dev-id", 5, packed_image(case)).stdout
+        thinmeta("dump", *options, "--compat", "0.9", "--dev-id", 5, unpacked(case)).stdout
         for options in (["--state", state], [])
     )
     assert before == now
@@ -502,7 +502,7 @@ def test_another_device_with_the_same_id_is_not_named(tmp_path: Path, thinmeta: 
 
     def birth(*state: str) -> list[str]:
         options = ["--no-headers", "-o", "TRANSACTION,CREATE_TIME"]
-        return thinmeta("ls", *options, *state, packed_image(case)).stdout.splitlines()[:1]
+        return thinmeta("ls", *options, *state, unpacked(case)).stdout.splitlines()[:1]
 
     result = thinmeta("dump", "-r", image.write_to(tmp_path / "meta.bin"))
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cases import image_bytes, packed_image
+from tests.cases import image_bytes, unpacked
 from tests.conftest import Thinmeta
 from tests.fuzz.hostile_pools import one_tree_for_all
 from tests.made_images import Image, mappings, written
 from tests.peak_memory import measured
 
-POOL = str(packed_image("a09-discards-and-deletes"))
+POOL = str(unpacked("a09-discards-and-deletes"))
 
 LINES = """\
 data 100..160 -> thin(1) 100..160

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.anatomy import Anatomy
-from tests.cases import packed_image
+from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
 from thinmeta.device.blocks import BlockDevice, Fault
@@ -34,11 +34,11 @@ def rows(text: str, title: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("case", [DELETED, HELD])
 def test_text_and_json_say_the_same(case: str, thinmeta: Thinmeta) -> None:
-    blocks, *others, end = objects(thinmeta, packed_image(case))
+    blocks, *others, end = objects(thinmeta, unpacked(case))
     states = [each for each in others if each["type"] == "state"]
     orphans = [each for each in others if each["type"] == "orphan"]
 
-    text = thinmeta("scan", packed_image(case)).stdout
+    text = thinmeta("scan", unpacked(case)).stdout
 
     assert end == {"type": "end"}
     assert f"blocks {blocks['nr_blocks']:>41}\n" in text
@@ -55,8 +55,8 @@ def test_text_and_json_say_the_same(case: str, thinmeta: Thinmeta) -> None:
 
 
 def test_the_live_state_and_the_snapshot_are_marked(thinmeta: Thinmeta) -> None:
-    text = thinmeta("scan", packed_image(HELD)).stdout
-    released = thinmeta("scan", packed_image(HELD, "meta-released")).stdout
+    text = thinmeta("scan", unpacked(HELD)).stdout
+    released = thinmeta("scan", unpacked(HELD, "meta-released")).stdout
 
     assert re.findall(r"^(\d+:\d+) .*  live$", text, re.M) == ["76:78"]
     assert re.findall(r"^(\d+:\d+) .*  held snapshot$", text, re.M) == ["31:32"]
@@ -64,7 +64,7 @@ def test_the_live_state_and_the_snapshot_are_marked(thinmeta: Thinmeta) -> None:
 
 
 def test_json_lists_the_devices_of_each_state(thinmeta: Thinmeta) -> None:
-    found = objects(thinmeta, packed_image(DELETED))
+    found = objects(thinmeta, unpacked(DELETED))
     anatomy = Anatomy.of(DELETED)
 
     live = next(each for each in found if each["type"] == "state" and each["live"])
@@ -77,15 +77,15 @@ def test_json_lists_the_devices_of_each_state(thinmeta: Thinmeta) -> None:
 
 
 def test_a_deleted_device_is_in_an_older_state(thinmeta: Thinmeta) -> None:
-    found = [each for each in objects(thinmeta, packed_image(DELETED)) if each["type"] == "state"]
+    found = [each for each in objects(thinmeta, unpacked(DELETED)) if each["type"] == "state"]
     ids = [{device["device_id"] for device in state["devices"]} for state in found]
 
     assert any(older - ids[0] for older in ids[1:])
 
 
 def test_few_are_shown_unless_all_are_asked_for(thinmeta: Thinmeta) -> None:
-    few = thinmeta("scan", packed_image(DOCKER)).stdout
-    everything = thinmeta("scan", "--all", packed_image(DOCKER)).stdout
+    few = thinmeta("scan", unpacked(DOCKER)).stdout
+    everything = thinmeta("scan", "--all", unpacked(DOCKER)).stdout
 
     (number,) = re.findall(r"^States, best first: (\d+)$", few, re.M)
     assert len(rows(few, "States")) == 21
@@ -95,11 +95,11 @@ def test_few_are_shown_unless_all_are_asked_for(thinmeta: Thinmeta) -> None:
 
 
 def test_commands_that_are_shown_name_what_was_found(thinmeta: Thinmeta) -> None:
-    text = thinmeta("scan", packed_image(DELETED)).stdout
+    text = thinmeta("scan", unpacked(DELETED)).stdout
 
     (state,) = re.findall(r"thinmeta ls --state (\d+:\d+) ", text)
     assert state in [row[0] for row in rows(text, "States")[1:]]
-    words = ("dump", "--state", state, "-p", str(packed_image(DELETED)))
+    words = ("dump", "--state", state, "-p", str(unpacked(DELETED)))
     assert f"{command_text(*words)}\n" in text
 
 
@@ -143,7 +143,7 @@ def test_blocks_that_cannot_be_read_are_told(
         return batch
 
     monkeypatch.setattr(BlockDevice, "read", read_with_fault)
-    result = thinmeta("scan", packed_image(DELETED))
+    result = thinmeta("scan", unpacked(DELETED))
 
     assert result.exit_code == ExitCode.SALVAGED
     assert "blocks that cannot be read: 1; what they held is missing" in result.stderr
@@ -159,8 +159,8 @@ def test_metadata_comes_from_the_environment_too(thinmeta: Thinmeta) -> None:
 
 
 def test_the_output_may_be_a_file(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    result = thinmeta("scan", packed_image(HELD), "-o", tmp_path / "found")
+    result = thinmeta("scan", unpacked(HELD), "-o", tmp_path / "found")
 
     assert result.exit_code == ExitCode.DONE
-    assert (tmp_path / "found").read_text() == thinmeta("scan", packed_image(HELD)).stdout
+    assert (tmp_path / "found").read_text() == thinmeta("scan", unpacked(HELD)).stdout
     assert [each.name for each in tmp_path.iterdir()] == ["found"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import FIXTURES, packed_image
+from tests.cases import FIXTURES, unpacked
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.volume.data_images import ALL, SMALL, Device, devices
@@ -52,7 +52,7 @@ def test_there_are_devices() -> None:
     assert len(ALL) == 73
 
 
-META = packed_image("a10-external-origin")
+META = unpacked("a10-external-origin")
 THIN = ("table", 1, "-p", META, "--size", "32M")
 
 
@@ -134,7 +134,7 @@ def test_the_table_of_a_host_says_pool_device_and_size(
     name = LIVE.read_text().partition(": ")[0]
     words = [] if named is None else [name if named == "name" else named]
 
-    result = thinmeta("table", *words, "-p", packed_image(DIRECT), "--dm-table", LIVE)
+    result = thinmeta("table", *words, "-p", unpacked(DIRECT), "--dm-table", LIVE)
 
     assert result.exit_code == ExitCode.DONE, result.stderr
     assert result.stderr == ""
@@ -144,7 +144,7 @@ def test_the_table_of_a_host_says_pool_device_and_size(
 def test_of_several_devices_one_must_be_named(thinmeta: Thinmeta) -> None:
     tables = FIXTURES / "c01-lvm-thin-one-pv/dmsetup-table-live.txt"
 
-    result = thinmeta("table", "-p", packed_image("c01-lvm-thin-one-pv"), "--dm-table", tables)
+    result = thinmeta("table", "-p", unpacked("c01-lvm-thin-one-pv"), "--dm-table", tables)
 
     assert result.exit_code == ExitCode.NOT_THERE
     assert "vgthin-home (2)" in result.stderr
