@@ -7,17 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
 from thinmeta.device.inputs import Inputs
 from thinmeta.device.replacing import opened_device, replacing, terminated_by_exception
 from thinmeta.errors import OutputError
 from thinmeta.volume.extract import OnProgress, OnUnreadable, copy
 from thinmeta.volume.layout import Layout
-from thinmeta.volume.rescue_map import RescueMap
+from thinmeta.volume.reader import fill
+from thinmeta.volume.rescue_map import RescueMap, Status
 from thinmeta.volume.sources import Sources, Unreadable
 from thinmeta.volume.subject import Subject
 from thinmeta.volume.target import BlockTarget, FileTarget, Target
 
 _SAVE_SECONDS = 5.0
+_NR_SAMPLES = 64
+_SAMPLE_BYTES = 512
 
 
 class Rescue:
@@ -48,6 +53,8 @@ class Rescue:
         Raises:
             OSError: the target cannot be written; the map says what was until then.
         """
+        if not self._target.holes:
+            self._refuse_another_device(layout, sources)
         bad: list[Unreadable] = []
 
         def leave_out(unreadable: Unreadable) -> None:
@@ -74,6 +81,26 @@ class Rescue:
             raise
         self.save()
 
+    def _refuse_another_device(self, layout: Layout, sources: Sources) -> None:
+        """Compare samples of what the map says is there: a device's name may be another's now.
+
+        Raises:
+            OutputError: one is not what can be read now.
+        """
+        finished = (part for part in self.map.parts if part.status is Status.FINISHED)
+        pieces = [layout.between(part.begin, part.end).begin for part in finished]
+        begins = np.concatenate([np.empty(0, dtype=np.uint64), *pieces])
+        step = -(-len(begins) // _NR_SAMPLES) or 1
+        for begin in begins[::step].tolist():
+            sample = memoryview(bytearray(min(_SAMPLE_BYTES, layout.size - begin)))
+            is_unreadable = any(fill(layout, sources, sample, begin))
+            if not is_unreadable and os.pread(self._target.fd, len(sample), begin) != sample:
+                raise OutputError(
+                    f"{self.map_path}: what it says is finished at byte {begin} is not on the "
+                    "output: that is another device, or was written to; to begin anew, remove "
+                    "the map"
+                )
+
     def save(self) -> None:
         """Write the map, after what it says is there.
 
@@ -87,26 +114,39 @@ class Rescue:
 
 
 @contextmanager
-def open_rescue(
-    path: Path, subject: Subject, size: int, inputs: Inputs, *, force: bool = False
+def open_rescue(  # noqa: PLR0913  # what, where to, and how
+    path: Path,
+    subject: Subject,
+    size: int,
+    inputs: Inputs,
+    *,
+    map_path: Path | None = None,
+    force: bool = False,
 ) -> Iterator[Rescue]:
     """Begin to rescue a volume, or go on.
 
     Args:
-        path: the file to write, or a block device; its map is beside it, in `path`.map.
+        path: the file to write, or a block device.
         subject: what is rescued; a map of anything else is refused.
         size: of the volume, in bytes.
         inputs: what is read, which neither file nor map may be.
+        map_path: the file of the map; None is beside a file, in `path`.map. Beside a block
+            device, in `/dev`, it would be gone when the machine is started again.
         force: begin on a block device although it holds something.
 
     Raises:
-        OutputError: the file is there and its map is not, or the other way round; the
+        OutputError: it is a block device, and `map_path` is None; the file is there and its map is not, or the other way round; the
             map is that of another volume, or none; the file has another size than the
             map says; or the device holds something.
         OSError: one of the two cannot be opened or written.
     """
     path = Path(os.path.realpath(path))
-    map_path = path.with_name(f"{path.name}.map")
+    if map_path is None and path.is_block_device():
+        raise OutputError(
+            f"{path}: is a block device, beside which no map can be kept: name a file for it with "
+            "--map FILE; the next run goes on from there"
+        )
+    map_path = map_path or path.with_name(f"{path.name}.map")
     inputs.refuse(path)
     inputs.refuse(map_path)
     rescue_map = _read_map(map_path, subject, size)

@@ -190,6 +190,44 @@ def test_a_block_device_gets_zeros_where_nothing_is_mapped(
 
 
 @pytest.mark.loop_device
+def test_a_rescue_onto_a_block_device_goes_on_there_only(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """Its map is where somebody says: beside it, in /dev, nothing outlives a reboot."""
+    backings = [tmp_path / "disk", tmp_path / "other"]
+    loops = []
+    try:
+        for backing in backings:
+            backing.write_bytes(bytes(DEVICE.size))
+            loops.append(attach(backing))
+        unsaid = thinmeta(*words(), "-o", loops[0], "--salvage")
+        rescue = (*words(), "--salvage", "--map", tmp_path / "map", "-o")
+        first, again, other = (thinmeta(*rescue, loops[number]) for number in (0, 0, 1))
+    finally:
+        for loop in loops:
+            detach(loop)
+
+    assert unsaid.exit_code == ExitCode.OTHER
+    assert "name a file for it with --map FILE" in unsaid.stderr
+    assert (first.exit_code, again.exit_code) == (ExitCode.DONE, ExitCode.DONE), first.stderr
+    assert sha256_of(backings[0]) == DEVICE.sha256
+    assert other.exit_code == ExitCode.OTHER
+    assert "is not on the output: that is another device" in other.stderr
+    assert not any(backings[1].read_bytes())
+
+
+def test_a_map_is_that_of_a_rescue(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    out, place = tmp_path / "out", tmp_path / "somewhere"
+
+    without = thinmeta(*words(), "-o", out, "--map", place)
+    rescued = thinmeta(*words(), "-o", out, "--map", place, "--salvage")
+
+    assert (without.exit_code, rescued.exit_code) == (ExitCode.USAGE, ExitCode.DONE)
+    assert RescueMap.parse(place.read_text()).size == DEVICE.size
+    assert not (tmp_path / "out.map").exists()
+
+
+@pytest.mark.loop_device
 def test_a_data_device_is_read_past_the_page_cache(tmp_path: Path, thinmeta: Thinmeta) -> None:
     loop = attach(DEVICE.data)
     try:

@@ -13,7 +13,7 @@ from thinmeta.cli.ending import say
 from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import force_option, open_output, output_option
-from thinmeta.cli.parameters import DEVICE, quiet_option
+from thinmeta.cli.parameters import DEVICE, FILE, quiet_option
 from thinmeta.cli.progress import BytesProgress
 from thinmeta.cli.volumes import (
     Files,
@@ -44,6 +44,13 @@ if TYPE_CHECKING:
 @origin_option
 @metadata_options
 @salvage_option
+@click.option(
+    "--map",
+    "map_path",
+    type=FILE,
+    metavar="FILE",
+    help="Where --salvage keeps its map. Default: OUT.map; a block device has no default.",
+)
 @force_option("--force")
 @click.option(
     "-f",
@@ -63,6 +70,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
     size: "Quantity | None",
     choice: MetadataChoice,
     salvage: bool,
+    map_path: Path | None,
     force: bool,
     format_name: str,
     output: Path | None,
@@ -76,14 +84,16 @@ def extract(  # noqa: PLR0913  # one parameter an option
     its external origin.
 
     With --salvage, what is lost or cannot be read is left a hole and listed. The
-    output, and beside it a map in the format of GNU ddrescue (OUT.map), stay when the
-    run is cut short; the same command goes on from there.
+    output, and a map in the format of GNU ddrescue (OUT.map, or where --map says), stay
+    when the run is cut short; the same command goes on from there.
     """
     from thinmeta.device.replacing import Kind, kind_of
     from thinmeta.volume.sources import SMALLEST_READ
 
     if output in (None, Path("-")) and sys.stdout.isatty():
         raise click.UsageError("an image is not for a terminal: give -o FILE, or pipe it on")
+    if map_path is not None and (not salvage or output in (None, Path("-"))):
+        raise click.UsageError("--map is for --salvage with -o FILE or a block device")
     report = report_for(salvage=salvage, quiet=quiet or format_name == "json")
     kind = kind_of(output)
     with opened(choice.for_devices(device), report) as pool:
@@ -124,7 +134,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
             if output is None or kind is Kind.STREAM:
                 extraction.to_stream(output, inputs)
             elif salvage:
-                extraction.rescue(output, inputs, force=force)
+                extraction.rescue(output, inputs, map_path, force=force)
             else:
                 extraction.to_place(output, force=force)
     extraction.finish(output)
@@ -187,14 +197,21 @@ class _Extraction:
             for _ in copy(self._layout, self._sources, target, on_progress=progress.advance):
                 pass
 
-    def rescue(self, output: Path, inputs: "Inputs", *, force: bool) -> None:
-        """Write what can be had, and beside it the map; go on where a run was cut short."""
+    def rescue(self, output: Path, inputs: "Inputs", map_path: Path | None, *, force: bool) -> None:
+        """Write what can be had, and the map of it; go on where a run was cut short."""
         from thinmeta.device.replacing import errors_of
         from thinmeta.volume.rescue import open_rescue
 
         with (
             errors_of(str(output)),
-            open_rescue(output, self._subject(), self._layout.size, inputs, force=force) as rescue,
+            open_rescue(
+                output,
+                self._subject(),
+                self._layout.size,
+                inputs,
+                map_path=map_path,
+                force=force,
+            ) as rescue,
             self._progress(self._to_copy(rescue.map.unfinished())) as progress,
         ):
             rescue.run(
