@@ -5,6 +5,7 @@ one takes longer than most commands do. What is read packed is a matter of
 `tests.device.test_containers`, and of the output that the documents show.
 """
 
+import atexit
 import fcntl
 import hashlib
 import lzma
@@ -24,6 +25,7 @@ UNPACKED = "THINMETA_TESTS_UNPACKED"
 _PIECE = 1 << 18
 _ZEROS = bytes(_PIECE)
 _FOLDER = tempfile.TemporaryDirectory(prefix="thinmeta-tests-")
+atexit.register(_FOLDER.cleanup)
 
 
 @dataclass(frozen=True)

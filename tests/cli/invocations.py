@@ -1,5 +1,6 @@
 """Every command with the least that it takes, for tests that hold for all of them."""
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ os.chmod(DATA.name, 0o644)  # noqa: PTH101
 
 # Docker's root, likewise: the checkout's fixtures may be where only root may enter.
 DOCKER = tempfile.TemporaryDirectory()  # until all tests have ended
+atexit.register(DOCKER.cleanup)
 shutil.copytree(FIXTURES / "docker-loop-lvm-xfs-64k/docker-state", DOCKER.name, dirs_exist_ok=True)
 os.chmod(DOCKER.name, 0o755)  # noqa: PTH101
 

@@ -143,6 +143,16 @@ def test_a_usage_error_quotes_nothing_that_is_obeyed(word: str, thinmeta: Thinme
         assert "\\x1b" in result.stderr
 
 
+def test_a_usage_error_shows_a_byte_that_is_no_text_as_messages_do(thinmeta: Thinmeta) -> None:
+    word = os.fsdecode(b"/tmp/a\xff")
+    for args in ([word], ["ls", word, word], ["ls", "--state", word], ["dump", "-f", word]):
+        result = thinmeta(*args)
+
+        assert result.exit_code == ExitCode.USAGE
+        assert "/tmp/a\\xff" in result.stderr
+    assert r"'\\udcff' is no state" in thinmeta("ls", "--state", r"\udcff").stderr
+
+
 def hostile_docker_root(folder: Path) -> Path:
     """Return a copy of a root in which every name and text that Docker keeps has our escapes."""
     root = copied(folder, "docker-loop-lvm-xfs-64k")

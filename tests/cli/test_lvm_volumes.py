@@ -178,6 +178,25 @@ def test_an_origin_that_cannot_be_read_is_never_zeros(
     assert sha256_of(out) == (TRUTH[1].sha256, TRUTH[1].size)
 
 
+@pytest.mark.parametrize("why", ["raid1", "missing disk"])
+def test_a_thin_table_needs_no_origin_that_can_be_read(
+    why: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """It only names it; the file system would be looked at."""
+    text, unreadable = UNREADABLE[why]
+    disk = external_disk(tmp_path / "pv.img", text)
+
+    thin_table = thinmeta("table", "t1", "--lvm", disk)
+    linear = thinmeta("table", "t1", "--lvm", disk, "--linear", "/dev/x")
+
+    assert thin_table.exit_code == ExitCode.DONE, thin_table.stderr
+    target = next(line for line in thin_table.stdout.splitlines() if line[0] != "#")
+    assert re.fullmatch(r"0 \d+ thin /dev/mapper/\S+ 1 /dev/\S+", target)
+    assert unreadable in thin_table.stderr
+    assert "nobody looked at the file system" in thin_table.stderr
+    assert (linear.exit_code, linear.stdout) == (ExitCode.INPUT, "")
+
+
 def test_a_text_without_disks_has_no_origin_to_read(tmp_path: Path, thinmeta: Thinmeta) -> None:
     text = tmp_path / "text"
     text.write_bytes(external_group().rstrip(b"\0"))

@@ -83,6 +83,22 @@ def test_on_lvms_disks_the_same_disks_are_named(tmp_path: Path, thinmeta: Thinme
     assert thinmeta(*scan).exit_code == ExitCode.DONE
 
 
+@pytest.mark.parametrize("is_wiped", [True, False])
+def test_a_data_block_size_that_a_copy_knows_is_in_the_command(
+    tmp_path: Path, thinmeta: Thinmeta, *, is_wiped: bool
+) -> None:
+    """The superblock of a held metadata snapshot is a copy."""
+    image = image_bytes("a13-metadata-snapshot-held")
+    broken = bytes(BLOCK) if is_wiped else bytes(image[:100]) + b"?" * (BLOCK - 100)
+    path, new = written(tmp_path / "held.img", broken + image[BLOCK:]), tmp_path / "new.img"
+
+    _, repair = commands_in(thinmeta("ls", path).stderr)
+
+    assert repair[-2:] == ["--data-block-size", "128"]
+    assert thinmeta(*[str(new) if word == "NEW" else word for word in repair]).exit_code == 0
+    assert thinmeta("check", new).exit_code == ExitCode.DONE
+
+
 def test_check_is_quiet_about_it_if_asked(tmp_path: Path, thinmeta: Thinmeta) -> None:
     result = thinmeta("check", "-q", written(tmp_path / "wiped.img", WIPED))
 

@@ -7,6 +7,7 @@ of ours gets its number. What cannot be said on a stream ends the command with c
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ import click
 from thinmeta.errors import ExitCode, OutputError
 from thinmeta.formats.printable import printable
 
+_QUOTED_BYTE = re.compile(r"(?<!\\)\\udc([89a-f][0-9a-f])")
 _STREAMS = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_RDONLY))
 
 
@@ -76,7 +78,8 @@ def _last_word(error: click.ClickException) -> str:
     error.message = printable(error.message)  # type: ignore[misc]  # it is ours by now
     text = io.StringIO()
     error.show(text)
-    return text.getvalue().rstrip("\n")
+    # What was typed is quoted by `repr`, which shows a byte that is no text as a surrogate.
+    return _QUOTED_BYTE.sub(r"\\x\1", text.getvalue().rstrip("\n"))
 
 
 def _open_closed_streams() -> None:

@@ -88,12 +88,16 @@ class MetadataChoice:
         return self.names.resolved(pool, spec, self.path)
 
 
-def metadata_options(function: _Function, *, block_size: ParameterType = BLOCK_SIZE) -> _Function:
+def metadata_options(
+    function: _Function, *, block_size: ParameterType = BLOCK_SIZE, has_states: bool = True
+) -> _Function:
     """Add `--pool` and its options; they arrive as a `MetadataChoice`, `choice`.
 
     Args:
         function: the command.
         block_size: what `--data-block-size` takes.
+        has_states: whether it reads whichever state is asked for; else it refuses -m and
+            --state, and its help has them not.
     """
 
     @wraps(function)  # also what click keeps on it
@@ -135,6 +139,7 @@ def metadata_options(function: _Function, *, block_size: ParameterType = BLOCK_S
             "--state",
             type=STATE,
             metavar="STATE",
+            hidden=not has_states,
             help="Read this state: live, snap, or MAPROOT[:DETAILSROOT] as scan lists them.",
         ),
         click.option(
@@ -142,6 +147,7 @@ def metadata_options(function: _Function, *, block_size: ParameterType = BLOCK_S
             "--metadata-snap",
             "metadata_snapshot",
             is_flag=True,
+            hidden=not has_states,
             help="Read the metadata snapshot; the only way to read an active pool.",
         ),
         click.option(

@@ -120,14 +120,22 @@ def open_place(place: Place, names: NameChoice, report: DamageReport, files: Exi
             f"LVM has the external origin {place.known_origin.name} no more, and another volume "
             "may have its name: give the device that it is now with --origin"
         )
-    data = open_data(chosen.pool, given, names, report, direct=False)
-    if data is None and not (place.is_linear and given.origin):
+    sources = None
+    try:
+        data = open_data(chosen.pool, given, names, report, direct=False)
+        if data is not None or (place.is_linear and given.origin):
+            opened = data or Extents("no data device", [])
+            sources = with_origin(chosen, opened, given, names, report, direct=False)
+    except InputError as error:
+        if place.is_linear or given.data or given.origin:
+            raise
+        data = None  # a thin target needs none, only who looks at the file system
+        report.warn(f"{error}; the table needs it not, but nobody looked at the file system")
+    if sources is None:
         # Nothing is read, so that it is enough to know how large the origin is.
         sources = Sources(Extents("no data device", []), chosen.pool.data_block_bytes())
         origin_bytes = place.known_origin.size if place.known_origin else 0
     else:
-        opened = data or Extents("no data device", [])
-        sources = with_origin(chosen, opened, given, names, report, direct=False)
         origin_bytes = sources.origin_bytes
 
     def load() -> "Layout":

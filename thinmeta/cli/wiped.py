@@ -31,23 +31,47 @@ def refusal(choice: "MetadataChoice", error: NoSuperblockError) -> InputError:
         if seen.sound_block is not None:
             return WipedSuperblockError(
                 f"{device.name}: has no thin-pool superblock in its first block, but sound "
-                f"metadata is left, as in block {seen.sound_block}: {recovery_commands(choice)}"
+                f"metadata is left, as in block {seen.sound_block}: "
+                f"{_commands(choice, device)}"
             )
         return InputError(f"{device.name}: {_described(seen, choice, device.name)}")
 
 
 def recovery_commands(choice: "MetadataChoice") -> str:
     """Return the commands that go on where the superblock is of no use."""
+    device = _reopened(choice)
+    if device is None:
+        return _commands(choice, None)
+    with closing(device):
+        return _commands(choice, device)
+
+
+def _commands(choice: "MetadataChoice", device: "BlockDevice | None") -> str:
     from thinmeta.formats.printable import command_text
 
     words = _words(choice)
     repair = ["repair", *words, "-o", "NEW"]
     if choice.data_block_sectors or not choice.names.lvm:  # who would know it
-        repair += ["--data-block-size", str(choice.data_block_sectors or "SECTORS")]
+        sectors = choice.data_block_sectors or _copied_block_sectors(device)
+        repair += ["--data-block-size", str(sectors or "SECTORS")]
     return (
         f"`{command_text('scan', *words)}` lists what is left, `{command_text(*repair)}` makes "
         "new metadata of it"
     )
+
+
+def _copied_block_sectors(device: "BlockDevice | None") -> int:
+    """Return the data block size as the superblock of a metadata snapshot has it; 0 without one.
+
+    Where a look at all blocks would take long there is none.
+    """
+    from thinmeta.analyse.recover.glance import MOST_BYTES
+    from thinmeta.model.superblock import copied_superblock
+    from thinmeta.units import METADATA_BLOCK_BYTES
+
+    if device is None or device.nr_blocks > MOST_BYTES // METADATA_BLOCK_BYTES:
+        return 0
+    return copied_superblock(device).data_block_sectors
 
 
 def _words(choice: "MetadataChoice") -> list[str]:

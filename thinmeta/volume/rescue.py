@@ -135,9 +135,9 @@ def open_rescue(  # noqa: PLR0913  # what, where to, and how
         force: begin on a block device although it holds something.
 
     Raises:
-        OutputError: it is a block device, and `map_path` is None; the file is there and its map is not, or the other way round; the
-            map is that of another volume, or none; the file has another size than the
-            map says; or the device holds something.
+        OutputError: it is a block device, and `map_path` is None; the file is there and its
+            map is not, or the other way round; the map is that of another volume, or none;
+            the file has another size than the map says; or the device holds something.
         OSError: one of the two cannot be opened or written.
     """
     path = Path(os.path.realpath(path))

@@ -1,6 +1,7 @@
 """`thinmeta repair`."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@metadata_options
+@partial(metadata_options, has_states=False)
 @click.option(
     "-i",
     "--input",
