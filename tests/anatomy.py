@@ -17,17 +17,16 @@ import numpy as np
 
 from tests.damage import LAST_KEY, SUPERBLOCK, BlockKind, DamagedImage
 from tests.golden import parsed_xml, thin_dump
+from thinmeta.schemas import block_time
 from thinmeta.schemas.btree_node import INTERNAL_NODE
 from thinmeta.schemas.columns import (
     BLOCK_TIME,
     CHILD,
-    DATA_BLOCK_SHIFT,
     DEVICE_DETAILS,
     INDEX_ENTRY,
     KEY,
     METADATA_INDEX,
     NODE_HEADER,
-    TIME_MASK,
 )
 
 
@@ -129,7 +128,7 @@ class Anatomy:
     def mappings(self, leaf: int) -> list[tuple[int, int, int]]:
         """Return origin block, data block and time of each mapping in a leaf."""
         return [
-            (key, value >> DATA_BLOCK_SHIFT, value & TIME_MASK)
+            (key, block_time.data_block(value), block_time.time(value))
             for key, value in self.entries(leaf, BLOCK_TIME)
         ]
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from tests.anatomy import Anatomy, Place
 from tests.damage import SUPERBLOCK, BlockKind, DamagedImage
+from thinmeta.schemas import block_time
 from thinmeta.schemas.btree_node import INTERNAL_NODE
 from thinmeta.schemas.columns import (
     BITMAP_HEADER,
     CHILD,
-    DATA_BLOCK_SHIFT,
     DEVICE_DETAILS,
     INDEX_ENTRY,
     METADATA_INDEX,
@@ -240,7 +240,7 @@ class _Node:
 
 
 def _block_times(nr_data_blocks: int) -> list[Change]:
-    step = 1 << DATA_BLOCK_SHIFT
+    step = int(block_time.NEXT_BLOCK)
     past = to(nr_data_blocks * step, "a data block past the end")
     return [
         Change("time += 1", lambda old: old + 1),

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from tests.fuzz.chance import Rng, pick
 from tests.made_images import BLOCK, Image, stamped
+from thinmeta.schemas import block_time
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
 from thinmeta.schemas.columns import (
     BITMAP_HEADER,
     CHILD,
-    DATA_BLOCK_SHIFT,
     DEVICE_DETAILS,
     INDEX_ENTRY,
     KEY,
@@ -136,7 +136,7 @@ def space_map_root(nr_blocks: int, **fields: int) -> dict[str, int]:
 
 def packed(data_blocks: Numbers, times: int = 0) -> npt.NDArray[np.uint64]:
     """Return mappings as a leaf holds them."""
-    return np.array(data_blocks, dtype=np.uint64) << np.uint64(DATA_BLOCK_SHIFT) | np.uint64(times)
+    return block_time.packed(np.array(data_blocks, dtype=np.uint64), np.uint64(times))
 
 
 # What is shared, and so counts many times

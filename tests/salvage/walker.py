@@ -5,8 +5,8 @@ import numpy as np
 
 from tests.damage import BLOCK, LAST_KEY, DamagedImage
 from tests.salvage.remains import Lost, Mappings
+from thinmeta.schemas import block_time
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
 
 Entries = list[tuple[int, int]]
 
@@ -24,7 +24,7 @@ class Walker:
         follows = False
         for low, last, bad, entries in self._leaves(root, 0, LAST_KEY, self._height(root)):
             if bad is None:
-                mapped |= {k: (v >> DATA_BLOCK_SHIFT, v & TIME_MASK) for k, v in entries}
+                mapped |= {k: (block_time.data_block(v), block_time.time(v)) for k, v in entries}
             elif follows:
                 lost[-1].last = last
                 lost[-1].blocks.append(bad)

@@ -9,11 +9,9 @@ import numpy.typing as npt
 
 from thinmeta.errors import Damage, DamageKind, OnDamage
 from thinmeta.model.device_spec import ChosenDevice
-from thinmeta.schemas.columns import TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.walk.changes import Blocks, Change, RangeJoiner, Ranges, compared
 from thinmeta.walk.difference import Window, unshared_leaves, windows
-
-_TIME = np.uint64(TIME_MASK)
 
 
 class Relation(Enum):
@@ -176,10 +174,9 @@ class Diff:
             and self.left.pool.superblock is not newer.superblock
             and newer.superblock is newer.live_superblock
         )
-        parted = min(tally.right_earliest, right.creation_time & TIME_MASK)
-        stood_still = (
-            tally.left_latest < parted and tally.right_earliest > left.creation_time & TIME_MASK
-        )
+        parted = min(tally.right_earliest, block_time.time(right.creation_time))
+        left_created = block_time.time(left.creation_time)
+        stood_still = tally.left_latest < parted and tally.right_earliest > left_created
         if is_later_state or (right.creation_time > left.creation_time and stood_still):
             return Relation.DESCENDANT
         return Relation.DIVERGED
@@ -195,7 +192,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.left_latest = -1
-        self.right_earliest = TIME_MASK + 1
+        self.right_earliest = block_time.MAX_TIME + 1
         self._counts = np.zeros(len(Change), dtype=np.int64)
 
     def add(self, window: Window, blocks: Blocks) -> None:
@@ -219,8 +216,8 @@ def _own_times(
 ) -> npt.NDArray[np.uint64]:
     """Return the times of those of one side's mappings that the other has not."""
     its_change = change if is_its is None else change[is_its]
-    times: npt.NDArray[np.uint64] = (
-        values[(its_change == Change.CHANGED) | (its_change == alone)] & _TIME
+    times: npt.NDArray[np.uint64] = block_time.time(
+        values[(its_change == Change.CHANGED) | (its_change == alone)]
     )
     return times
 

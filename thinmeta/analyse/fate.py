@@ -17,7 +17,7 @@ from thinmeta.model.device_table import DevicesById
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.model.thin_device import ThinDevice
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.units import DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.growing import grow
@@ -26,9 +26,7 @@ from thinmeta.walk.node_list import pieces
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask
 from thinmeta.walk.ragged import Places
 
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
-_TIME = np.uint64(TIME_MASK)
-_NEVER = np.uint64(TIME_MASK + 1)
+_NEVER = np.uint64(block_time.MAX_TIME + 1)
 
 _Blocks = npt.NDArray[np.unsignedinteger]
 
@@ -115,13 +113,13 @@ class _Past:
         By leaf, `created` is when the earliest of the other devices that have it was
         created, and `own` whether the same device has it.
         """
-        data = entries.values >> _SHIFT
+        data = block_time.data_block(entries.values)
         places = np.minimum(_places_among(self.blocks, data), len(self.blocks) - 1)
         hits = np.flatnonzero(self.blocks[places] == data)
         places, keys, values = places[hits], entries.keys[hits], entries.values[hits]
         leaves = np.searchsorted(entries.starts, hits, side="right") - 1
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        time = values & _TIME
+        time = block_time.time(values)
         same = (self.keys[at] == keys) & (self.values[at] == values)
         same &= (time < self._created) | (time < created[leaves])
         self._same[at[same]] = True
@@ -138,7 +136,7 @@ class _Past:
         fate = np.empty(len(self.keys), dtype=np.uint8)
         for begin in range(0, len(fate), AT_ONCE):
             some = slice(begin, begin + AT_ONCE)
-            data = self.values[some] >> _SHIFT
+            data = block_time.data_block(self.values[some])
             places = _places_among(self.blocks, data)
             fate[some] = by_block[places]
             same = self._same[some] & ~self._taken[places]
@@ -150,10 +148,10 @@ class _Past:
 
 def _distinct_blocks(values: Keys) -> _Blocks:
     """Return the data blocks of block-times, ascending, without repeats."""
-    highest = int(values.max()) >> DATA_BLOCK_SHIFT if len(values) else 0
+    highest = block_time.data_block(int(values.max())) if len(values) else 0
     blocks = np.empty(len(values), dtype=np.min_scalar_type(highest))
     for begin in range(0, len(values), AT_ONCE):
-        blocks[begin : begin + AT_ONCE] = values[begin : begin + AT_ONCE] >> _SHIFT
+        blocks[begin : begin + AT_ONCE] = block_time.data_block(values[begin : begin + AT_ONCE])
     blocks.sort()
     is_new = np.ones(len(blocks), dtype=np.bool_)
     np.not_equal(blocks[1:], blocks[:-1], out=is_new[1:])
@@ -190,7 +188,7 @@ class _LiveTrees:
         created = np.full(len(ids), _NEVER)
         listed = table.devices.mapped()
         times = listed.details["creation_time"].astype(np.uint64)
-        created[np.searchsorted(ids, listed.ids)] = times & np.uint64(TIME_MASK)
+        created[np.searchsorted(ids, listed.ids)] = block_time.time(times)
         self._own = np.zeros(len(self._forest.levels[0].nodes), dtype=np.bool_)
         same_id = chosen.device_id
         if (
@@ -228,7 +226,7 @@ class _LiveTrees:
 
 def _creation_time(device: ThinDevice | None) -> np.uint64:
     """Return when a device was created; if that is not known, what excludes nothing."""
-    return _NEVER if device is None else np.uint64(device.creation_time & TIME_MASK)
+    return _NEVER if device is None else np.uint64(block_time.time(device.creation_time))
 
 
 def _may_be_one(past: ThinDevice | None, live: ThinDevice | None) -> bool:

@@ -7,15 +7,13 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import Places
 
 AT_ONCE = 1 << 16
 """Mappings of the past device that are looked at together."""
-
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
 
 
 class Fate(IntEnum):
@@ -87,7 +85,7 @@ class Fates:
             begins = np.ones(end - begin, dtype=np.bool_)
             begins[begin == 0 :] = (
                 (np.diff(keys[before]) != 1)
-                | (np.diff(values[before] >> _SHIFT) != 1)
+                | (np.diff(block_time.data_block(values[before])) != 1)
                 | (fate[before][1:] != fate[before][:-1])
             )
             places = np.concatenate((last, np.flatnonzero(begins) + begin))
@@ -99,5 +97,5 @@ class Fates:
         """Return the ranges that begin at some places, the last of which ends at `end`."""
         length = np.diff(places, append=end).astype(np.uint64)
         some = places[length > 0]
-        data = self._values[some] >> _SHIFT
+        data = block_time.data_block(self._values[some])
         return FateRanges(self._keys[some], data, length[length > 0], self._fate[some])

@@ -11,7 +11,7 @@ from enum import Flag, auto
 import numpy as np
 
 from thinmeta.analyse.seen_blocks import NR_WINDOWS, SeenBlocks, windows_of
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import OnProgress, read_leaves
 from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
@@ -19,9 +19,6 @@ from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, ragged, starts_of
 from thinmeta.walk.runs import join
 from thinmeta.walk.shared_runs import occurrences_by_block
-
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
-_TIME = np.uint64(TIME_MASK)
 
 
 class Ask(Flag):
@@ -72,8 +69,8 @@ class LeafCounts:
         goes_on = (
             (owners[1:] == owners[:-1])
             & (self.first_key[after] - self.last_key[before] == 1)
-            & (firsts - self.last_value[before] == np.uint64(1) << _SHIFT)
-            & (firsts >> _SHIFT != 0)
+            & (firsts - self.last_value[before] == block_time.NEXT_BLOCK)
+            & (block_time.data_block(firsts) != 0)
         )
         runs = self.runs[filled]
         runs[1:] -= goes_on
@@ -99,15 +96,17 @@ class Times:
         """Count those of leaves that follow each other."""
         nr_leaves = len(entries.starts) - 1
         owners = np.repeat(np.arange(nr_leaves, dtype=np.uint64), np.diff(entries.starts))
-        pairs = (owners << _SHIFT) | (entries.values & _TIME)
+        pairs = block_time.packed(owners, block_time.time(entries.values))
         if (pairs[1:] < pairs[:-1]).any():
             pairs.sort()
         new = np.ones(len(pairs), dtype=np.bool_)
         new[1:] = pairs[1:] != pairs[:-1]
         places = np.flatnonzero(new)
         found = pairs[places]
-        starts = np.searchsorted(found >> _SHIFT, np.arange(nr_leaves + 1, dtype=np.uint64))
-        return cls(found & _TIME, np.diff(places, append=len(pairs)), starts)
+        starts = np.searchsorted(
+            block_time.data_block(found), np.arange(nr_leaves + 1, dtype=np.uint64)
+        )
+        return cls(block_time.time(found), np.diff(places, append=len(pairs)), starts)
 
     @classmethod
     def joined(cls, parts: list["Times"]) -> "Times":

@@ -5,16 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import OnProgress, read_leaves
 from thinmeta.walk.node_list import Leaves, pieces
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 from thinmeta.walk.runs import Runs, join
-
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
-_WITHOUT_TIME = np.uint64(DATA_BLOCK_MASK << DATA_BLOCK_SHIFT)
 
 Inside = Callable[[Keys], Mask]
 """Given block-times, which of them are of data blocks that are asked for."""
@@ -54,7 +51,7 @@ def runs_of(entries: Entries, is_inside: Mask) -> tuple[Runs, Places]:
     keys, values = entries.keys, entries.values
     if not is_inside.all():
         keys, values = keys[is_inside], values[is_inside]
-    runs, places = join(keys, values & _WITHOUT_TIME, kept[:-1])
+    runs, places = join(keys, block_time.without_time(values), kept[:-1])
     return runs, np.searchsorted(places, kept)
 
 

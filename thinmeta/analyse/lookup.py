@@ -9,7 +9,7 @@ from thinmeta.errors import Damage, DamagedMetadataError, NotThereError
 from thinmeta.model.device_spec import ChosenDevice, DeviceSpec, choose_device
 from thinmeta.model.pool import Pool
 from thinmeta.model.superblock import Superblock, bytes_of_a_data_block
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.units import (
     LAST_KEY,
     DataBlock,
@@ -234,8 +234,8 @@ class _Reached:
         value = int(self.entries.values[place])
         return Mapping(
             OriginBlock(int(self.entries.keys[place])),
-            DataBlock(value >> DATA_BLOCK_SHIFT),
-            value & TIME_MASK,
+            DataBlock(block_time.data_block(value)),
+            block_time.time(value),
         )
 
     def path(self) -> tuple[PathNode, ...]:

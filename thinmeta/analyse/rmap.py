@@ -16,7 +16,7 @@ from thinmeta.analyse.leaf_runs import LeafRuns, in_sequence, read_leaf_runs, ru
 from thinmeta.analyse.leaf_runs import Sequence as LeafSequence
 from thinmeta.analyse.run_window import Limit, RunWindow, WindowEnds
 from thinmeta.model.pool import Pool
-from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.units import DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
@@ -26,8 +26,6 @@ from thinmeta.walk.node_list import NODES_AT_ONCE
 from thinmeta.walk.nodes import MAPPINGS, Keys, Mask
 from thinmeta.walk.ragged import Places, distinct_places, starts_of
 from thinmeta.walk.shared_runs import occurrences
-
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
 
 RUNS_AT_ONCE = 1 << 16
 """Runs of a piece that is returned."""
@@ -105,11 +103,13 @@ class _Inside:
                 bounds[-1][1] = max(end, bounds[-1][1])
             else:
                 bounds.append([begin, end])
-        limited = np.minimum(np.array(bounds, dtype=object).reshape(-1, 2), DATA_BLOCK_MASK + 1)
+        limited = np.minimum(
+            np.array(bounds, dtype=object).reshape(-1, 2), block_time.NR_DATA_BLOCKS
+        )
         self._begins, self._ends = limited.astype(np.uint64).T
 
     def __call__(self, values: Keys) -> Mask:
-        blocks = values >> _SHIFT
+        blocks = block_time.data_block(values)
         if len(self._begins) == 1:
             return (blocks >= self._begins[0]) & (blocks < self._ends[0])  # type: ignore[no-any-return]
         after = np.searchsorted(self._begins, blocks, side="right")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.analyse.leaf_runs import LeafRuns
-from thinmeta.schemas.columns import DATA_BLOCK_MASK
+from thinmeta.schemas import block_time
 from thinmeta.walk.nodes import Keys, Mask
 from thinmeta.walk.ragged import Places, ragged
 from thinmeta.walk.runs import Runs
@@ -39,7 +39,7 @@ class Limit(NamedTuple):
     origin: int
 
 
-_PAST_ALL = Limit(DATA_BLOCK_MASK + 1, 0, 0, 0)
+_PAST_ALL = Limit(block_time.NR_DATA_BLOCKS, 0, 0, 0)
 
 
 class RunWindow:

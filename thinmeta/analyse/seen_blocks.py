@@ -3,23 +3,22 @@
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.schemas.columns import DATA_BLOCK_MASK, DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.walk.nodes import Keys, Mask
 
 WINDOW_SHIFT = 28
 """A window has 2^28 blocks: 64 MiB of bits if all of it is used, 16 TiB of blocks of 64 KiB."""
 
-NR_WINDOWS = (DATA_BLOCK_MASK + 1) >> WINDOW_SHIFT
+NR_WINDOWS = block_time.NR_DATA_BLOCKS >> WINDOW_SHIFT
 
 _WINDOW_BLOCKS = 1 << WINDOW_SHIFT
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
 _WORD_SHIFT = np.uint32(6)
 _BIT_MASK = np.uint32(63)
 
 
 def windows_of(values: Keys) -> npt.NDArray[np.intp]:
     """Return the window that each of the block-times `values` belongs to."""
-    return (values >> np.uint64(DATA_BLOCK_SHIFT + WINDOW_SHIFT)).astype(np.intp)
+    return (values >> np.uint64(block_time.SHIFT + WINDOW_SHIFT)).astype(np.intp)
 
 
 class SeenBlocks:
@@ -76,7 +75,7 @@ class SeenBlocks:
         return inside
 
     def _offsets(self, values: Keys, inside: Mask) -> npt.NDArray[np.uint32]:
-        blocks = (values if inside.all() else values[inside]) >> _SHIFT
+        blocks = block_time.data_block(values if inside.all() else values[inside])
         return (blocks & np.uint64(_WINDOW_BLOCKS - 1)).astype(np.uint32)
 
 

@@ -10,7 +10,7 @@ from thinmeta.analyse.lookup import Lookup
 from thinmeta.errors import Damage
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.pool import Pool
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.units import DataBlock, DeviceId, OriginBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.forest import Forest
@@ -88,7 +88,7 @@ def sharers_at(pool: Pool, origin_block: OriginBlock, data_block: DataBlock) -> 
     key, block = np.uint64(origin_block), np.uint64(data_block)
     found, lost = _search(
         pool,
-        lambda keys, values: (keys == key) & (values >> _SHIFT == block),
+        lambda keys, values: (keys == key) & (block_time.data_block(values) == block),
         lambda low, last: (low <= key) & (key <= last),
     )
     return Sharers(tuple(found[data_block]), tuple(lost))
@@ -104,7 +104,7 @@ def all_sharers(pool: Pool, data_blocks: Iterable[DataBlock]) -> dict[DataBlock,
         return {}
 
     def is_one_of_them(_keys: Keys, values: Keys) -> Mask:
-        mapped = values >> _SHIFT
+        mapped = block_time.data_block(values)
         places = np.searchsorted(blocks, mapped)
         return blocks[np.minimum(places, len(blocks) - 1)] == mapped  # type: ignore[no-any-return]
 
@@ -113,8 +113,6 @@ def all_sharers(pool: Pool, data_blocks: Iterable[DataBlock]) -> dict[DataBlock,
         DataBlock(block): Sharers(tuple(found[block]), tuple(lost)) for block in blocks.tolist()
     }
 
-
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
 
 _Match = Callable[[Keys, Keys], Mask]
 """Given origin blocks and packed block-times, which mappings to find."""
@@ -148,8 +146,8 @@ def _search(
                 damage = damage_of(nodes, codes, leaf, MAPPINGS)
                 lost.append(replace(damage, device_id=ids[tree]))
             for origin_block, value in hits.get(leaf, ()):
-                sharer = Sharer(ids[tree], OriginBlock(origin_block), value & TIME_MASK)
-                found[value >> DATA_BLOCK_SHIFT].append(sharer)
+                sharer = Sharer(ids[tree], OriginBlock(origin_block), block_time.time(value))
+                found[block_time.data_block(value)].append(sharer)
     return found, lost
 
 

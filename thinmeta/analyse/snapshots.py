@@ -27,14 +27,11 @@ from thinmeta.errors import Damage
 from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.units import DeviceId
 from thinmeta.walk.difference import Window, unshared_leaves, windows
 from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import Keys, Mask, Metadata
-
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
-_TIME = np.uint64(TIME_MASK)
 
 
 class Basis(Enum):
@@ -159,10 +156,12 @@ def _compare(source: Metadata, row: DeviceUsage, other: ThinDevice) -> _Likeness
     left, right = unshared_leaves(source, roots, prune=True)
     missing = contradicted = 0
     for window in windows(source, left, right, (_known_already, _known_already)):
-        inherited = window.left_values & _TIME < created
+        inherited = block_time.time(window.left_values) < created
         values, is_mapped = _at(window.left_keys, window)
-        same = is_mapped & (values >> _SHIFT == window.left_values >> _SHIFT)
-        older = is_mapped & (values & _TIME < created)
+        same = is_mapped & (
+            block_time.data_block(values) == block_time.data_block(window.left_values)
+        )
+        older = is_mapped & (block_time.time(values) < created)
         missing += int(np.count_nonzero(inherited & ~same))
         contradicted += int(np.count_nonzero(inherited & older & ~same))
     return _Likeness(row.inherited - missing, contradicted)

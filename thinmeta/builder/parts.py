@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
 from thinmeta.units import MAX_METADATA_BLOCKS
 from thinmeta.walk.nodes import Keys
@@ -89,7 +89,7 @@ class Part:
 
 def mappings_of(runs: Runs) -> Iterator[tuple[Keys, npt.NDArray[np.uint64]]]:
     """Return the mappings of `runs` in bounded pieces: origin blocks, and packed block-times."""
-    values = (runs.data_begin << np.uint64(DATA_BLOCK_SHIFT)) | runs.time
+    values = block_time.packed(runs.data_begin, runs.time)
     if (runs.length == 1).all():
         yield runs.origin_begin, values
         return
@@ -104,5 +104,5 @@ def mappings_of(runs: Runs) -> Iterator[tuple[Keys, npt.NDArray[np.uint64]]]:
         inside = ragged(skipped, taken).astype(np.uint64)
         yield (
             np.repeat(runs.origin_begin[part], taken) + inside,
-            np.repeat(values[part], taken) + (inside << np.uint64(DATA_BLOCK_SHIFT)),
+            np.repeat(values[part], taken) + (inside << np.uint64(block_time.SHIFT)),
         )

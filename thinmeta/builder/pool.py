@@ -22,7 +22,8 @@ from thinmeta.builder.parts import (
 from thinmeta.builder.space_maps import SpaceMapRoot, write_data_space_map
 from thinmeta.builder.store import Store, room_of
 from thinmeta.builder.tree import Tree
-from thinmeta.schemas.columns import BLOCK_TIME, CHILD, DATA_BLOCK_SHIFT, DEVICE_DETAILS, dtype_of
+from thinmeta.schemas import block_time
+from thinmeta.schemas.columns import BLOCK_TIME, CHILD, DEVICE_DETAILS, dtype_of
 from thinmeta.schemas.superblock import (
     MAX_THIN_VERSION,
     SUPERBLOCK_CSUM_XOR,
@@ -264,6 +265,6 @@ class _Builder:
             used = shared.blocks[references[shared.blocks.astype(np.int64)] > 0]
             for begin in range(0, len(used), NODES_AT_ONCE):
                 entries = self._store.read_leaves(used[begin : begin + NODES_AT_ONCE])
-                values = entries.values >> np.uint64(DATA_BLOCK_SHIFT)
+                values = block_time.data_block(entries.values)
                 if len(values):
                     self._counts.add(values.astype(np.int64))

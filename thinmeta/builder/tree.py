@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from thinmeta.builder.data_counts import DataCounts
 from thinmeta.builder.store import Places, Store, room_of
-from thinmeta.schemas.columns import CHILD, DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
+from thinmeta.schemas.columns import CHILD
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import starts_of
 
@@ -47,7 +48,7 @@ class Tree:
     def add(self, keys: Keys, values: npt.NDArray[Any]) -> None:
         """Take the next entries, by ascending key."""
         if self._data_counts is not None and len(values):
-            self._data_counts.add((values >> np.uint64(DATA_BLOCK_SHIFT)).astype(np.int64))
+            self._data_counts.add(block_time.data_block(values).astype(np.int64))
         self._open.append((keys, values))
         self.nr_entries += len(keys)
         self.nr_open += len(keys)

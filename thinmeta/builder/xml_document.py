@@ -20,7 +20,7 @@ from thinmeta.builder.parts import (
 from thinmeta.builder.xml_elements import numbers_of
 from thinmeta.builder.xml_piece import Piece, Tag
 from thinmeta.errors import InputError
-from thinmeta.schemas.columns import TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.units import DATA_BLOCK_SECTORS, LAST_KEY, impossible_block_size
 
 
@@ -132,7 +132,7 @@ class Document:
         data_ends = rows.data_begin + rows.length
         wrong = {
             "has a length of 0": rows.length == 0,
-            f"has a time above {TIME_MASK}": rows.time > TIME_MASK,
+            f"has a time above {block_time.MAX_TIME}": rows.time > block_time.MAX_TIME,
             f"goes past the highest origin block there can be, {LAST_KEY}": (
                 rows.origin_begin + rows.length - np.uint64(1) < rows.origin_begin
             ),

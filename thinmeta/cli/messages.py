@@ -71,10 +71,10 @@ class DamageReport:
 
     def warn_of_time(self, pool: "Pool") -> None:
         """Say that the pool's time has gone past what a mapping can hold."""
-        from thinmeta.schemas.columns import TIME_MASK
+        from thinmeta.schemas import block_time
 
         time = pool.live_superblock.time
-        if time > TIME_MASK:
+        if time > block_time.MAX_TIME:
             self.warn(
                 f"{pool.source.device.name}: the pool's time, {time}, does not fit into the "
                 "24 bits that a mapping has for it: the kernel would write the rest into the "

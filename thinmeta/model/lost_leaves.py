@@ -8,7 +8,7 @@ import numpy as np
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
 from thinmeta.walk.node_list import pieces
@@ -57,12 +57,12 @@ def count_leaves(
     for piece in pieces(leaves):
         entries, codes = read_leaves(source, piece, MAPPINGS)
         part = slice(done, done + len(piece))
-        past = entries.values >> np.uint64(DATA_BLOCK_SHIFT) >= nr_data_blocks
+        past = block_time.data_block(entries.values) >= nr_data_blocks
         counted.codes[part] = codes
         counted.beyond[part] = np.diff(starts_of(past.astype(np.int64))[entries.starts])
         counted.within[part] = np.diff(entries.starts) - counted.beyond[part]
         if len(entries.values):
-            counted.newest[done] = int((entries.values & np.uint64(TIME_MASK)).max())
+            counted.newest[done] = int(block_time.time(entries.values).max())
         done += len(piece)
         if on_progress is not None:
             on_progress(len(piece), len(leaves))

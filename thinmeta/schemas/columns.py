@@ -85,6 +85,3 @@ INDEX_ENTRY = dtype_of(space_map.IndexEntry)
 METADATA_INDEX = dtype_of(space_map.MetadataIndex)
 BITMAP_HEADER = dtype_of(space_map.BitmapHeader)
 REF_COUNT = dtype_of(space_map.RefCount)
-
-DATA_BLOCK_SHIFT, DATA_BLOCK_MASK = bit_fields(btree_node.BlockTime)["data_block"]
-TIME_SHIFT, TIME_MASK = bit_fields(btree_node.BlockTime)["time"]

@@ -7,12 +7,10 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.difference import Window
 from thinmeta.walk.nodes import Keys
-
-_SHIFT = np.uint64(DATA_BLOCK_SHIFT)
 
 
 class Change(IntEnum):
@@ -88,7 +86,8 @@ def _compared(window: Window) -> Blocks:
     left, right = window.left_keys, window.right_keys
     if len(left) == len(right) and bool((left == right).all()):
         # The same blocks on both sides, as in most windows of related devices.
-        left_data, right_data = window.left_values >> _SHIFT, window.right_values >> _SHIFT
+        left_data = block_time.data_block(window.left_values)
+        right_data = block_time.data_block(window.right_values)
         change = (left_data != right_data).view(np.uint8)
         return Blocks(change, left, left_data, right_data)
     at = np.searchsorted(right, left)
@@ -105,8 +104,8 @@ def _compared(window: Window) -> Blocks:
     keys, left_data, right_data = (np.zeros(total, dtype=np.uint64) for _ in range(3))
     is_left, is_right = (np.zeros(total, dtype=np.bool_) for _ in range(2))
     keys[left_places], keys[right_places] = left, right
-    left_data[left_places] = window.left_values >> _SHIFT
-    right_data[right_places] = window.right_values >> _SHIFT
+    left_data[left_places] = block_time.data_block(window.left_values)
+    right_data[right_places] = block_time.data_block(window.right_values)
     is_left[left_places], is_right[right_places] = True, True
     change = (left_data != right_data).astype(np.uint8)
     change[~is_left], change[~is_right] = Change.ADDED, Change.REMOVED

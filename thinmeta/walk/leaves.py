@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage, OnDamage
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.units import MetadataBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.columnar import GrowingColumn
@@ -95,7 +95,7 @@ def combined(above: Codes, found: Codes) -> Codes:
 
 def _without_repeats(entries: Entries, codes: Codes) -> Entries:
     """Leave out leaves that map a data block twice; sets their `codes`."""
-    data_blocks = entries.values >> np.uint64(DATA_BLOCK_SHIFT)  # below 2^40
+    data_blocks = block_time.data_block(entries.values)  # below 2^40
     leaves = np.repeat(np.arange(len(codes), dtype=np.uint64), np.diff(entries.starts))
     ascending = np.sort(leaves << np.uint64(40) | data_blocks)
     repeated = ascending[1:][ascending[1:] == ascending[:-1]]
@@ -111,7 +111,7 @@ def _only(entries: Entries, kept: Mask) -> Entries:
 
 
 def _on_the_data_device(entries: Entries, nr_data_blocks: int) -> Entries:
-    there = entries.values >> np.uint64(DATA_BLOCK_SHIFT) < nr_data_blocks
+    there = block_time.data_block(entries.values) < nr_data_blocks
     return entries if there.all() else _only(entries, there)
 
 

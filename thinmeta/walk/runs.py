@@ -7,12 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT, TIME_MASK
+from thinmeta.schemas import block_time
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import Places
-
-_NEXT_BLOCK = np.uint64(1 << DATA_BLOCK_SHIFT)
 
 
 class Run(NamedTuple):
@@ -70,8 +68,8 @@ def join(keys: Keys, values: npt.NDArray[np.uint64], breaks: Places) -> tuple[Ru
     # nothing goes on, which keeps the sum from wrapping.
     begins[1:] = (
         (keys[1:] - keys[:-1] != 1)
-        | (values[1:] - values[:-1] != _NEXT_BLOCK)
-        | (values[1:] < _NEXT_BLOCK)
+        | (values[1:] - values[:-1] != block_time.NEXT_BLOCK)
+        | (values[1:] < block_time.NEXT_BLOCK)
     )
     begins[breaks[breaks < len(keys)]] = True
     places = np.flatnonzero(begins)
@@ -86,9 +84,9 @@ def _runs_at(keys: Keys, values: npt.NDArray[np.uint64], places: Places) -> Runs
         length = np.diff(places, append=len(keys)).astype(np.uint64)
     return Runs(
         first_keys,
-        first_values >> np.uint64(DATA_BLOCK_SHIFT),
+        block_time.data_block(first_values),
         length,
-        first_values & np.uint64(TIME_MASK),
+        block_time.time(first_values),
     )
 
 

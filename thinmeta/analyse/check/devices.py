@@ -14,7 +14,7 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.errors import raise_damage
 from thinmeta.model.device_table import DeviceTable, read_device_table
 from thinmeta.model.superblock import Superblock
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.units import MAX_DEVICE_ID, DeviceId, MetadataBlock
 from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, MAPPINGS, Entries, Mask
 
@@ -166,7 +166,7 @@ def check_mappings(
     beyond: list[_Beyond] = []
 
     def add(blocks: Blocks, entries: Entries) -> None:
-        data_blocks = entries.values >> np.uint64(DATA_BLOCK_SHIFT)
+        data_blocks = block_time.data_block(entries.values)
         mapped.add(data_blocks)
         if len(data_blocks) and int(data_blocks.max()) >= nr_data_blocks:
             beyond.extend(_beyond(blocks, entries, data_blocks >= nr_data_blocks))

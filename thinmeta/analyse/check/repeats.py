@@ -16,7 +16,7 @@ import numpy.typing as npt
 from thinmeta.analyse.check.counting import BlockCounts
 from thinmeta.analyse.check.trees import WalkedTrees, is_among
 from thinmeta.device.blocks import Blocks
-from thinmeta.schemas.columns import DATA_BLOCK_SHIFT
+from thinmeta.schemas import block_time
 from thinmeta.walk.leaves import read_leaves
 from thinmeta.walk.node_list import Leaves, pieces
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata
@@ -87,7 +87,7 @@ class Repeats:
 
     def _add(self, entries: Entries) -> None:
         """Keep the origin block of each data block; suspect those that have another already."""
-        blocks = entries.values >> np.uint64(DATA_BLOCK_SHIFT)
+        blocks = block_time.data_block(entries.values)
         numbers = blocks // np.uint64(BLOCKS_AT_ONCE)
         for number, marks in self._marks.items():
             here = np.flatnonzero((numbers == number) & (blocks < self._mapped.nr_blocks))
@@ -110,7 +110,7 @@ class Repeats:
         none = np.empty(0, dtype=np.uint64)
         columns: tuple[list[Keys], ...] = ([none], [none], [none])
         for piece, entries in self._leaves():
-            blocks = entries.values >> np.uint64(DATA_BLOCK_SHIFT)
+            blocks = block_time.data_block(entries.values)
             hit = is_among(blocks, suspects)
             owners = np.repeat(piece.blocks, np.diff(entries.starts))
             for column, part in zip(columns, (blocks, entries.keys, owners), strict=True):

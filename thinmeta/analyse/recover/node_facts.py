@@ -8,17 +8,16 @@ import numpy.typing as npt
 
 from thinmeta.analyse.recover.block_classes import BlockClass, Classes
 from thinmeta.device.blocks import Blocks, Rows
+from thinmeta.schemas import block_time
 from thinmeta.schemas.btree_node import INTERNAL_NODE, LEAF_NODE
 from thinmeta.schemas.columns import (
     BLOCK_TIME,
     CHILD,
-    DATA_BLOCK_SHIFT,
     DEVICE_DETAILS,
     INDEX_ENTRY,
     KEY,
     NODE_HEADER,
     REF_COUNT,
-    TIME_MASK,
 )
 from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 from thinmeta.walk.columnar import Columnar
@@ -247,7 +246,7 @@ def _set_mappings(nodes: NodeFacts, group: Places, entries: _Entries) -> None:
     if entries.in_use is not None:
         words = np.where(entries.in_use, words, np.uint64(0))
     times = words.astype(np.uint32)
-    times &= np.uint32(TIME_MASK)
+    times &= np.uint32(block_time.MAX_TIME)
     newest = times.max(axis=1)
     is_newest = times == newest[:, np.newaxis]
     if entries.in_use is not None:
@@ -257,7 +256,7 @@ def _set_mappings(nodes: NodeFacts, group: Places, entries: _Entries) -> None:
     filled = entries.counts > 0
     nodes.time[group] = newest[entries.where]
     nodes.nr_newest[group] = nr_newest[entries.where]
-    nodes.highest[group[filled]] = highest[filled] >> np.uint64(DATA_BLOCK_SHIFT)
+    nodes.highest[group[filled]] = block_time.data_block(highest[filled])
 
     low = np.flatnonzero(filled & (highest < MAX_METADATA_BLOCKS))
     nr_above_0 = np.count_nonzero(words[entries.where[low]], axis=1)
