@@ -79,7 +79,7 @@ def process(
 
 
 def modules_after(args: list[str]) -> set[str]:
-    """Return the top-level modules that a run of the command has loaded when it ends."""
+    """Return the modules that a run of the command has loaded when it ends."""
     script = (
         "import sys\n"
         "from thinmeta.cli import main\n"
@@ -87,7 +87,7 @@ def modules_after(args: list[str]) -> set[str]:
         "    main(sys.argv[1:])\n"
         "except SystemExit as done:\n"
         "    assert not done.code\n"
-        "print('--', *{name.partition('.')[0] for name in sys.modules})\n"
+        "print('--', *sys.modules)\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", script, *args], capture_output=True, text=True, check=True

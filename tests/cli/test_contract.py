@@ -167,6 +167,32 @@ def test_help_does_not_wait_for_numpy(args: list[str]) -> None:
     assert modules_after(args) & {"numpy", "construct", "fastcrc", "rich"} == set()
 
 
+@pytest.mark.parametrize(
+    "args",
+    [["dump"], ["ls"], ["check"], ["info"], ["rmap", "--region", "0..9"], ["diff", "1", "2", "-p"]],
+    ids=lambda args: args[0],
+)
+def test_text_does_not_wait_for_what_it_is_not_made_of(args: list[str], good: Path) -> None:
+    """Nor for the debugger, which construct loads."""
+    needless = {"json", "csv", "pdb", "zstandard", "xml.parsers.expat"}
+
+    loaded = modules_after([*args, str(good)])
+
+    assert {"numpy", "construct"} <= loaded
+    assert loaded & needless == set()
+    assert not [name for name in loaded if name.startswith(("thinmeta.lvm", "thinmeta.builder"))]
+
+
+def test_the_debugger_of_construct_still_works() -> None:
+    script = (
+        "import sys, thinmeta.schemas.superblock, construct.debug as debug\n"
+        "assert 'pdb' not in sys.modules\n"
+        "import pdb\n"
+        "assert debug.pdb.post_mortem is pdb.post_mortem\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 # Usage
 
 

@@ -176,11 +176,13 @@ class NameChoice:
         """
         metadata = _path_of(pool)
         if not self._catalogues.get(metadata):
-            from thinmeta.names.lvm_catalogue import lvm_catalogue
-
             docker, state = self.docker(pool), self._lvm_state()
             found = [docker.catalogue()] if docker else []
-            self._catalogues[metadata] = found + ([lvm_catalogue(state, self.lv)] if state else [])
+            if state is not None:
+                from thinmeta.names.lvm_catalogue import lvm_catalogue
+
+                found.append(lvm_catalogue(state, self.lv))
+            self._catalogues[metadata] = found
         return self._catalogues[metadata]
 
     def data_block_sectors(self) -> int | None:

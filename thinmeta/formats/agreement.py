@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
 from thinmeta.names.agreement import Disagreement
 

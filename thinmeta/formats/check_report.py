@@ -7,7 +7,7 @@ which scripts look for.
 from collections.abc import Iterator
 
 from thinmeta.analyse.check.findings import CheckReport, Finding, Severity
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.model.superblock import Superblock
 from thinmeta.units import LAST_KEY
 

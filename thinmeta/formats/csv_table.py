@@ -1,6 +1,5 @@
 """A table as CSV: a header line, then a line a row."""
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -24,8 +23,10 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[
 
 
 def _text(rows: Sequence[Sequence[Any]]) -> bytes:
+    from csv import writer  # where text is printed nobody waits for it
+
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
+    writer(text, lineterminator="\n").writerows(
         [printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
     )
     return text.getvalue().encode()

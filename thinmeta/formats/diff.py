@@ -3,7 +3,7 @@
 from typing import Any
 
 from thinmeta.analyse.diff import Relation, Summary
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.model.device_spec import ChosenDevice

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from thinmeta.analyse.fate_ranges import Fate, FateRanges, Fates
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.lines import Lines
 from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text

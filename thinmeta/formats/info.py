@@ -7,7 +7,7 @@ from typing import Any
 
 from thinmeta.analyse.histograms import Histogram, Histograms
 from thinmeta.analyse.info import Condition, PoolInfo, Space
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.model.state import AnyState, State
 from thinmeta.schemas.superblock import NEEDS_CHECK_FLAG

@@ -3,9 +3,7 @@
 `docs/dump.md` documents the objects. What devices share is written out in full.
 """
 
-import json
-from typing import Any
-
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.lines import Column, Lines
 from thinmeta.formats.style import Header
 from thinmeta.model.listing import DeviceBegin, Mark
@@ -69,8 +67,3 @@ class JsonLines:
     def shapes(self, runs: Runs) -> None:  # noqa: ARG002
         """Return None: all runs are written alike."""
         return
-
-
-def json_line(**fields: Any) -> bytes:
-    """Return one object as a line; `type`, which every object has, comes first."""
-    return json.dumps(fields).encode() + b"\n"

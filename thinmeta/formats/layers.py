@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from thinmeta.analyse.layers import Layer
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.names.catalogue import NameKind

@@ -7,7 +7,7 @@ from typing import Any
 from thinmeta.analyse.lookup import Hole, Lookup, Mapping, PathNode
 from thinmeta.analyse.sharers import Answer, Sharer, Sharers
 from thinmeta.formats.csv_table import csv_lines
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.units import LAST_KEY, SECTOR_BYTES

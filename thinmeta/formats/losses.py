@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from thinmeta.errors import Damage
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.model.losses import DeviceLoss, Losses, Tree
 from thinmeta.model.lost_leaves import LostRange
 from thinmeta.units import LAST_KEY

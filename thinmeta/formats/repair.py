@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from thinmeta.builder.restore import Restored
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
 
 

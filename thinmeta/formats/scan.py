@@ -11,7 +11,7 @@ from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.devices import FoundDevice
 from thinmeta.analyse.recover.orphans import Orphan
 from thinmeta.analyse.recover.scan import NodeCount, Scan
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import command_text
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION

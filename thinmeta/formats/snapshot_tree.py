@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from thinmeta.analyse.snapshots import Basis, Snapshot
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.thin_ls import size_text
 from thinmeta.units import DeviceId
 

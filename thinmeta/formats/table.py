@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import shell_word, text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.units import SECTOR_BYTES

@@ -4,13 +4,13 @@ The same fields make JSON and CSV, with numbers instead of sizes for people. Nam
 text, which is written from the left.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 from thinmeta.analyse.usage import ROWS_AT_ONCE, Usages
 from thinmeta.formats.csv_table import csv_lines
+from thinmeta.formats.json_text import json_text
 from thinmeta.formats.ls_fields import Field, Values
 from thinmeta.formats.printable import printable
 from thinmeta.units import SECTOR_BYTES
@@ -144,7 +144,7 @@ def json_table(fields: Sequence[Field], rows: Usages, block_bytes: int) -> Itera
     Its keys are those of `fields`, and what bounds there are.
     """
     by_key = {field.key: field for field in fields}
-    line = "".join(f", {json.dumps(key)}: %s" for key in by_key)
+    line = "".join(f", {json_text(key)}: %s" for key in by_key)
     for some in _slices(rows):
         columns = [_json_values(field.values(some, block_bytes)) for field in by_key.values()]
         columns.append(_json_bounds(list(by_key.values()), some))
@@ -152,7 +152,7 @@ def json_table(fields: Sequence[Field], rows: Usages, block_bytes: int) -> Itera
 
 
 def _json_values(values: Values) -> list[Any]:
-    return [value if isinstance(value, int) else json.dumps(value) for value in values]
+    return [value if isinstance(value, int) else json_text(value) for value in values]
 
 
 def _json_bounds(fields: Sequence[Field], rows: Usages) -> list[str]:
@@ -163,7 +163,7 @@ def _json_bounds(fields: Sequence[Field], rows: Usages) -> list[str]:
     for complete in (False, True):
         signs = {field.key: _sign(field, is_complete=complete, is_exact=False) for field in fields}
         bounds = {key: sign for key, sign in signs.items() if sign}
-        texts[complete] = f", {json.dumps({'complete': complete, 'bounds': bounds})[1:-1]}"
+        texts[complete] = f", {json_text({'complete': complete, 'bounds': bounds})[1:-1]}"
     return [texts[complete] for complete in rows.is_complete.tolist()]
 
 

@@ -1,6 +1,6 @@
 """What of a volume cannot be read, as JSON lines."""
 
-from thinmeta.formats.json_lines import json_line
+from thinmeta.formats.json_text import json_line
 from thinmeta.volume.layout import Source
 from thinmeta.volume.sources import Unreadable
 
