@@ -24,7 +24,7 @@ from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import OnProgress, read_leaves, read_tree
 from thinmeta.walk.node_list import pieces
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask
-from thinmeta.walk.ragged import Places
+from thinmeta.walk.ragged import Places, is_new
 
 _NEVER = np.uint64(block_time.MAX_TIME + 1)
 
@@ -153,9 +153,8 @@ def _distinct_blocks(values: Keys) -> _Blocks:
     for begin in range(0, len(values), AT_ONCE):
         blocks[begin : begin + AT_ONCE] = block_time.data_block(values[begin : begin + AT_ONCE])
     blocks.sort()
-    is_new = np.ones(len(blocks), dtype=np.bool_)
-    np.not_equal(blocks[1:], blocks[:-1], out=is_new[1:])
-    return blocks if is_new.all() else blocks[is_new]
+    new = is_new(blocks)
+    return blocks if new.all() else blocks[new]
 
 
 def _places_among(ascending: _Blocks, values: Keys) -> Places:

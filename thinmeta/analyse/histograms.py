@@ -18,6 +18,7 @@ from thinmeta.model.state import State
 from thinmeta.schemas.space_map import OVERFLOW_COUNT
 from thinmeta.walk.growing import grow
 from thinmeta.walk.nodes import MAPPINGS
+from thinmeta.walk.ragged import tallied
 from thinmeta.walk.stretches import Stretch, read_stretches
 
 
@@ -133,10 +134,8 @@ def count_ref_counts(ref_counts: RefCounts) -> Histogram:
 def _add(counts: Counter[int], values: npt.NDArray[np.unsignedinteger]) -> None:
     if not len(values):
         return
-    ascending = np.sort(values)
-    begins = np.flatnonzero(np.concatenate(([True], ascending[1:] != ascending[:-1])))
-    lengths = np.diff(begins, append=len(ascending))
-    for value, count in zip(ascending[begins].tolist(), lengths.tolist(), strict=True):
+    found, times = tallied(values)
+    for value, count in zip(found.tolist(), times.tolist(), strict=True):
         counts[value] += count
 
 

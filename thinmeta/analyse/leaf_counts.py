@@ -16,7 +16,7 @@ from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import OnProgress, read_leaves
 from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
-from thinmeta.walk.ragged import Places, ragged, starts_of
+from thinmeta.walk.ragged import Places, is_new, ragged, starts_of
 from thinmeta.walk.runs import join
 from thinmeta.walk.shared_runs import occurrences_by_block
 
@@ -99,9 +99,7 @@ class Times:
         pairs = block_time.packed(owners, block_time.time(entries.values))
         if (pairs[1:] < pairs[:-1]).any():
             pairs.sort()
-        new = np.ones(len(pairs), dtype=np.bool_)
-        new[1:] = pairs[1:] != pairs[:-1]
-        places = np.flatnonzero(new)
+        places = np.flatnonzero(is_new(pairs))
         found = pairs[places]
         starts = np.searchsorted(
             block_time.data_block(found), np.arange(nr_leaves + 1, dtype=np.uint64)

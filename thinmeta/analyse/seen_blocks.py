@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from thinmeta.schemas import block_time
 from thinmeta.walk.nodes import Keys, Mask
+from thinmeta.walk.ragged import is_new
 
 WINDOW_SHIFT = 28
 """A window has 2^28 blocks: 64 MiB of bits if all of it is used, 16 TiB of blocks of 64 KiB."""
@@ -46,9 +47,7 @@ class SeenBlocks:
         if not (blocks[1:] > blocks[:-1]).all():
             blocks = np.sort(blocks)
         words, bits = blocks >> _WORD_SHIFT, _bits(blocks)
-        new = np.ones(len(words), dtype=np.bool_)
-        new[1:] = words[1:] != words[:-1]
-        starts = np.flatnonzero(new)
+        starts = np.flatnonzero(is_new(words))
         places = words[starts]
         found = np.bitwise_or.reduceat(bits, starts)
         before = self._once[places]

@@ -11,6 +11,7 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
+from thinmeta.walk.ragged import is_new, tallied
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
 Places = npt.NDArray[np.int64]
@@ -53,7 +54,7 @@ class DataCounts:
             return
         times = np.ones(1, dtype=np.int64)
         if not in_order:
-            blocks, times = _counted(blocks)
+            blocks, times = tallied(blocks)
         for number, part in _by_chunk(blocks):
             at = blocks[part] - number * BLOCKS_AT_ONCE
             self._add(number, at, times if len(times) == 1 else times[part])
@@ -70,7 +71,7 @@ class DataCounts:
         for at, carried in self._carried.get(number, ()):
             counts[at] += (carried << 8).astype(np.uint32)
         if number in self._few:
-            at, times = _counted(np.concatenate(self._few[number]).astype(np.int64))
+            at, times = tallied(np.concatenate(self._few[number]).astype(np.int64))
             counts[at] += times.astype(np.uint32)
         return counts
 
@@ -84,7 +85,7 @@ class DataCounts:
             few = self._few[number]
             few.append((blocks[part] - number * BLOCKS_AT_ONCE).astype(np.uint32))
             if sum(map(len, few)) > _FEW_AT_MOST:
-                self._add(number, *_counted(np.concatenate(few).astype(np.int64)))
+                self._add(number, *tallied(np.concatenate(few).astype(np.int64)))
                 del self._few[number]
 
     def _add(self, number: int, at: Places, times: Places) -> None:
@@ -105,14 +106,7 @@ def _by_chunk(blocks: Places) -> list[tuple[int, slice]]:
     if first == last:
         return [(first, slice(None))]
     numbers = blocks // BLOCKS_AT_ONCE
-    begins = np.flatnonzero(np.diff(numbers, prepend=-1))
+    begins = np.flatnonzero(is_new(numbers))
     bounds = [*begins.tolist(), len(blocks)]
     parts = map(slice, bounds[:-1], bounds[1:])
     return list(zip(numbers[begins].tolist(), parts, strict=True))
-
-
-def _counted(blocks: Places) -> tuple[Places, Places]:
-    """Return the blocks without repeats, ascending, and how often each is there."""
-    blocks = np.sort(blocks)
-    begins = np.flatnonzero(np.concatenate(([True], blocks[1:] != blocks[:-1])))
-    return blocks[begins], np.diff(begins, append=len(blocks))

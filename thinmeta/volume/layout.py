@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from thinmeta.errors import InputError
 from thinmeta.walk.columnar import Columnar
-from thinmeta.walk.ragged import distinct
+from thinmeta.walk.ragged import distinct, piece_begins
 from thinmeta.walk.runs import Runs
 
 Bytes = npt.NDArray[np.uint64]
@@ -175,9 +175,8 @@ def _columns(chunks: Iterable[Runs]) -> tuple[Bytes, Bytes, Bytes]:
     parts = [(none, none, none)]
     parts += [(runs.origin_begin, runs.data_begin, runs.length) for runs in chunks]
     begin, data, length = (np.concatenate(column) for column in zip(*parts, strict=True))
-    new = np.ones(len(begin), dtype=np.bool_)
-    new[1:] = (begin[1:] != begin[:-1] + length[:-1]) | (data[1:] != data[:-1] + length[:-1])
-    firsts = np.flatnonzero(new)
+    breaks = (begin[1:] != begin[:-1] + length[:-1]) | (data[1:] != data[:-1] + length[:-1])
+    firsts = np.flatnonzero(piece_begins(len(begin), breaks))
     lasts = np.append(firsts[1:], len(begin))[: len(firsts)] - 1
     return begin[firsts], data[firsts], begin[lasts] + length[lasts] - begin[firsts]
 

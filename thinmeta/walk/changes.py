@@ -11,6 +11,7 @@ from thinmeta.schemas import block_time
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.difference import Window
 from thinmeta.walk.nodes import Keys
+from thinmeta.walk.ragged import piece_begins
 
 
 class Change(IntEnum):
@@ -124,15 +125,14 @@ class RangeJoiner:
         """Take the next blocks and return the ranges that are complete."""
         if not len(blocks.keys):
             return
-        begins = np.ones(len(blocks.keys), dtype=np.bool_)
-        begins[1:] = (blocks.keys[1:] - blocks.keys[:-1] != 1) | (
+        breaks = (blocks.keys[1:] - blocks.keys[:-1] != 1) | (
             blocks.change[1:] != blocks.change[:-1]
         )
         if self._by_data:
             for data, without in ((blocks.left, Change.ADDED), (blocks.right, Change.REMOVED)):
                 counts = (blocks.change[1:] != without) & (blocks.change[1:] != Change.UNKNOWN)
-                begins[1:] |= (data[1:] - data[:-1] != 1) & counts
-        places = np.flatnonzero(begins)
+                breaks |= (data[1:] - data[:-1] != 1) & counts
+        places = np.flatnonzero(piece_begins(len(blocks.keys), breaks))
         ranges = Ranges(
             blocks.change[places],
             blocks.keys[places],

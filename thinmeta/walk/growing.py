@@ -11,7 +11,7 @@ from thinmeta.walk.forest import NOWHERE, Forest, Level
 from thinmeta.walk.heights import roots_of
 from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import Kind, Metadata, read_nodes
-from thinmeta.walk.ragged import Places, distinct_places, starts_of
+from thinmeta.walk.ragged import Places, distinct_places, is_new, starts_of
 
 
 def grow(source: Metadata, roots: Blocks, kind: Kind, *, wanted: Wanted | None = None) -> Forest:
@@ -123,13 +123,7 @@ def _distinct(nodes: Leaves) -> tuple[Leaves, Places]:
         return nodes, np.arange(len(nodes), dtype=np.int64)
     order = np.lexsort((nodes.codes, nodes.last, nodes.low, nodes.blocks))
     ordered = nodes[order]
-    new = np.ones(len(nodes), dtype=np.bool_)
-    new[1:] = (
-        (ordered.blocks[1:] != ordered.blocks[:-1])
-        | (ordered.low[1:] != ordered.low[:-1])
-        | (ordered.last[1:] != ordered.last[:-1])
-        | (ordered.codes[1:] != ordered.codes[:-1])
-    )
+    new = is_new(ordered.blocks, ordered.low, ordered.last, ordered.codes)
     where = np.empty(len(nodes), dtype=np.int64)
     where[order] = np.cumsum(new) - 1
     return ordered[new], where

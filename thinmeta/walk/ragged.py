@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Places = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 def ragged(starts: Places, counts: Places) -> Places:
@@ -44,7 +45,7 @@ def distinct(values: npt.NDArray[_ScalarT]) -> npt.NDArray[_ScalarT]:
     [2, 7]
     """
     ascending: npt.NDArray[Any] = np.sort(values)
-    return ascending[_is_new(ascending)]
+    return ascending[is_new(ascending)]
 
 
 def distinct_places(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT], Places]:
@@ -55,7 +56,7 @@ def distinct_places(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT
     """
     order = np.argsort(values, kind="stable")
     ascending: npt.NDArray[Any] = values[order]
-    new = _is_new(ascending)
+    new = is_new(ascending)
     places = np.empty(len(values), dtype=np.int64)
     places[order] = np.cumsum(new) - 1
     return ascending[new], places
@@ -63,7 +64,7 @@ def distinct_places(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT
 
 def places_among(
     ascending: npt.NDArray[_ScalarT], values: npt.NDArray[_ScalarT]
-) -> tuple[Places, npt.NDArray[np.bool_]]:
+) -> tuple[Places, Mask]:
     """Return where each of `values` is in `ascending`, or would be, and whether it is there.
 
     >>> [found.tolist() for found in places_among(np.array([2, 7]), np.array([7, 5]))]
@@ -76,7 +77,41 @@ def places_among(
     return places, is_there
 
 
-def _is_new(ascending: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    new = np.ones(len(ascending), dtype=np.bool_)
-    new[1:] = ascending[1:] != ascending[:-1]
+def tallied(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT], Places]:
+    """Return the values without repeats, ascending, and how often each is there.
+
+    >>> [found.tolist() for found in tallied(np.array([7, 2, 7]))]
+    [[2, 7], [1, 2]]
+    """
+    ascending: npt.NDArray[Any] = np.sort(values)
+    begins = np.flatnonzero(is_new(ascending))
+    return ascending[begins], np.diff(begins, append=len(ascending))
+
+
+def is_new(*columns: npt.NDArray[Any]) -> Mask:
+    """Tell which rows are not like the one before; the first is new.
+
+    >>> is_new(np.array([7, 7, 7]), np.array([1, 1, 2])).tolist()
+    [True, False, True]
+    """
+    first, *others = columns
+    new = np.ones(len(first), dtype=np.bool_)
+    np.not_equal(first[1:], first[:-1], out=new[1:])
+    for column in others:
+        new[1:] |= column[1:] != column[:-1]
     return new
+
+
+def piece_begins(length: int, breaks: Mask) -> Mask:
+    """Tell where pieces begin: at the first of `length` places, and at others behind a break.
+
+    Args:
+        length: how many places there are.
+        breaks: for each place from the second on, whether it does not go on from the one before.
+
+    >>> piece_begins(4, np.array([False, True, False])).tolist()
+    [True, False, True, False]
+    """
+    begin = np.ones(length, dtype=np.bool_)
+    begin[1:] = breaks
+    return begin

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from thinmeta.schemas import block_time
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.nodes import Keys
-from thinmeta.walk.ragged import Places
+from thinmeta.walk.ragged import Places, piece_begins
 
 
 class Run(NamedTuple):
@@ -63,13 +63,13 @@ def join(keys: Keys, values: npt.NDArray[np.uint64], breaks: Places) -> tuple[Ru
     """
     if not len(keys):
         return Runs.none(), np.empty(0, dtype=np.int64)
-    begins = np.ones(len(keys), dtype=np.bool_)
     # A block-time one higher in the data block and equal in the time; from a block 0
     # nothing goes on, which keeps the sum from wrapping.
-    begins[1:] = (
+    begins = piece_begins(
+        len(keys),
         (keys[1:] - keys[:-1] != 1)
         | (values[1:] - values[:-1] != block_time.NEXT_BLOCK)
-        | (values[1:] < block_time.NEXT_BLOCK)
+        | (values[1:] < block_time.NEXT_BLOCK),
     )
     begins[breaks[breaks < len(keys)]] = True
     places = np.flatnonzero(begins)

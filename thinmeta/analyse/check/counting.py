@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
+from thinmeta.walk.ragged import tallied
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
 Window = npt.NDArray[np.unsignedinteger]
@@ -25,7 +26,7 @@ class BlockCounts:
         """Count one reference to each of `blocks`, which may stand in any order and repeat."""
         times = None
         if not (blocks[1:] > blocks[:-1]).all():
-            blocks, times = _tallied(blocks)
+            blocks, times = tallied(blocks)
         end = int(np.searchsorted(blocks, np.uint64(min(self.nr_blocks, 2**64 - 1))))
         begin = 0
         while begin < end:
@@ -59,10 +60,3 @@ class BlockCounts:
         if wide.itemsize > window.dtype.itemsize:
             window = self._windows[number] = window.astype(wide)
         window[places] = new
-
-
-def _tallied(blocks: Blocks) -> tuple[Blocks, npt.NDArray[np.int64]]:
-    """Return the blocks without repeats, ascending, and how often each stood there."""
-    ascending = np.sort(blocks)
-    begins = np.flatnonzero(np.concatenate(([True], ascending[1:] != ascending[:-1])))
-    return ascending[begins], np.diff(begins, append=len(ascending))

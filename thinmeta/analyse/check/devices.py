@@ -17,6 +17,7 @@ from thinmeta.model.superblock import Superblock
 from thinmeta.schemas import block_time
 from thinmeta.units import MAX_DEVICE_ID, DeviceId, MetadataBlock
 from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, MAPPINGS, Entries, Mask
+from thinmeta.walk.ragged import is_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def _beyond(blocks: Blocks, entries: Entries, is_beyond: Mask) -> list[_Beyond]:
     """Return the mappings in question, by leaf."""
     places = np.flatnonzero(is_beyond)
     leaves = np.searchsorted(entries.starts, places, side="right") - 1
-    begins = np.flatnonzero(np.diff(leaves, prepend=-1))
+    begins = np.flatnonzero(is_new(leaves))
     ends = np.append(begins[1:], len(places))
     columns = (
         blocks[leaves[begins]],

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.analyse.check.findings import Finding, Part, Severity
-from thinmeta.walk.ragged import Places
+from thinmeta.walk.ragged import Places, piece_begins
 
 MAX_RANGES = 1000
 """Ranges that are told one by one, for each severity and space map."""
@@ -68,9 +68,8 @@ class Mismatches:
 
 
 def _range_begins(blocks: Numbers, stored: Numbers, counted: Numbers) -> Places:
-    new = np.ones(len(blocks), dtype=np.bool_)
-    new[1:] = (np.diff(blocks) != 1) | (np.diff(stored) != 0) | (np.diff(counted) != 0)
-    return np.flatnonzero(new)
+    breaks = (np.diff(blocks) != 1) | (np.diff(stored) != 0) | (np.diff(counted) != 0)
+    return np.flatnonzero(piece_begins(len(blocks), breaks))
 
 
 def _what(stored: int, counted: int) -> str:

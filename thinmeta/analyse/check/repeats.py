@@ -20,7 +20,7 @@ from thinmeta.schemas import block_time
 from thinmeta.walk.leaves import read_leaves
 from thinmeta.walk.node_list import Leaves, pieces
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata
-from thinmeta.walk.ragged import distinct
+from thinmeta.walk.ragged import distinct, is_new
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
 _MOST_BLOCKS = 1 << 16
@@ -80,9 +80,7 @@ class Repeats:
         leaves = self._walked.forest.levels[0].nodes[self._walked.codes == 0]
         order = np.argsort(leaves.blocks, kind="stable")
         leaves = leaves[order]
-        new = np.ones(len(leaves), dtype=np.bool_)
-        new[1:] = leaves.blocks[1:] != leaves.blocks[:-1]
-        for piece in pieces(leaves[new]):
+        for piece in pieces(leaves[is_new(leaves.blocks)]):
             yield piece, read_leaves(self._source, piece, MAPPINGS)[0]
 
     def _add(self, entries: Entries) -> None:

@@ -30,7 +30,7 @@ from thinmeta.walk.nodes import (
     checked_entries,
     read_nodes,
 )
-from thinmeta.walk.ragged import Places, distinct, distinct_places
+from thinmeta.walk.ragged import Places, distinct, distinct_places, is_new
 
 OnEntries = Callable[[Blocks, Entries], None]
 """Given some leaves' blocks and their entries; each leaf is given once."""
@@ -230,10 +230,7 @@ def _widest(leaves: Leaves, where: Places, nr_blocks: int) -> tuple[Keys, Keys]:
 def _firsts(blocks: Blocks) -> Places:
     """Return the place where each block stands first."""
     order = np.argsort(blocks, kind="stable")
-    ascending = blocks[order]
-    new = np.ones(len(blocks), dtype=np.bool_)
-    new[1:] = ascending[1:] != ascending[:-1]
-    return order[new]
+    return order[is_new(blocks[order])]
 
 
 def is_among(blocks: Blocks, ascending: Blocks) -> Mask:
