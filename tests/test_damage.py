@@ -250,7 +250,7 @@ def test_a_metadata_snapshot_that_the_pool_moves_away_under_is_an_error(
         image.restamp(0)
         path.write_bytes(image.to_bytes())
         with pytest.raises((InputError, NotThereError), match=r"changed|released"):
-            list(Listing(pool).rows())
+            list(Listing(pool).parts())
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_damage(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_damage(tmp_path: Path) -> None:
         with path.open("r+b") as file:
             file.truncate(BLOCK)
         with pytest.raises(DamagedMetadataError, match=r"truncated"):
-            list(Listing(pool).rows())
+            list(Listing(pool).parts())
 
 
 # What a dump must leave alone.

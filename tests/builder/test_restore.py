@@ -14,25 +14,24 @@ from tests.conformance import reference_tools
 from tests.properties import examples
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import CheckOptions
-from thinmeta.builder.parts import (
-    DeviceBegin,
-    DeviceEnd,
-    Header,
-    Mark,
-    Part,
-    SharedBegin,
-    SharedEnd,
-    SharedRef,
-)
 from thinmeta.builder.restore import Restored, build_within, restore
 from thinmeta.builder.target import Target
 from thinmeta.errors import NoRoomError, OutputError
-from thinmeta.model import listing
 from thinmeta.model.listing import Listing
 from thinmeta.model.pool import Pool, open_pool
 from thinmeta.walk.growing import grow
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.runs import Runs
+from thinmeta.walk.stream import (
+    DeviceBegin,
+    DeviceEnd,
+    Mark,
+    SharedBegin,
+    SharedEnd,
+    SharedRef,
+    StreamHeader,
+    StreamPart,
+)
 
 
 def restored(document: Document, folder: Path, **options: int) -> Path:
@@ -65,11 +64,11 @@ def mapped(pool: Pool, device_id: int) -> dict[int, tuple[int, int]]:
 def shared_sizes(pool: Pool) -> list[int]:
     """Return how many mappings each shared run has."""
     sizes, begin = [], 0
-    for rows in Listing(pool, sharing=True).rows():
-        for mark, mappings in zip(rows.marks, rows.mappings, strict=True):
-            if isinstance(mark, listing.SharedBegin):
+    for part in Listing(pool, sharing=True).parts():
+        for mark, mappings in zip(part.marks, part.mappings, strict=True):
+            if isinstance(mark, SharedBegin):
                 begin = mappings
-            elif isinstance(mark, listing.SharedEnd):
+            elif isinstance(mark, SharedEnd):
                 sizes.append(mappings - begin)
     return sorted(sizes)
 
@@ -164,7 +163,7 @@ def test_small_shared_trees_are_those_of_thin_restore(name: str, tmp_path: Path)
 
 def test_more_stays_shared_where_it_would_not_fit(tmp_path: Path) -> None:
     """Leaves that are at least a third full, as the kernel has them, are not copied then."""
-    header = Header(1, 2, 128, 100_000)
+    header = StreamHeader(1, 2, 128, 100_000)
     shared: list[Mark] = []
     runs = []
     for name in range(20):
@@ -172,11 +171,11 @@ def test_more_stays_shared_where_it_would_not_fit(tmp_path: Path) -> None:
         runs += singles(1000 * name, 100)
     before = [100 * each for name in range(20) for each in (name, name + 1)]
     columns = [np.array(column, dtype=np.uint64) for column in zip(*runs, strict=True)]
-    parts = [Part(Runs(*columns), shared, before)]
+    parts = [StreamPart(Runs(*columns), shared, before)]
     for number in range(30):
         refs = [SharedRef(name) for name in range(20)]
         marks: list[Mark] = [DeviceBegin(number, 2000, 0, 0, 0), *refs, DeviceEnd()]
-        parts.append(Part(Runs.none(), marks, [0] * len(marks)))
+        parts.append(StreamPart(Runs.none(), marks, [0] * len(marks)))
     room = 100
 
     def built(nr_blocks: int | None) -> Restored:

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from tests.builder.documents import Document, documents
 from tests.properties import examples
 from thinmeta.builder import xml, xml_lines
-from thinmeta.builder.parts import Header, Part
 from thinmeta.builder.xml import Overrides, XmlInput
 from thinmeta.errors import InputError
+from thinmeta.walk.stream import StreamHeader, StreamPart
 
 ODD = [b"", b" ", b"\n", b"0", b'"', b"<", b"/", b"-1", b"9" * 20, b"\xff", b"x", b"<!-- -->"]
 
-Found = tuple[Header, list[object]]
+Found = tuple[StreamHeader, list[object]]
 
 
-def flat(parts: Iterator[Part]) -> Iterator[object]:
+def flat(parts: Iterator[StreamPart]) -> Iterator[object]:
     """Return marks and runs one by one."""
     for part in parts:
         marks = list(zip(part.before, part.marks, strict=True))

@@ -10,25 +10,22 @@ from hypothesis import strategies as st
 
 from tests.made_images import Image, device_over
 from tests.properties import examples
-from thinmeta.errors import raise_damage
 from thinmeta.formats.json_lines import JsonLines
 from thinmeta.formats.lines import ROWS_AT_ONCE
-from thinmeta.formats.style import Header, Style, dump
+from thinmeta.formats.style import DumpHeader, Style, dump
 from thinmeta.formats.styles import style_for
-from thinmeta.model.listing import (
+from thinmeta.model.superblock import Superblock, read_superblock
+from thinmeta.units import MetadataBlock
+from thinmeta.walk.runs import Runs
+from thinmeta.walk.stream import (
     DeviceBegin,
     DeviceEnd,
     Mark,
     SharedBegin,
     SharedEnd,
     SharedRef,
+    StreamPart,
 )
-from thinmeta.model.superblock import Superblock, read_superblock
-from thinmeta.model.thin_device import ThinDevice
-from thinmeta.units import DeviceId, MetadataBlock
-from thinmeta.walk.nodes import Metadata
-from thinmeta.walk.runs import Runs
-from thinmeta.walk.stretches import Rows
 
 STYLES = [
     (format_name, compat)
@@ -45,12 +42,11 @@ def superblock() -> Superblock:
         return read_superblock(device, MetadataBlock(0))
 
 
-HEADER = Header(superblock(), 5, 128, 1024)
+HEADER = DumpHeader(superblock(), 5, 128, 1024)
 
 
-def device(device_id: int) -> ThinDevice:
-    nowhere: Metadata = None  # type: ignore[assignment]  # formats read nothing
-    return ThinDevice(DeviceId(device_id), 10, 2, 3, 4, None, nowhere, raise_damage)
+def device(device_id: int) -> DeviceBegin:
+    return DeviceBegin(device_id, 10, 2, 3, 4)
 
 
 def runs(begin: int, count: int) -> Runs:
@@ -66,7 +62,7 @@ def lines_of(style: Style, part: Runs, device_id: int) -> bytes:
     return b"".join([text.tobytes() for text in texts])
 
 
-def one_after_the_other(parts: Sequence[Rows[Mark]], style: Style, device_id: int = 0) -> bytes:
+def one_after_the_other(parts: Sequence[StreamPart], style: Style, device_id: int = 0) -> bytes:
     """Return what `dump` should: mark by mark, and what is between two marks by itself."""
     text = [style.begin(HEADER)]
     for part in parts:
@@ -76,34 +72,34 @@ def one_after_the_other(parts: Sequence[Rows[Mark]], style: Style, device_id: in
             if mark is not None:
                 text.append(style.mark(mark))
             if isinstance(mark, DeviceBegin):
-                device_id = mark.device.device_id
+                device_id = mark.device_id
     return b"".join([*text, style.end()])
 
 
-def dumped(parts: Sequence[Rows[Mark]], style: Style) -> list[bytes]:
+def dumped(parts: Sequence[StreamPart], style: Style) -> list[bytes]:
     # Each part is valid until the next is asked for, so it is copied at once.
     return [bytes(text) for text in dump(HEADER, parts, style)]
 
 
 MARKS: list[Mark] = [
-    DeviceBegin(device(1)),
-    DeviceBegin(device(2**24 - 1)),
-    DeviceEnd(device(1)),
+    device(1),
+    device(2**24 - 1),
+    DeviceEnd(),
     SharedBegin(26),
-    SharedEnd(26),
+    SharedEnd(),
     SharedRef(26),
 ]
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> list[Rows[Mark]]:
+def streams(draw: st.DrawFn) -> list[StreamPart]:
     parts = []
     begin = 0
     for _ in range(draw(st.integers(0, 4))):
         count = draw(st.integers(0, 8))
         before = sorted(draw(st.lists(st.integers(0, count), max_size=6)))
         marks = [draw(st.sampled_from(MARKS)) for _ in before]
-        parts.append(Rows(runs(begin, count), marks, before, [0] * len(marks)))
+        parts.append(StreamPart(runs(begin, count), marks, before))
         begin += count
     return parts
 
@@ -112,7 +108,7 @@ def streams(draw: st.DrawFn) -> list[Rows[Mark]]:
 @examples(25)
 @given(parts=streams())
 def test_marks_stand_before_the_runs_that_they_precede(
-    format_name: str, compat: str, parts: list[Rows[Mark]]
+    format_name: str, compat: str, parts: list[StreamPart]
 ) -> None:
     style, _ = style_for(format_name, compat)
 
@@ -134,18 +130,18 @@ BORDERS = [0, 1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 2 * ROWS_AT_O
 def test_marks_at_the_borders_of_slices(format_name: str, compat: str, before: list[int]) -> None:
     style, _ = style_for(format_name, compat)
     marks = [MARKS[place % len(MARKS)] for place in range(len(before))]
-    parts: list[Rows[Mark]] = [
-        Rows(Runs.none(), [DeviceBegin(device(7))], [0], [0]),
-        Rows(runs(0, 2 * ROWS_AT_ONCE + 9), marks, before, [0] * len(before)),
+    parts = [
+        StreamPart(Runs.none(), [device(7)], [0]),
+        StreamPart(runs(0, 2 * ROWS_AT_ONCE + 9), marks, before),
     ]
 
     assert b"".join(dumped(parts, style)) == one_after_the_other(parts, style)
 
 
 def test_a_device_that_began_in_an_earlier_part_owns_the_runs_of_the_next() -> None:
-    parts: list[Rows[Mark]] = [
-        Rows(runs(0, 1), [DeviceBegin(device(4))], [0], [0]),
-        Rows(runs(1, 2), [DeviceBegin(device(9))], [1], [0]),
+    parts = [
+        StreamPart(runs(0, 1), [device(4)], [0]),
+        StreamPart(runs(1, 2), [device(9)], [1]),
     ]
 
     text = b"".join(dumped(parts, JsonLines())).decode()
@@ -175,6 +171,6 @@ def test_a_device_that_began_in_an_earlier_part_owns_the_runs_of_the_next() -> N
 )
 def test_a_pool_without_devices(format_name: str, compat: str, text: str) -> None:
     style, _ = style_for(format_name, compat)
-    nothing: Rows[Mark] = Rows(Runs.none(), [], [], [])
+    nothing = StreamPart(Runs.none())
 
     assert b"".join(dumped([nothing], style)).decode() == text

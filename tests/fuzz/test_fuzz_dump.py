@@ -28,7 +28,7 @@ from tests.fuzz.chance import pick
 from tests.fuzz.damages import DAMAGES, Target
 from thinmeta import DamagedMetadataError, ThinmetaError, open_pool
 from thinmeta.errors import ExitCode, NoSuperblockError
-from thinmeta.formats.style import Header, dump
+from thinmeta.formats.style import DumpHeader, dump
 from thinmeta.formats.styles import style_for
 from thinmeta.model.listing import Listing
 from thinmeta.model.state import State
@@ -121,13 +121,13 @@ def dumped(path: Path, case: Case) -> tuple[bytes, ThinmetaError | None]:
         with open_pool(path, state=State.SNAP if case.target.snapshot else State.LIVE) as pool:
             superblock = pool.superblock
             space_map = (pool.live_superblock if case.form == "json" else superblock).data_space_map
-            header = Header(
+            header = DumpHeader(
                 superblock,
                 superblock.transaction_id,
                 superblock.data_block_sectors,
                 space_map.nr_blocks,
             )
-            parts += map(bytes, dump(header, Listing(pool, sharing=sharing).rows(), style))
+            parts += map(bytes, dump(header, Listing(pool, sharing=sharing).parts(), style))
     except ThinmetaError as error:
         return b"".join(parts), error
     return b"".join(parts), None

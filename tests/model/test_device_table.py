@@ -6,7 +6,8 @@ import pytest
 from tests.analyse.shared_pools import ModelDevice, image_of, pool_over
 from tests.cases import unpacked
 from tests.golden import parsed_xml, thin_dump
-from thinmeta.model.device_table import Devices, DevicesById, DeviceTable
+from thinmeta.model.device_columns import Devices, DevicesById
+from thinmeta.model.device_table import DeviceTable
 from thinmeta.model.pool import open_pool
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
 

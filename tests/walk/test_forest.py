@@ -24,8 +24,8 @@ from thinmeta.units import LAST_KEY
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaves import read_leaves, read_tree
-from thinmeta.walk.node_list import Leaves, pieces
+from thinmeta.walk.leaves import leaf_pieces, read_leaves, read_tree
+from thinmeta.walk.node_list import Leaves
 from thinmeta.walk.nodes import MAPPINGS, REASONS, Metadata
 
 
@@ -237,14 +237,25 @@ def test_blocks_past_the_space_maps_end_are_not_metadata() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 511, 512, 513, 1500])
-def test_pieces_are_all_leaves_in_order(count: int) -> None:
-    forest = planted([tuple(range(count))] if count else [])
-    leaves = forest.leaves(0) if count else Leaves.none()
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_leaves_are_read_in_pieces_in_order(count: int, *, all_of_them: bool) -> None:
+    image = Image()
+    leaf = image.leaf(mappings(7, [1, 2]))
+    leaves = Leaves.roots(np.full(count + 3, leaf, np.uint64), np.zeros(count + 3, np.uint8))
+    places = None if all_of_them else np.arange(count)[::-1]
+    told: list[tuple[int, int]] = []
 
-    parts = list(pieces(leaves))
+    with device_over(b"".join(image.blocks)) as device:
+        source = Metadata(device, device.nr_blocks)
+        parts = list(
+            leaf_pieces(source, leaves, MAPPINGS, lambda *args: told.append(args), places=places)
+        )
 
-    assert [block for part in parts for block in part.blocks.tolist()] == list(range(count))
-    assert all(len(part) for part in parts)
+    expected = list(range(count + 3)) if places is None else places.tolist()
+    assert [place for part in parts for place in part.places.tolist()] == expected
+    assert all(len(part.leaves) == len(part.places) > 0 for part in parts)
+    assert all(part.entries.keys.tolist() == [7, 8] * len(part.leaves) for part in parts)
+    assert told == [(len(part.places), len(expected)) for part in parts]
 
 
 @examples(40)

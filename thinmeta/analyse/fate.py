@@ -12,18 +12,15 @@ import numpy.typing as npt
 from thinmeta.analyse.fate_ranges import AT_ONCE, Fate, Fates
 from thinmeta.analyse.unused_blocks import unused
 from thinmeta.errors import Damage, DamagedMetadataError
+from thinmeta.model.device_columns import DevicesById
 from thinmeta.model.device_spec import ChosenDevice
-from thinmeta.model.device_table import DevicesById
+from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas import block_time
-from thinmeta.units import DeviceId
-from thinmeta.walk.bad_leaves import BadLeaves
-from thinmeta.walk.growing import grow
-from thinmeta.walk.leaves import OnProgress, read_leaves, read_tree
-from thinmeta.walk.node_list import pieces
-from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask
+from thinmeta.walk.leaves import OnProgress, leaf_pieces, read_tree
+from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask
 from thinmeta.walk.ragged import Places, is_new
 
 _NEVER = np.uint64(block_time.MAX_TIME + 1)
@@ -175,52 +172,36 @@ class _LiveTrees:
     def __init__(self, live: Pool, chosen: ChosenDevice) -> None:
         self._live = live
         table = live.device_table
-        self.are_complete = not table.lost
-        for damage in [*table.lost, *table.disagreements()]:
-            if damage.device_id not in table.unlisted:
-                self.are_complete = False
-                live.on_damage(damage)
-        ids, roots = table.mapping_trees()
-        self._ids: list[DeviceId] = ids.tolist()
-        self._forest = grow(live.source, roots, MAPPINGS)
+        hidden = table.hidden()
+        self.are_complete = not hidden
+        for damage in hidden:
+            live.on_damage(damage)
+        self._trees = MappingTrees.of(live)
+        ids, forest = self._trees.ids, self._trees.forest
         # What excludes nothing where it is not known when a device was created.
         created = np.full(len(ids), _NEVER)
         listed = table.devices.mapped()
         times = listed.details["creation_time"].astype(np.uint64)
         created[np.searchsorted(ids, listed.ids)] = block_time.time(times)
-        self._own = np.zeros(len(self._forest.levels[0].nodes), dtype=np.bool_)
+        self._own = np.zeros(len(forest.levels[0].nodes), dtype=np.bool_)
         same_id = chosen.device_id
-        if (
-            same_id is not None
-            and same_id in self._ids
-            and _may_be_one(chosen.device, DevicesById(table.devices).get(same_id))
-        ):
-            tree = self._ids.index(same_id)
-            self._own[self._forest.leaf_places(tree)] = True
-            created[tree] = _NEVER
-        self._created = self._forest.spread(created, np.minimum, _NEVER)
+        if same_id is not None:
+            same = np.flatnonzero(ids == same_id).tolist()
+            if same and _may_be_one(chosen.device, DevicesById(table.devices).get(same_id)):
+                self._own[forest.leaf_places(same[0])] = True
+                created[same[0]] = _NEVER
+        self._created = forest.spread(created, np.minimum, _NEVER)
 
     def meet(self, past: _Past, on_progress: OnProgress | None) -> None:
         """Read all leaves, and tell what is bad of them."""
-        leaves = self._forest.levels[0].nodes
+        leaves = self._trees.forest.levels[0].nodes
         codes = np.zeros(len(leaves), dtype=np.uint8)
-        done = 0
-        for piece in pieces(leaves):
-            part = slice(done, done + len(piece))
-            entries, codes[part] = read_leaves(self._live.source, piece, MAPPINGS)
-            past.meet(entries, self._created[part], self._own[part])
-            done += len(piece)
-            if on_progress is not None:
-                on_progress(len(piece), len(leaves))
-        if codes.any():
-            self.are_complete = False
-            self._tell(codes)
-
-    def _tell(self, codes: Codes) -> None:
-        bad = BadLeaves(self._forest, codes)
-        for tree, device_id in enumerate(self._ids):
-            for damage in bad.of(tree):
-                self._live.on_damage(replace(damage, device_id=device_id))
+        for piece in leaf_pieces(self._live.source, leaves, MAPPINGS, on_progress):
+            codes[piece.places] = piece.codes
+            past.meet(piece.entries, self._created[piece.places], self._own[piece.places])
+        self.are_complete &= not codes.any()
+        for damage in self._trees.bad_leaves(codes):
+            self._live.on_damage(damage)
 
 
 def _creation_time(device: ThinDevice | None) -> np.uint64:

@@ -19,6 +19,7 @@ from thinmeta.schemas.space_map import OVERFLOW_COUNT
 from thinmeta.walk.growing import grow
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.ragged import tallied
+from thinmeta.walk.stream import DeviceEnd
 from thinmeta.walk.stretches import Stretch, read_stretches
 
 
@@ -99,19 +100,19 @@ def count_run_lengths(pool: Pool, progress: Progress = lambda _done, _total: Non
     forest = grow(pool.source, devices.roots, MAPPINGS)
     seen = np.zeros(len(forest.levels[0].nodes), dtype=np.bool_)
 
-    def unseen() -> Iterator[Stretch[None]]:
+    def unseen() -> Iterator[Stretch]:
         for tree, device in enumerate(devices):
             places = forest.leaf_places(tree)
             leaves = forest.leaves(tree)[~seen[places]]
             seen[places] = True
-            yield Stretch((None,), leaves, device.device_id)
+            yield Stretch((DeviceEnd(),), leaves, device.device_id)
 
     counts: Counter[int] = Counter()
     nr_leaves = 0
-    for rows in read_stretches(pool.source, unseen(), raise_damage):
-        _add(counts, rows.runs.length)
-        nr_leaves += rows.nr_leaves
-        progress(rows.nr_leaves, len(seen))
+    for part in read_stretches(pool.source, unseen(), raise_damage):
+        _add(counts, part.runs.length)
+        nr_leaves += part.nr_leaves
+        progress(part.nr_leaves, len(seen))
     pool.verify_unchanged()
     return RunLengths(_histogram(counts), nr_leaves)
 
@@ -132,8 +133,6 @@ def count_ref_counts(ref_counts: RefCounts) -> Histogram:
 
 
 def _add(counts: Counter[int], values: npt.NDArray[np.unsignedinteger]) -> None:
-    if not len(values):
-        return
     found, times = tallied(values)
     for value, count in zip(found.tolist(), times.tolist(), strict=True):
         counts[value] += count

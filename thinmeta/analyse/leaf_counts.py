@@ -13,8 +13,8 @@ import numpy as np
 from thinmeta.analyse.seen_blocks import NR_WINDOWS, SeenBlocks, windows_of
 from thinmeta.schemas import block_time
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaves import OnProgress, read_leaves
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.leaves import LeafPiece, OnProgress, leaf_pieces
+from thinmeta.walk.node_list import Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, is_new, ragged, starts_of
 from thinmeta.walk.runs import join
@@ -156,14 +156,14 @@ def count_leaves(
     times: list[Times] = []
     touched = np.zeros(NR_WINDOWS, dtype=np.bool_)
     seen = SeenBlocks()
-    for places, entries, codes in reader.read(np.arange(len(leaves))):
-        counts.codes[places] = codes
-        _count(counts, places, entries, ask)
+    for piece in reader.read():
+        counts.codes[piece.places] = piece.codes
+        _count(counts, piece.places, piece.entries, ask)
         if Ask.TIMES in ask:
-            times.append(Times.of(entries))
+            times.append(Times.of(piece.entries))
         if Ask.EXCLUSIVE in ask:
-            touched[windows_of(entries.values)] = True
-            seen.add(entries.values)
+            touched[windows_of(piece.entries.values)] = True
+            seen.add(piece.entries.values)
     if Ask.EXCLUSIVE in ask:
         # What occurs in one tree only can be exclusive, and is until it is seen elsewhere.
         alone = _in_one_tree(forest)
@@ -171,14 +171,14 @@ def count_leaves(
         _take_away_shared(counts, reader, seen, np.flatnonzero(alone))
         for window in (np.flatnonzero(touched[1:]) + 1).tolist():
             seen = SeenBlocks(window)
-            for _, entries, _ in reader.read(np.arange(len(leaves))):
-                seen.add(entries.values)
+            for piece in reader.read():
+                seen.add(piece.entries.values)
             _take_away_shared(counts, reader, seen, np.flatnonzero(alone))
     return replace(counts, times=Times.joined(times))
 
 
 class _Reader:
-    """Reads leaves, given as places, a piece at a time."""
+    """Reads leaves, all or those at some places, and tells how many in all."""
 
     def __init__(self, source: Metadata, leaves: Leaves, on_progress: OnProgress | None) -> None:
         self._source = source
@@ -186,14 +186,13 @@ class _Reader:
         self._on_progress = on_progress
         self._total = 0
 
-    def read(self, places: Places) -> Iterator[tuple[Places, Entries, Codes]]:
-        self._total += len(places)
-        for begin in range(0, len(places), NODES_AT_ONCE):
-            part = places[begin : begin + NODES_AT_ONCE]
-            entries, codes = read_leaves(self._source, self._leaves[part], MAPPINGS)
-            yield part, entries, codes
-            if self._on_progress is not None:
-                self._on_progress(len(part), self._total)
+    def read(self, places: Places | None = None) -> Iterator[LeafPiece]:
+        self._total += len(self._leaves) if places is None else len(places)
+        return leaf_pieces(self._source, self._leaves, MAPPINGS, self._tell, places=places)
+
+    def _tell(self, nr_leaves: int, _: int) -> None:
+        if self._on_progress is not None:
+            self._on_progress(nr_leaves, self._total)
 
 
 def _nothing(nr_leaves: int) -> LeafCounts:
@@ -228,9 +227,9 @@ def _count(counts: LeafCounts, places: Places, entries: Entries, ask: Ask) -> No
 def _take_away_shared(counts: LeafCounts, reader: _Reader, seen: SeenBlocks, alone: Places) -> None:
     if not seen.any_more_than_once():
         return
-    for places, entries, _ in reader.read(alone):
-        shared = starts_of(seen.more_than_once(entries.values).astype(np.int64))
-        counts.exclusive[places] -= np.diff(shared[entries.starts])
+    for piece in reader.read(alone):
+        shared = starts_of(seen.more_than_once(piece.entries.values).astype(np.int64))
+        counts.exclusive[piece.places] -= np.diff(shared[piece.entries.starts])
 
 
 def _in_one_tree(forest: Forest) -> Mask:

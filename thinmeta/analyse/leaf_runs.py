@@ -7,8 +7,8 @@ import numpy as np
 
 from thinmeta.schemas import block_time
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaves import OnProgress, read_leaves
-from thinmeta.walk.node_list import Leaves, pieces
+from thinmeta.walk.leaves import OnProgress, leaf_pieces
+from thinmeta.walk.node_list import Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 from thinmeta.walk.runs import Runs, join
@@ -65,14 +65,13 @@ def read_leaf_runs(
     lowest, highest, first_key, first_data, last_key, last_data = np.zeros(
         (6, nr_leaves), dtype=np.uint64
     )
-    done = 0
-    for piece in pieces(leaves):
-        entries, codes[done : done + len(piece)] = read_leaves(source, piece, MAPPINGS)
-        runs, starts = runs_of(entries, inside(entries.values))
+    for piece in leaf_pieces(source, leaves, MAPPINGS, on_progress):
+        codes[piece.places] = piece.codes
+        runs, starts = runs_of(piece.entries, inside(piece.entries.values))
         counts = np.diff(starts)
         filled = np.flatnonzero(counts)
         first, last = starts[filled], starts[filled + 1] - 1
-        at = filled + done
+        at = piece.places[filled]
         nr_runs[at] = counts[filled]
         if len(filled):
             ends = runs.data_begin + runs.length - np.uint64(1)
@@ -82,9 +81,6 @@ def read_leaf_runs(
             last_key[at] = runs.origin_begin[last] + runs.length[last] - np.uint64(1)
             last_data[at] = ends[last]
             head[at] = runs.length[first]
-        done += len(piece)
-        if on_progress is not None:
-            on_progress(len(piece), nr_leaves)
     return LeafRuns(
         codes, nr_runs, lowest, highest, first_key, first_data, last_key, last_data, head
     )

@@ -133,11 +133,8 @@ def choose_despite_damage(
 
 
 def _raise_if_lost(pool: Pool, spec: DeviceSpec) -> None:
-    if spec.device_id is None:
-        return
-    for damage in pool.device_table.lost:
-        last = LAST_KEY if damage.last_key is None else damage.last_key
-        if (damage.first_key or 0) <= spec.device_id <= last:
+    if spec.device_id is not None:
+        for damage in pool.device_table.lost_among(frozenset((spec.device_id,))):
             raise DamagedMetadataError(damage)
 
 

@@ -15,12 +15,11 @@ import numpy as np
 from thinmeta.analyse.leaf_runs import LeafRuns, in_sequence, read_leaf_runs, runs_of
 from thinmeta.analyse.leaf_runs import Sequence as LeafSequence
 from thinmeta.analyse.run_window import Limit, RunWindow, WindowEnds
+from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
 from thinmeta.schemas import block_time
 from thinmeta.units import DeviceId
-from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
-from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
 from thinmeta.walk.node_list import NODES_AT_ONCE
 from thinmeta.walk.nodes import MAPPINGS, Keys, Mask
@@ -127,24 +126,20 @@ class _Trees:
     """
 
     def __init__(self, pool: Pool, inside: _Inside, on_progress: OnProgress | None) -> None:
-        table = pool.device_table
-        for damage in [*table.lost, *table.disagreements()]:
-            if damage.device_id not in table.unlisted:
-                pool.on_damage(damage)
-        ids, places = table.mapping_trees()
-        self.ids: list[DeviceId] = ids.tolist()
+        for damage in pool.device_table.hidden():
+            pool.on_damage(damage)
+        trees = MappingTrees.of(pool)
+        self.ids: list[DeviceId] = trees.ids.tolist()
         self._pool, self._inside = pool, inside
-        self._forest = grow(pool.source, places, MAPPINGS)
+        self._forest = trees.forest
         self.leaves: LeafRuns = read_leaf_runs(
             pool.source, self._forest.levels[0].nodes, inside, on_progress
         )
-        bad = BadLeaves(self._forest, self.leaves.codes)
-        for tree, device_id in enumerate(self.ids):
-            for damage in bad.of(tree):
-                pool.on_damage(replace(damage, device_id=device_id))
+        for damage in trees.bad_leaves(self.leaves.codes):
+            pool.on_damage(damage)
         self.times = occurrences(self._forest)
         # Trees of one root: the first of them stands for all.
-        _, which = distinct_places(places)
+        _, which = distinct_places(trees.roots)
         self._members = np.argsort(which, kind="stable")
         self._starts = starts_of(np.bincount(which))
         self._kept: LeafSequence | None = None

@@ -9,14 +9,14 @@ import numpy as np
 from thinmeta.analyse.lookup import Lookup
 from thinmeta.errors import Damage
 from thinmeta.model.device_spec import ChosenDevice
+from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
 from thinmeta.schemas import block_time
 from thinmeta.units import DataBlock, DeviceId, OriginBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.growing import grow
-from thinmeta.walk.leaves import damage_of, read_leaves
-from thinmeta.walk.node_list import Leaves, pieces
+from thinmeta.walk.leaves import damage_of, leaf_pieces
+from thinmeta.walk.node_list import Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Keys, Mask
 from thinmeta.walk.ragged import Places
 
@@ -130,17 +130,14 @@ def _search(
     pool: Pool, match: _Match, wanted: Wanted | None = None
 ) -> tuple[defaultdict[int, list[Sharer]], list[Damage]]:
     """Return the mappings that match, by data block; and the damage that may hide some."""
-    table = pool.device_table
-    numbers, roots = table.mapping_trees()
-    ids = numbers.tolist()
-    forest = grow(pool.source, roots, MAPPINGS, wanted=wanted)
-    nodes = forest.levels[0].nodes
+    trees = MappingTrees.of(pool, wanted)
+    ids, nodes = trees.ids.tolist(), trees.forest.levels[0].nodes
     hits, codes = _hits(pool, nodes, match)
     marks = codes != 0
     marks[list(hits)] = True
     found: defaultdict[int, list[Sharer]] = defaultdict(list)
-    lost = list(table.lost)
-    for tree, leaves in _trees_with(forest, marks):
+    lost = list(pool.device_table.lost)
+    for tree, leaves in _trees_with(trees.forest, marks):
         for leaf in leaves.tolist():
             if codes[leaf]:
                 damage = damage_of(nodes, codes, leaf, MAPPINGS)
@@ -156,12 +153,12 @@ def _hits(
 ) -> tuple[dict[int, list[tuple[int, int]]], Codes]:
     """Return what matches as key and value, by the leaf's place; and each leaf's code."""
     hits: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-    codes = [np.empty(0, dtype=np.uint8)]
-    done = 0
-    for piece in pieces(nodes):
-        entries, found = read_leaves(pool.source, piece, MAPPINGS)
+    codes = np.zeros(len(nodes), dtype=np.uint8)
+    for piece in leaf_pieces(pool.source, nodes, MAPPINGS):
+        codes[piece.places] = piece.codes
+        entries = piece.entries
         matching = np.flatnonzero(match(entries.keys, entries.values))
-        leaves = np.searchsorted(entries.starts, matching, side="right") - 1 + done
+        leaves = piece.places[np.searchsorted(entries.starts, matching, side="right") - 1]
         for leaf, key, value in zip(
             leaves.tolist(),
             entries.keys[matching].tolist(),
@@ -169,9 +166,7 @@ def _hits(
             strict=True,
         ):
             hits[leaf].append((key, value))
-        codes.append(found)
-        done += len(piece)
-    return hits, np.concatenate(codes)
+    return hits, codes
 
 
 def _trees_with(forest: Forest, marked: Mask) -> Iterator[tuple[int, Places]]:

@@ -9,17 +9,17 @@ import numpy.typing as npt
 
 from thinmeta.analyse.leaf_counts import Ask, LeafCounts, count_leaves
 from thinmeta.errors import Damage, DamageKind
-from thinmeta.model.device_table import Devices
+from thinmeta.model.device_columns import Devices
 from thinmeta.model.losses import Losses
+from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import LAST_KEY, DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import OnProgress, read_tree
-from thinmeta.walk.nodes import DETAILS, MAPPINGS, Keys, Mask
+from thinmeta.walk.nodes import DETAILS, Mask
 from thinmeta.walk.ragged import Places, places_among
 
 Numbers = npt.NDArray[Any]
@@ -144,29 +144,28 @@ def usage(pool: Pool, ask: Ask = Ask.ALL, *, on_progress: OnProgress | None = No
         shared while the device's snap time is later than the mapping's time.
     """
     table = pool.device_table
-    for damage in [*table.lost, *table.disagreements()]:
+    for damage in table.damages():
         pool.on_damage(damage)
-    ids, roots = table.mapping_trees()
-    forest = grow(pool.source, roots, MAPPINGS)
-    counts = count_leaves(pool.source, forest, ask, on_progress)
-    found = _with_sums(Usages.unread(table.devices), ids, forest, counts, ask)
-    _tell(pool, ids, found, BadLeaves(forest, counts.codes))
+    trees = MappingTrees.of(pool)
+    counts = count_leaves(pool.source, trees.forest, ask, on_progress)
+    found = _with_sums(Usages.unread(table.devices), trees, counts, ask)
+    _tell(pool, trees, found, trees.bad_leaves(counts.codes))
     pool.verify_unchanged()
     return found
 
 
-def _with_sums(rows: Usages, ids: Keys, forest: Forest, counts: LeafCounts, ask: Ask) -> Usages:
+def _with_sums(rows: Usages, of_all: MappingTrees, counts: LeafCounts, ask: Ask) -> Usages:
     """Return `rows` with what their trees hold together; a leaf with a code counts nothing.
 
     Args:
         rows: of the devices.
-        ids: whose each tree is, ascending; some may be those of devices that are not listed.
-        forest: of all trees.
-        counts: of its leaves.
+        of_all: all trees; some may be those of devices that are not listed.
+        counts: of their leaves.
         ask: what was counted.
     """
-    trees, is_there = places_among(ids, rows.devices.ids)
-    every = len(ids) == len(rows) and bool(is_there.all())
+    forest = of_all.forest
+    trees, is_there = places_among(of_all.ids, rows.devices.ids)
+    every = len(of_all.ids) == len(rows) and bool(is_there.all())
 
     def column(of_trees: npt.NDArray[Any]) -> Numbers:
         numbers: Numbers = of_trees.view(np.uint64)
@@ -208,22 +207,21 @@ def _count_by_tree(
             rows.runs[here] = counts.nr_runs(leaves, owners, len(some))
 
 
-def _tell(pool: Pool, ids: Keys, found: Usages, bad: BadLeaves) -> None:
+def _tell(pool: Pool, trees: MappingTrees, found: Usages, bad: BadLeaves) -> None:
     """Tell of what is bad in each tree, and where the details say another number of mappings."""
     stored = found.devices.details["mapped_blocks"]
     differs = np.flatnonzero(found.devices.has_root & (found.mapped != stored))
-    at = np.searchsorted(ids, found.devices.ids[differs])
+    at = np.searchsorted(trees.ids, found.devices.ids[differs])
     other = dict(zip(at.tolist(), differs.tolist(), strict=True))
     for tree in sorted(bad.trees | other.keys()):
-        device_id = DeviceId(int(ids[tree]))
         for damage in bad.of(tree):
-            pool.on_damage(replace(damage, device_id=device_id))
+            pool.on_damage(damage)
         if tree in other:
             place = other[tree]
             pool.on_damage(
                 Damage(
                     f"has {found.mapped[place]} mappings, but its details say {stored[place]}",
-                    device_id=device_id,
+                    device_id=DeviceId(int(trees.ids[tree])),
                     kind=DamageKind.MAPPED_BLOCKS,
                 )
             )

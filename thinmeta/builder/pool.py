@@ -7,18 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.builder.data_counts import DataCounts
-from thinmeta.builder.parts import (
-    DeviceBegin,
-    DeviceEnd,
-    Header,
-    Mark,
-    Part,
-    SharedBegin,
-    SharedEnd,
-    SharedRef,
-    mappings_of,
-)
 from thinmeta.builder.space_maps import SpaceMapRoot, write_data_space_map
 from thinmeta.builder.store import Store, room_of
 from thinmeta.builder.tree import Tree
@@ -32,9 +20,20 @@ from thinmeta.schemas.superblock import (
     Superblock,
 )
 from thinmeta.units import MAX_DEVICE_ID, METADATA_BLOCK_BYTES, SECTOR_BYTES
+from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.node_list import NODES_AT_ONCE
 from thinmeta.walk.nodes import Keys
-from thinmeta.walk.runs import Runs
+from thinmeta.walk.runs import Runs, mappings_of
+from thinmeta.walk.stream import (
+    DeviceBegin,
+    DeviceEnd,
+    Mark,
+    SharedBegin,
+    SharedEnd,
+    SharedRef,
+    StreamHeader,
+    StreamPart,
+)
 
 SUPERBLOCK = dtype_of(Superblock)
 
@@ -87,7 +86,10 @@ class _Shared(NamedTuple):
 
 
 def build_trees(
-    header: Header, parts: Iterable[Part], store: Store, least_shared: int = LEAST_SHARED
+    header: StreamHeader,
+    parts: Iterable[StreamPart],
+    store: Store,
+    least_shared: int = LEAST_SHARED,
 ) -> Built:
     """Write all but the metadata's own space map and the superblock.
 
@@ -108,7 +110,7 @@ def build_trees(
 
 
 def write_superblock(
-    store: Store, header: Header, built: Built, metadata_space_map: SpaceMapRoot
+    store: Store, header: StreamHeader, built: Built, metadata_space_map: SpaceMapRoot
 ) -> None:
     """Write block 0, which makes metadata of all the others."""
     row = np.zeros((1, METADATA_BLOCK_BYTES), dtype=np.uint8)
@@ -135,7 +137,7 @@ class _Builder:
     def __init__(self, store: Store, least_shared: int) -> None:
         self._store = store
         self._least_shared = least_shared
-        self._counts = DataCounts()
+        self._counts = BlockCounts()
         self._tree = Tree(store, BLOCK_TIME)
         self._name: str | int = 0
         self._device = DeviceBegin(0, 0, 0, 0, 0)
@@ -145,7 +147,7 @@ class _Builder:
         self._sole: str | int | None = None
         self._devices: list[tuple[DeviceBegin, int, int]] = []
 
-    def add(self, part: Part) -> None:
+    def add(self, part: StreamPart) -> None:
         done = 0
         for mark, before in zip(part.marks, part.before, strict=True):
             self._add_runs(part.runs[done:before])
@@ -238,7 +240,7 @@ class _Builder:
         mapping_root, details_root = self._root(ids, roots.astype(CHILD)), self._root(ids, details)
         self._store.refer_to(np.array([0, mapping_root, details_root], dtype=np.uint64))
         self._count_shared()
-        nr_blocks = max(nr_data_blocks or 0, self._counts.highest + 1)
+        nr_blocks = max(nr_data_blocks or 0, self._counts.highest() + 1)
         return Built(
             mapping_root,
             details_root,
@@ -265,6 +267,4 @@ class _Builder:
             used = shared.blocks[references[shared.blocks.astype(np.int64)] > 0]
             for begin in range(0, len(used), NODES_AT_ONCE):
                 entries = self._store.read_leaves(used[begin : begin + NODES_AT_ONCE])
-                values = block_time.data_block(entries.values)
-                if len(values):
-                    self._counts.add(values.astype(np.int64))
+                self._counts.add(block_time.data_block(entries.values))

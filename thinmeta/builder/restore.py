@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinmeta.builder.parts import Header, Part
 from thinmeta.builder.pool import (
     LEAST_IN_LEAF,
     LEAST_SHARED,
@@ -25,6 +24,7 @@ from thinmeta.builder.xml import Overrides, XmlInput
 from thinmeta.device.inputs import Inputs
 from thinmeta.errors import NoRoomError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+from thinmeta.walk.stream import StreamHeader, StreamPart
 
 _SMALLEST_BLOCKS = 512
 """A new file has at least 2 MiB, the least that LVM gives a pool's metadata."""
@@ -94,7 +94,9 @@ def restore(  # noqa: PLR0913  # one parameter an option
         return build(xml.header(), xml.parts(), target)
 
 
-def build_within(header: Header, parts: Callable[[], Iterable[Part]], target: Target) -> Restored:
+def build_within(
+    header: StreamHeader, parts: Callable[[], Iterable[StreamPart]], target: Target
+) -> Restored:
     """Write metadata into the file of `target`, sharing as much as it takes to fit.
 
     At first as `build` does, which makes the fuller leaves.
@@ -115,7 +117,10 @@ def build_within(header: Header, parts: Callable[[], Iterable[Part]], target: Ta
 
 
 def build(
-    header: Header, parts: Iterable[Part], target: Target, least_shared: int = LEAST_SHARED
+    header: StreamHeader,
+    parts: Iterable[StreamPart],
+    target: Target,
+    least_shared: int = LEAST_SHARED,
 ) -> Restored:
     """Write metadata from a stream of parts into the file of `target`.
 

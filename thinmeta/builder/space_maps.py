@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.builder.data_counts import DataCounts
 from thinmeta.builder.store import Store
 from thinmeta.builder.tree import Tree
 from thinmeta.schemas.columns import (
@@ -26,6 +25,7 @@ from thinmeta.schemas.space_map import (
     OVERFLOW_COUNT,
 )
 from thinmeta.units import METADATA_BLOCK_BYTES
+from thinmeta.walk.block_counts import BlockCounts, BlockWindow
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
 
@@ -52,7 +52,7 @@ def require_space_map(store: Store, nr_data_blocks: int) -> None:
     store.require(nr_bitmaps(nr_data_blocks), f"{nr_data_blocks} data blocks")
 
 
-def write_data_space_map(store: Store, counts: DataCounts, nr_blocks: int) -> SpaceMapRoot:
+def write_data_space_map(store: Store, counts: BlockCounts, nr_blocks: int) -> SpaceMapRoot:
     """Write the space map of the data device.
 
     Raises:
@@ -65,12 +65,12 @@ def write_data_space_map(store: Store, counts: DataCounts, nr_blocks: int) -> Sp
     for begin in range(0, nr_blocks, BLOCKS_AT_ONCE):
         size = min(BLOCKS_AT_ONCE, nr_blocks - begin)
         first = store.allocate(nr_bitmaps(size))
-        chunk = counts.chunk(begin // BLOCKS_AT_ONCE)
-        if chunk is None:
+        window = counts.window(begin // BLOCKS_AT_ONCE)
+        if window is None:
             entries = _write_empty_bitmaps(store, first, nr_bitmaps(size))
         else:
-            _add_large(large, chunk[:size], begin)
-            entries = _write_bitmaps(store, first, chunk[:size])
+            _add_large(large, window[:size], begin)
+            entries = _write_bitmaps(store, first, window[:size])
         store.refer_to(entries["blocknr"])
         nr_allocated += _nr_allocated(entries)
         keys = np.arange(len(entries), dtype=np.uint64) + np.uint64(begin // ENTRIES_PER_BLOCK)
@@ -112,7 +112,7 @@ def write_metadata_space_map(store: Store, nr_blocks: int, ref_count_root: int) 
     return SpaceMapRoot(nr_blocks, _nr_allocated(entries), index_block, ref_count_root)
 
 
-def _add_large(tree: Tree, counts: npt.NDArray[np.uint32], begin: int) -> None:
+def _add_large(tree: Tree, counts: BlockWindow, begin: int) -> None:
     at = np.flatnonzero(counts >= OVERFLOW_COUNT)
     if len(at):
         tree.add(at.astype(np.uint64) + np.uint64(begin), counts[at].astype(REF_COUNT))
@@ -122,7 +122,7 @@ def _nr_allocated(entries: npt.NDArray[Any]) -> int:
     return len(entries) * ENTRIES_PER_BLOCK - int(entries["nr_free"].sum(dtype=np.int64))
 
 
-def _write_bitmaps(store: Store, first: int, counts: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
+def _write_bitmaps(store: Store, first: int, counts: BlockWindow) -> npt.NDArray[Any]:
     """Write the bitmaps of `counts`; return their index entries.
 
     What is past the last count is free, as in the kernel's.

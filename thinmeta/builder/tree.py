@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.builder.data_counts import DataCounts
 from thinmeta.builder.store import Places, Store, room_of
 from thinmeta.schemas import block_time
 from thinmeta.schemas.columns import CHILD
+from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import starts_of
 
@@ -27,7 +27,7 @@ class Tree:
     """
 
     def __init__(
-        self, store: Store, values: np.dtype[Any], data_counts: DataCounts | None = None
+        self, store: Store, values: np.dtype[Any], data_counts: BlockCounts | None = None
     ) -> None:
         """Begin with no entries.
 
@@ -47,8 +47,8 @@ class Tree:
 
     def add(self, keys: Keys, values: npt.NDArray[Any]) -> None:
         """Take the next entries, by ascending key."""
-        if self._data_counts is not None and len(values):
-            self._data_counts.add(block_time.data_block(values).astype(np.int64))
+        if self._data_counts is not None:
+            self._data_counts.add(block_time.data_block(values))
         self._open.append((keys, values))
         self.nr_entries += len(keys)
         self.nr_open += len(keys)

@@ -10,12 +10,12 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from thinmeta.builder.parts import Header, Part
 from thinmeta.builder.xml_document import Document, Overrides
 from thinmeta.builder.xml_lines import MARGIN, read_lines
 from thinmeta.builder.xml_parser import Parser
 from thinmeta.builder.xml_piece import Piece
 from thinmeta.errors import InputError
+from thinmeta.walk.stream import StreamHeader, StreamPart
 
 __all__ = ["Overrides", "XmlInput"]
 
@@ -49,7 +49,7 @@ class XmlInput:
         self._on_progress = on_progress
         self._size = _size_of(file)
         self._parts = self._read()
-        self._first: list[Part] = []
+        self._first: list[StreamPart] = []
 
     @classmethod
     @contextmanager
@@ -77,7 +77,7 @@ class XmlInput:
         except OSError as error:
             raise InputError(f"{name}: {(error.strerror or str(error)).lower()}") from error
 
-    def header(self) -> Header:
+    def header(self) -> StreamHeader:
         """Read as far as the first tag, and return what it says.
 
         Raises:
@@ -87,7 +87,7 @@ class XmlInput:
             self._first.append(next(self._parts))
         return self._document.header
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[StreamPart]:
         """Return all parts, once.
 
         Raises:
@@ -96,7 +96,7 @@ class XmlInput:
         yield from self._first
         yield from self._parts
 
-    def _read(self) -> Iterator[Part]:
+    def _read(self) -> Iterator[StreamPart]:
         for piece in self._pieces():
             yield self._document.part(piece)
 

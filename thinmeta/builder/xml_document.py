@@ -6,22 +6,22 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.builder.parts import (
-    MAX_DATA_BLOCKS,
-    DeviceBegin,
-    DeviceEnd,
-    Header,
-    Mark,
-    Part,
-    SharedBegin,
-    SharedEnd,
-    SharedRef,
-)
 from thinmeta.builder.xml_elements import numbers_of
 from thinmeta.builder.xml_piece import Piece, Tag
 from thinmeta.errors import InputError
 from thinmeta.schemas import block_time
 from thinmeta.units import DATA_BLOCK_SECTORS, LAST_KEY, impossible_block_size
+from thinmeta.walk.space_map import MAX_DATA_BLOCKS
+from thinmeta.walk.stream import (
+    DeviceBegin,
+    DeviceEnd,
+    Mark,
+    SharedBegin,
+    SharedEnd,
+    SharedRef,
+    StreamHeader,
+    StreamPart,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Document:
 
     def __init__(self, name: str, overrides: Overrides) -> None:
         """Begin before the first tag; `name` is that of the input, for messages."""
-        self.header: Header | None = None
+        self.header: StreamHeader | None = None
         self.open: list[str] = []
         self.is_ended = False
         self._name = name
@@ -74,7 +74,7 @@ class Document:
         self._first: int | None = None  # block that the open definition begins with
         self._floor = 0  # the lowest block that may come next
 
-    def part(self, piece: Piece) -> Part:
+    def part(self, piece: Piece) -> StreamPart:
         """Return what a piece of the document means.
 
         Raises:
@@ -103,7 +103,7 @@ class Document:
             self._check(piece, floors, done)  # what is wrong before it comes first
             raise
         self._check(piece, floors, len(rows))
-        return Part(rows, marks, before)
+        return StreamPart(rows, marks, before)
 
     def fail(self, line: int, what: str) -> NoReturn:
         """Raise for what is wrong with a line.
@@ -212,14 +212,14 @@ class Document:
                 return SharedEnd()
         return None
 
-    def _header(self, numbers: dict[str, int]) -> Header:
+    def _header(self, numbers: dict[str, int]) -> StreamHeader:
         overrides = self._overrides
         sectors = numbers["data_block_size"]
         if overrides.data_block_sectors is not None:
             sectors = overrides.data_block_sectors
         if sectors not in DATA_BLOCK_SECTORS:
             raise InputError(f"{impossible_block_size(sectors)}; --data-block-size gives another")
-        return Header(
+        return StreamHeader(
             time=numbers["time"],
             transaction_id=max(numbers["transaction"], overrides.transaction_id),
             data_block_sectors=sectors,

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from thinmeta.builder.parts import MAX_DATA_BLOCKS
 from thinmeta.builder.xml_piece import MAPPINGS, Tag
 from thinmeta.errors import InputError
 from thinmeta.units import LAST_KEY
+from thinmeta.walk.space_map import MAX_DATA_BLOCKS
 
 _U32 = 2**32 - 1
 

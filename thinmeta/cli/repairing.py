@@ -132,7 +132,7 @@ def opened_for_repair(
 
 def _refuse_impossible_block_size(pool: "Pool", choice: MetadataChoice) -> None:
     """Refuse what no superblock that is made anew may say, as thin_dump --repair does."""
-    from thinmeta.analyse.recover.rebuild import refuse_impossible_block_size
+    from thinmeta.analyse.recover.repair import refuse_impossible_block_size
 
     try:
         refuse_impossible_block_size(pool)

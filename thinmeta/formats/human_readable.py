@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.formats.lines import Column, Lines
-from thinmeta.formats.style import Header
-from thinmeta.model.listing import (
+from thinmeta.formats.style import DumpHeader
+from thinmeta.walk.runs import Runs
+from thinmeta.walk.stream import (
     DeviceBegin,
     DeviceEnd,
     Mark,
@@ -13,7 +14,6 @@ from thinmeta.model.listing import (
     SharedEnd,
     SharedRef,
 )
-from thinmeta.walk.runs import Runs
 
 _RANGE = "    ({origin_begin}..{origin_last}) -> ({data_begin}..{data_last}), {time}\n"
 _SINGLE = "    {origin_begin} -> {data_begin}, {time}\n"
@@ -30,7 +30,7 @@ class HumanReadable:
         """Prepare the lines of runs."""
         self.lines = Lines(_RANGE, _SINGLE)
 
-    def begin(self, header: Header) -> bytes:
+    def begin(self, header: DumpHeader) -> bytes:
         """Return the line of the superblock."""
         superblock = header.superblock
         return (
@@ -42,14 +42,14 @@ class HumanReadable:
     def mark(self, mark: Mark) -> bytes:
         """Return the text of a mark; devices and what is shared end with an empty line."""
         match mark:
-            case DeviceBegin(device):
-                return _DEVICE.format(device).encode()
+            case DeviceBegin():
+                return _DEVICE.format(mark).encode()
             case SharedBegin(name):
-                return b"def: %d\n" % name
+                return f"def: {name}\n".encode()
             case DeviceEnd() | SharedEnd():
                 return b"\n"
             case SharedRef(name):
-                return b"    ref: %d\n" % name
+                return f"    ref: {name}\n".encode()
 
     def end(self) -> bytes:
         """Return the last line."""

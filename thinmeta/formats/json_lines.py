@@ -5,9 +5,9 @@
 
 from thinmeta.formats.json_text import json_line
 from thinmeta.formats.lines import Column, Lines
-from thinmeta.formats.style import Header
-from thinmeta.model.listing import DeviceBegin, Mark
+from thinmeta.formats.style import DumpHeader
 from thinmeta.walk.runs import Runs
+from thinmeta.walk.stream import DeviceBegin, Mark
 
 _RUN = (
     '{{"type": "run", "device_id": {device_id}, "origin_begin": {origin_begin},'
@@ -22,7 +22,7 @@ class JsonLines:
         """Prepare the lines of runs."""
         self.lines = Lines(_RUN)
 
-    def begin(self, header: Header) -> bytes:
+    def begin(self, header: DumpHeader) -> bytes:
         """Return the object of the superblock."""
         superblock = header.superblock
         return json_line(
@@ -40,14 +40,13 @@ class JsonLines:
         """Return the object of a device; nothing else stands between the runs."""
         if not isinstance(mark, DeviceBegin):
             return b""
-        device = mark.device
         return json_line(
             type="device",
-            device_id=device.device_id,
-            mapped_blocks=device.mapped_blocks,
-            transaction_id=device.transaction_id,
-            creation_time=device.creation_time,
-            snap_time=device.snap_time,
+            device_id=mark.device_id,
+            mapped_blocks=mark.mapped_blocks,
+            transaction_id=mark.transaction_id,
+            creation_time=mark.creation_time,
+            snap_time=mark.snap_time,
         )
 
     def end(self) -> bytes:

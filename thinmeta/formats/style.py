@@ -7,17 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.formats.lines import ROWS_AT_ONCE, Column, Lines
-from thinmeta.model.listing import DeviceBegin, Mark
 from thinmeta.model.superblock import Superblock
 from thinmeta.walk.runs import Runs
-from thinmeta.walk.stretches import Rows
+from thinmeta.walk.stream import DeviceBegin, Mark, StreamPart
 
 _NEWLINE = ord("\n")
 
 Buffer = bytes | memoryview
 
 
-class Header(NamedTuple):
+class DumpHeader(NamedTuple):
     """What a dump says of the pool as a whole, with the overrides that were asked for."""
 
     superblock: Superblock
@@ -29,7 +28,7 @@ class Header(NamedTuple):
 class Style(Protocol):
     """A format of `dump`."""
 
-    def begin(self, header: Header) -> bytes:
+    def begin(self, header: DumpHeader) -> bytes:
         """Return what comes before all rows."""
 
     def mark(self, mark: Mark) -> bytes:
@@ -50,7 +49,7 @@ class Style(Protocol):
 
 
 def dump(
-    header: Header, rows: Iterable[Rows[Mark]], style: Style, lost: Iterable[bytes] = ()
+    header: DumpHeader, parts: Iterable[StreamPart], style: Style, lost: Iterable[bytes] = ()
 ) -> Iterator[Buffer]:
     """Return the text of a dump in bounded parts; each is valid until the next is asked for.
 
@@ -59,18 +58,18 @@ def dump(
     """
     yield style.begin(header)
     device_id = 0
-    for part in rows:
+    for part in parts:
         owners = np.full(len(part.runs), device_id, dtype=np.uint64)
         for mark, before in zip(part.marks, part.before, strict=True):
             if isinstance(mark, DeviceBegin):
-                device_id = mark.device.device_id
+                device_id = mark.device_id
                 owners[before:] = device_id
         yield from _interleaved(part, owners, style)
     yield from lost
     yield style.end()
 
 
-def _interleaved(part: Rows[Mark], owners: Column, style: Style) -> Iterator[Buffer]:
+def _interleaved(part: StreamPart, owners: Column, style: Style) -> Iterator[Buffer]:
     """Return the text of the runs with that of the marks at their places."""
     texts = style.lines.render(
         style.columns(part.runs, owners), len(part.runs), style.shapes(part.runs)

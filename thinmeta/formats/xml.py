@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.formats.lines import Column, Lines
-from thinmeta.formats.style import Header
-from thinmeta.model.listing import (
+from thinmeta.formats.style import DumpHeader
+from thinmeta.walk.runs import Runs
+from thinmeta.walk.stream import (
     DeviceBegin,
     DeviceEnd,
     Mark,
@@ -13,7 +14,6 @@ from thinmeta.model.listing import (
     SharedEnd,
     SharedRef,
 )
-from thinmeta.walk.runs import Runs
 
 _RANGE = (
     '    <range_mapping origin_begin="{origin_begin}" data_begin="{data_begin}"'
@@ -36,7 +36,7 @@ class Xml:
         """Prepare the lines of runs."""
         self.lines = Lines(_RANGE, _SINGLE)
 
-    def begin(self, header: Header) -> bytes:
+    def begin(self, header: DumpHeader) -> bytes:
         """Return the line of the superblock; the data blocks come last."""
         return (
             f'<superblock uuid="" time="{header.superblock.time}"'
@@ -49,16 +49,16 @@ class Xml:
     def mark(self, mark: Mark) -> bytes:
         """Return a tag on a line of its own."""
         match mark:
-            case DeviceBegin(device):
-                return _DEVICE.format(device).encode()
+            case DeviceBegin():
+                return _DEVICE.format(mark).encode()
             case DeviceEnd():
                 return b"  </device>\n"
             case SharedBegin(name):
-                return b'  <def name="%d">\n' % name
+                return f'  <def name="{name}">\n'.encode()
             case SharedEnd():
                 return b"  </def>\n"
             case SharedRef(name):
-                return b'    <ref name="%d"/>\n' % name
+                return f'    <ref name="{name}"/>\n'.encode()
 
     def end(self) -> bytes:
         """Return the closing tag."""
@@ -78,7 +78,7 @@ class Xml:
         singles: npt.NDArray[np.uint8] = (runs.length == 1).view(np.uint8)
         return singles
 
-    def _flags(self, header: Header) -> str:
+    def _flags(self, header: DumpHeader) -> str:
         return ' flags="1"' if header.superblock.needs_check else ""
 
 
@@ -89,5 +89,5 @@ class Xml09(Xml):
         """Return the closing tag and a newline."""
         return b"</superblock>\n"
 
-    def _flags(self, header: Header) -> str:
+    def _flags(self, header: DumpHeader) -> str:
         return f' flags="{int(header.superblock.needs_check)}"'

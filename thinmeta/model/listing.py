@@ -4,60 +4,34 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 
 from thinmeta.errors import Damage, DamageKind, NotThereError, OnDamage
-from thinmeta.model.device_table import Devices
+from thinmeta.model.device_columns import Devices
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaves import read_leaves
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.leaves import leaf_pieces
+from thinmeta.walk.node_list import Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Mask
 from thinmeta.walk.ragged import Places, places_among
 from thinmeta.walk.shared_runs import find_shared_runs
-from thinmeta.walk.stretches import Rows, Stretch, read_stretches
-
-
-class DeviceBegin(NamedTuple):
-    """A device begins."""
-
-    device: ThinDevice
-
-
-class DeviceEnd(NamedTuple):
-    """A device ends."""
-
-    device: ThinDevice
-
-
-class SharedBegin(NamedTuple):
-    """Runs of leaves that several devices share begin; `name` is the first leaf's block."""
-
-    name: int
-
-
-class SharedEnd(NamedTuple):
-    """What several devices share ends."""
-
-    name: int
-
-
-class SharedRef(NamedTuple):
-    """What is shared under `name` stands here, in a device."""
-
-    name: int
-
+from thinmeta.walk.stream import (
+    DeviceBegin,
+    DeviceEnd,
+    SharedBegin,
+    SharedEnd,
+    SharedRef,
+    StreamPart,
+)
+from thinmeta.walk.stretches import Stretch, read_stretches
 
 _Sections = Callable[[int], Iterator[tuple[bool, Leaves]]]
 """Given a tree, its leaves in sections, each of them shared or not."""
-
-Mark = DeviceBegin | DeviceEnd | SharedBegin | SharedEnd | SharedRef
 
 
 class Listing:
@@ -96,8 +70,8 @@ class Listing:
         self._lost_blocks = lost_blocks
         self._refuse_unknown()
 
-    def rows(self) -> Iterator[Rows[Mark]]:
-        """Return all rows in order; what precedes a damage comes before it is told.
+    def parts(self) -> Iterator[StreamPart]:
+        """Return all parts in order; what precedes a damage comes before it is told.
 
         Raises:
             DamagedMetadataError: the policy raises.
@@ -109,16 +83,16 @@ class Listing:
         if self._sharing and self._mappings:
             for damage in chain(table.lost_among(self._selected), self._spoiled()):
                 self._on_damage(damage)
-        tally = _Tally(self._on_damage)
-        for rows in read_stretches(self._pool.source, self._stretches(), self._on_damage):
-            yield rows
+        tally = _Tally(self._devices, self._on_damage)
+        for part in read_stretches(self._pool.source, self._stretches(), self._on_damage):
+            yield part
             if self._mappings:
-                tally.add(rows)
+                tally.add(part)
         self._pool.verify_unchanged()
 
     @cached_property
     def nr_leaves(self) -> int:
-        """How many leaves `rows` reads at most, which is what takes the time."""
+        """How many leaves `parts` reads at most, which is what takes the time."""
         return int(self._forest.nr_leaves().sum()) if self._mappings else 0
 
     def _refuse_unknown(self) -> None:
@@ -154,14 +128,12 @@ class Listing:
 
     def _read(self, places: Places) -> tuple[Codes, Mask]:
         """Return what is wrong with some leaves, and which of them hold anything."""
-        codes = np.zeros(len(places), dtype=np.uint8)
-        is_filled = np.zeros(len(places), dtype=np.bool_)
-        for begin in range(0, len(places), NODES_AT_ONCE):
-            some = slice(begin, begin + NODES_AT_ONCE)
-            leaves = self._forest.levels[0].nodes[places[some]]
-            entries, codes[some] = read_leaves(self._pool.source, leaves, MAPPINGS)
-            is_filled[some] = np.diff(entries.starts) > 0
-        return codes, is_filled
+        codes, is_filled = [np.empty(0, dtype=np.uint8)], [np.empty(0, dtype=np.bool_)]
+        leaves = self._forest.levels[0].nodes
+        for piece in leaf_pieces(self._pool.source, leaves, MAPPINGS, places=places):
+            codes.append(piece.codes)
+            is_filled.append(np.diff(piece.entries.starts) > 0)
+        return np.concatenate(codes), np.concatenate(is_filled)
 
     @cached_property
     def _is_left(self) -> Mask | None:
@@ -193,12 +165,9 @@ class Listing:
         places = np.flatnonzero(doubtful[at] == leaves.blocks)
         codes = np.zeros(len(leaves), dtype=np.uint8)
         codes[places], _ = self._read(places)
-        bad = BadLeaves(self._forest, codes)
-        for tree, device in enumerate(self._mapped):
-            for damage in bad.of(tree):
-                yield replace(damage, device_id=device.device_id)
+        yield from BadLeaves(self._forest, self._mapped.ids, codes)
 
-    def _stretches(self) -> Iterator[Stretch[Mark]]:
+    def _stretches(self) -> Iterator[Stretch]:
         sections: _Sections = self._whole_tree
         if self._sharing and self._mappings:
             shared = find_shared_runs(self._forest)
@@ -214,12 +183,12 @@ class Listing:
         for device in self._devices:
             while lost and device.device_id >= (lost[0].first_key or 0):
                 yield Stretch(damage=lost.pop(0))
-            yield Stretch((DeviceBegin(device),))
+            yield Stretch((_begin(device),))
             if device.mapping_root is not None:
                 if self._mappings:
                     yield from _device_stretches(device.device_id, sections(tree))
                 tree += 1
-            yield Stretch((DeviceEnd(device),))
+            yield Stretch((DeviceEnd(),))
         for damage in lost:
             yield Stretch(damage=damage)
 
@@ -230,7 +199,7 @@ class Listing:
         places, _ = self._forest.leaf_places_of(np.array([tree]), self._marks)
         yield False, self._forest.leaves_at(places)
 
-    def _shared_stretches(self, sections: _Sections) -> Iterator[Stretch[Mark]]:
+    def _shared_stretches(self, sections: _Sections) -> Iterator[Stretch]:
         found: dict[int, tuple[Leaves, DeviceId]] = {}
         for tree, device in enumerate(self._mapped):
             for is_shared, leaves in sections(tree):
@@ -241,12 +210,22 @@ class Listing:
         for name in sorted(found):
             leaves, device_id = found[name]
             yield Stretch((SharedBegin(name),), leaves, device_id)
-            yield Stretch((SharedEnd(name),))
+            yield Stretch((SharedEnd(),))
+
+
+def _begin(device: ThinDevice) -> DeviceBegin:
+    return DeviceBegin(
+        device.device_id,
+        device.mapped_blocks,
+        device.transaction_id,
+        device.creation_time,
+        device.snap_time,
+    )
 
 
 def _device_stretches(
     device_id: DeviceId, sections: Iterator[tuple[bool, Leaves]]
-) -> Iterator[Stretch[Mark]]:
+) -> Iterator[Stretch]:
     for is_shared, leaves in sections:
         if is_shared:
             yield Stretch((SharedRef(int(leaves.blocks[0])),))
@@ -257,32 +236,39 @@ def _device_stretches(
 class _Tally:
     """Counts each device's mappings and compares with what its details say."""
 
-    def __init__(self, on_damage: OnDamage) -> None:
+    def __init__(self, devices: Devices, on_damage: OnDamage) -> None:
+        self._devices = devices
         self._on_damage = on_damage
-        self._shared: dict[int, int] = {}
+        self._shared: dict[str | int, int] = {}
+        self._name: str | int = 0
+        self._device = DeviceBegin(0, 0, 0, 0, 0)
         self._begin = 0
         self._by_ref = 0
 
-    def add(self, rows: Rows[Mark]) -> None:
-        for mark, mappings in zip(rows.marks, rows.mappings, strict=True):
+    def add(self, part: StreamPart) -> None:
+        for mark, mappings in zip(part.marks, part.mappings, strict=True):
             match mark:
-                case SharedBegin():
-                    self._begin = mappings
-                case SharedEnd(name):
-                    self._shared[name] = mappings - self._begin
+                case SharedBegin(name):
+                    self._name, self._begin = name, mappings
+                case SharedEnd():
+                    self._shared[self._name] = mappings - self._begin
                 case DeviceBegin():
-                    self._begin, self._by_ref = mappings, 0
+                    self._device, self._begin, self._by_ref = mark, mappings, 0
                 case SharedRef(name):
                     self._by_ref += self._shared[name]
-                case DeviceEnd(device):
-                    self._compare(device, mappings - self._begin + self._by_ref)
+                case DeviceEnd():
+                    self._compare(mappings - self._begin + self._by_ref)
 
-    def _compare(self, device: ThinDevice, counted: int) -> None:
-        if device.mapping_root is not None and counted != device.mapped_blocks:
+    def _compare(self, counted: int) -> None:
+        device_id, said = DeviceId(self._device.device_id), self._device.mapped_blocks
+        if counted == said:
+            return
+        place = self._devices.place_of(device_id)
+        if place is not None and self._devices.has_root[place]:
             self._on_damage(
                 Damage(
-                    f"has {counted} mappings, but its details say {device.mapped_blocks}",
-                    device_id=device.device_id,
+                    f"has {counted} mappings, but its details say {said}",
+                    device_id=device_id,
                     kind=DamageKind.MAPPED_BLOCKS,
                 )
             )

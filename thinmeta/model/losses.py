@@ -11,7 +11,8 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from thinmeta.errors import Damage, OnDamage
-from thinmeta.model.device_table import Devices, DevicesById, DeviceTable
+from thinmeta.model.device_columns import Devices, DevicesById
+from thinmeta.model.device_table import DeviceTable
 from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
@@ -212,7 +213,9 @@ def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
             on_damage=pool.on_damage,
         )
         devices.append(replace(known, mapped_blocks=loss.found))
-    return DeviceTable(Devices.of(devices, pool.source, pool.on_damage), {}, table.lost)
+    return DeviceTable(
+        Devices.of(devices, pool.source, pool.on_damage), {}, table.lost, table.lost_details
+    )
 
 
 def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:

@@ -10,8 +10,7 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage
 from thinmeta.schemas import block_time
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
-from thinmeta.walk.node_list import pieces
+from thinmeta.walk.leaves import OnProgress, damage_of, leaf_pieces
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, Codes, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 
@@ -53,19 +52,14 @@ def count_leaves(
     counted = CountedLeaves(
         np.zeros(len(leaves), dtype=np.uint8), *np.zeros((3, len(leaves)), dtype=np.int64)
     )
-    done = 0
-    for piece in pieces(leaves):
-        entries, codes = read_leaves(source, piece, MAPPINGS)
-        part = slice(done, done + len(piece))
+    for piece in leaf_pieces(source, leaves, MAPPINGS, on_progress):
+        places, entries = piece.places, piece.entries
         past = block_time.data_block(entries.values) >= nr_data_blocks
-        counted.codes[part] = codes
-        counted.beyond[part] = np.diff(starts_of(past.astype(np.int64))[entries.starts])
-        counted.within[part] = np.diff(entries.starts) - counted.beyond[part]
+        counted.codes[places] = piece.codes
+        counted.beyond[places] = np.diff(starts_of(past.astype(np.int64))[entries.starts])
+        counted.within[places] = np.diff(entries.starts) - counted.beyond[places]
         if len(entries.values):
-            counted.newest[done] = int(block_time.time(entries.values).max())
-        done += len(piece)
-        if on_progress is not None:
-            on_progress(len(piece), len(leaves))
+            counted.newest[places[0]] = int(block_time.time(entries.values).max())
     return counted
 
 

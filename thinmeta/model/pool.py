@@ -21,15 +21,11 @@ from thinmeta.errors import (
     OnDamage,
     raise_damage,
 )
-from thinmeta.model.device_table import DevicesById, DeviceTable, read_device_table
+from thinmeta.model.device_columns import DevicesById
+from thinmeta.model.device_table import DeviceTable, read_device_table
 from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.state import AnyState, Roots, State
-from thinmeta.model.superblock import (
-    Superblock,
-    copied_superblock,
-    read_superblock,
-    with_roots,
-)
+from thinmeta.model.superblock import Superblock, copied_superblock, read_superblock, with_roots
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import SECTOR_BYTES, MetadataBlock
@@ -172,7 +168,7 @@ class Pool:
         Raises:
             DamagedMetadataError: a part of them is lost, and `on_damage` raises.
         """
-        for damage in (*self.device_table.lost, *self.device_table.disagreements()):
+        for damage in self.device_table.damages():
             self.on_damage(damage)
         return DevicesById(self.device_table.devices)
 

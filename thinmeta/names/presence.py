@@ -1,7 +1,7 @@
 """Whether a pool, in one of its states, has the device that a name is about."""
 
 from thinmeta.errors import NotThereError
-from thinmeta.model.device_table import DevicesById
+from thinmeta.model.device_columns import DevicesById
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.names.catalogue import NamedDevice

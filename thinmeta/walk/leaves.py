@@ -1,7 +1,7 @@
 """Entries of leaves, a bounded piece at a time; and whole small trees."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from thinmeta.units import MetadataBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.columnar import GrowingColumn
 from thinmeta.walk.growing import grow
-from thinmeta.walk.node_list import Leaves, pieces
+from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
     MAPPINGS,
@@ -40,7 +40,7 @@ def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, 
 
     Args:
         source: where to read.
-        leaves: not more than fit into memory (see `forest.pieces`).
+        leaves: not more than fit into memory (see `leaf_pieces`).
         kind: what they hold.
 
     Returns:
@@ -59,6 +59,49 @@ def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, 
     if kind is MAPPINGS and source.nr_data_blocks is not None:
         entries = _on_the_data_device(entries, source.nr_data_blocks)
     return entries, codes
+
+
+class LeafPiece(NamedTuple):
+    """Some leaves that were read together.
+
+    Attributes:
+        places: which of all the leaves they are, shape `(n,)`.
+        leaves: they themselves.
+        entries: what they hold.
+        codes: of each; one with a code has no entries.
+    """
+
+    places: Places
+    leaves: Leaves
+    entries: Entries
+    codes: Codes
+
+
+def leaf_pieces(
+    source: Metadata,
+    leaves: Leaves,
+    kind: Kind,
+    on_progress: OnProgress | None = None,
+    *,
+    places: Places | None = None,
+) -> Iterator[LeafPiece]:
+    """Read leaves, so many at a time that their nodes fit into memory together.
+
+    Args:
+        source: where to read.
+        leaves: of one tree or of many.
+        kind: what they hold.
+        on_progress: told of each piece once it was made use of.
+        places: which of the leaves to read; None reads all.
+    """
+    total = len(leaves) if places is None else len(places)
+    for begin in range(0, total, NODES_AT_ONCE):
+        end = min(begin + NODES_AT_ONCE, total)
+        some = np.arange(begin, end) if places is None else places[begin:end]
+        part = leaves[begin:end] if places is None else leaves[some]
+        yield LeafPiece(some, part, *read_leaves(source, part, kind))
+        if on_progress is not None:
+            on_progress(end - begin, total)
 
 
 def _read_repeated(
@@ -148,10 +191,9 @@ def read_tree(
     """
     forest = grow(source, np.array([root], dtype=np.uint64), kind, wanted=wanted)
     keys, values = GrowingColumn(np.dtype(np.uint64)), GrowingColumn(kind.values)
-    for piece in pieces(forest.leaves(0)):
-        entries, codes = read_leaves(source, piece, kind)
-        for place in np.flatnonzero(codes).tolist():
-            on_damage(damage_of(piece, codes, place, kind))
-        keys.extend(entries.keys)
-        values.extend(entries.values)
+    for piece in leaf_pieces(source, forest.leaves(0), kind):
+        for place in np.flatnonzero(piece.codes).tolist():
+            on_damage(damage_of(piece.leaves, piece.codes, place, kind))
+        keys.extend(piece.entries.keys)
+        values.extend(piece.entries.values)
     return keys.values(), values.values()

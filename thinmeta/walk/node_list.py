@@ -1,6 +1,5 @@
 """Lists of nodes that hold a tree's keys between them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +49,3 @@ class Leaves(Columnar):
         """Return nodes that may hold any key."""
         nothing = np.zeros(len(blocks), dtype=np.uint64)
         return cls(blocks, nothing, np.full(len(blocks), LAST_KEY, dtype=np.uint64), codes)
-
-
-def pieces(leaves: Leaves) -> Iterator[Leaves]:
-    """Cut `leaves` so that the nodes of a piece fit into memory together."""
-    for begin in range(0, len(leaves), NODES_AT_ONCE):
-        yield leaves[begin : begin + NODES_AT_ONCE]

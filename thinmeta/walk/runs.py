@@ -10,7 +10,9 @@ import numpy.typing as npt
 from thinmeta.schemas import block_time
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.nodes import Keys
-from thinmeta.walk.ragged import Places, piece_begins
+from thinmeta.walk.ragged import Places, piece_begins, ragged
+
+_MAPPINGS_AT_ONCE = 65536
 
 
 class Run(NamedTuple):
@@ -88,6 +90,27 @@ def _runs_at(keys: Keys, values: npt.NDArray[np.uint64], places: Places) -> Runs
         length,
         block_time.time(first_values),
     )
+
+
+def mappings_of(runs: Runs) -> Iterator[tuple[Keys, npt.NDArray[np.uint64]]]:
+    """Return the mappings of `runs` in bounded pieces: origin blocks, and packed block-times."""
+    values = block_time.packed(runs.data_begin, runs.time)
+    if (runs.length == 1).all():
+        yield runs.origin_begin, values
+        return
+    ends = np.cumsum(runs.length.astype(np.int64))
+    begins = ends - runs.length.astype(np.int64)
+    for begin in range(0, int(ends[-1]), _MAPPINGS_AT_ONCE):
+        end = min(begin + _MAPPINGS_AT_ONCE, int(ends[-1]))
+        first = int(np.searchsorted(ends, begin, side="right"))
+        part = slice(first, int(np.searchsorted(begins, end)))
+        skipped = np.maximum(begin - begins[part], 0)
+        taken = np.minimum(ends[part], end) - begins[part] - skipped
+        inside = ragged(skipped, taken).astype(np.uint64)
+        yield (
+            np.repeat(runs.origin_begin[part], taken) + inside,
+            np.repeat(values[part], taken) + (inside << np.uint64(block_time.SHIFT)),
+        )
 
 
 class Joiner:

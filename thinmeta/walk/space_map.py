@@ -21,13 +21,16 @@ from thinmeta.schemas.space_map import (
     MAX_METADATA_BITMAPS,
     OVERFLOW_COUNT,
 )
-from thinmeta.units import MetadataBlock
+from thinmeta.units import MAX_METADATA_BLOCKS, MetadataBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.leaves import read_tree
 from thinmeta.walk.nodes import BITMAP_INDEX, REF_COUNTS, Metadata
 
 Counts = npt.NDArray[np.uint32]
 IndexEntries = npt.NDArray[Any]
+
+MAX_DATA_BLOCKS = MAX_METADATA_BLOCKS * ENTRIES_PER_BLOCK
+"""More data blocks than any metadata has room to count."""
 
 BLOCKS_AT_ONCE = 256 * ENTRIES_PER_BLOCK
 """Counts that are in memory at the same time: those of 256 bitmaps, 16 MiB."""

@@ -7,7 +7,6 @@ however many devices they belong to, and the memory with one piece.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -19,14 +18,13 @@ from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Metadata
 from thinmeta.walk.ragged import Places, distinct_places
 from thinmeta.walk.runs import Joiner, Runs
+from thinmeta.walk.stream import Mark, StreamPart
 
 _MARKS_AT_ONCE = 4096
 
-MarkT = TypeVar("MarkT")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch(Generic[MarkT]):
+class Stretch:
     """Leaves of one device that follow each other, and the marks that come before them.
 
     Attributes:
@@ -36,34 +34,15 @@ class Stretch(Generic[MarkT]):
         damage: known already, to be told after all this.
     """
 
-    marks: tuple[MarkT, ...] = ()
+    marks: tuple[Mark, ...] = ()
     leaves: Leaves | None = None
     device_id: DeviceId | None = None
     damage: Damage | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows(Generic[MarkT]):
-    """A part of the stream.
-
-    Attributes:
-        runs: complete runs.
-        marks: what comes between them.
-        before: for each mark, how many of `runs` precede it, ascending.
-        mappings: for each mark, how many mappings of the whole stream precede it.
-        nr_leaves: how many leaves were read for it.
-    """
-
-    runs: Runs
-    marks: list[MarkT]
-    before: list[int]
-    mappings: list[int]
-    nr_leaves: int = 0
-
-
 def read_stretches(
-    source: Metadata, stretches: Iterable[Stretch[MarkT]], on_damage: OnDamage
-) -> Iterator[Rows[MarkT]]:
+    source: Metadata, stretches: Iterable[Stretch], on_damage: OnDamage
+) -> Iterator[StreamPart]:
     """Read the stream that `stretches` describe.
 
     What precedes a damage is always returned before `on_damage` is told of it. A run
@@ -79,7 +58,7 @@ def read_stretches(
     reader = _Reader(source, on_damage)
     for piece in _pieces(stretches):
         yield from reader.read(piece)
-    yield Rows(reader.joiner.close(), [], [], [])
+    yield StreamPart(reader.joiner.close())
 
 
 def read_runs(
@@ -99,20 +78,20 @@ def read_runs(
     if root is None:
         return
     leaves = grow(source, np.array([root], dtype=np.uint64), MAPPINGS).leaves(0)
-    stretch: Stretch[None] = Stretch((), leaves, device_id)
-    for rows in read_stretches(source, [stretch], on_damage):
-        if len(rows.runs):
-            yield rows.runs
+    stretch = Stretch((), leaves, device_id)
+    for part in read_stretches(source, [stretch], on_damage):
+        if len(part.runs):
+            yield part.runs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Piece(Generic[MarkT]):
+class _Piece:
     """As much of the stream as is in memory at once; `at` are the marks' leaves."""
 
     leaves: Leaves
     devices: list[DeviceId | None]
     ends: Places
-    marks: list[MarkT]
+    marks: list[Mark]
     at: Places
     damage: Damage | None
 
@@ -120,15 +99,15 @@ class _Piece(Generic[MarkT]):
         return self.devices[int(np.searchsorted(self.ends, place, side="right"))]
 
 
-def _pieces(stretches: Iterable[Stretch[MarkT]]) -> Iterator[_Piece[MarkT]]:
+def _pieces(stretches: Iterable[Stretch]) -> Iterator[_Piece]:
     parts: list[Leaves] = []
     devices: list[DeviceId | None] = []
     ends: list[int] = []
-    marks: list[MarkT] = []
+    marks: list[Mark] = []
     at: list[int] = []
     size = 0
 
-    def piece(damage: Damage | None = None) -> _Piece[MarkT]:
+    def piece(damage: Damage | None = None) -> _Piece:
         leaves = Leaves.joined(parts) if parts else Leaves.none()
         places = np.array(at, dtype=np.int64)
         made = _Piece(leaves, devices[:], np.array(ends), marks[:], places, damage)
@@ -167,35 +146,35 @@ class _Reader:
         self._told_of: DeviceId | None = None
         self._told: set[int] = set()
 
-    def read(self, piece: _Piece[MarkT]) -> Iterator[Rows[MarkT]]:
+    def read(self, piece: _Piece) -> Iterator[StreamPart]:
         entries, codes = read_leaves(self._source, piece.leaves, MAPPINGS)
         begin = done = 0
         for bad in self._not_told(piece, codes):
             end = int(np.searchsorted(piece.at, bad, side="right"))
-            yield from self._rows(piece, entries, range(begin, bad), range(done, end))
-            yield Rows(self.joiner.close_before(int(piece.leaves.low[bad])), [], [], [])
+            yield from self._parts(piece, entries, range(begin, bad), range(done, end))
+            yield StreamPart(self.joiner.close_before(int(piece.leaves.low[bad])))
             self._tell(piece, codes, bad)
             begin, done = bad, end
-        yield from self._rows(piece, entries, range(begin, len(codes)), range(done, len(piece.at)))
+        yield from self._parts(piece, entries, range(begin, len(codes)), range(done, len(piece.at)))
         if piece.damage is not None:
             self._on_damage(piece.damage)
 
-    def _rows(
-        self, piece: _Piece[MarkT], entries: Entries, leaves: range, marks: range
-    ) -> Iterator[Rows[MarkT]]:
+    def _parts(
+        self, piece: _Piece, entries: Entries, leaves: range, marks: range
+    ) -> Iterator[StreamPart]:
         first, last = int(entries.starts[leaves.start]), int(entries.starts[leaves.stop])
         breaks = entries.starts[piece.at[marks.start : marks.stop]] - first
         held, runs, before = self.joiner.feed(
             entries.keys[first:last], entries.values[first:last], breaks
         )
-        yield Rows(held, [], [], [])
+        yield StreamPart(held)
         mappings = (breaks + self._mappings).tolist()
         self._mappings += last - first
-        yield Rows(
+        yield StreamPart(
             runs, piece.marks[marks.start : marks.stop], before.tolist(), mappings, len(leaves)
         )
 
-    def _not_told(self, piece: _Piece[MarkT], codes: Codes) -> list[int]:
+    def _not_told(self, piece: _Piece, codes: Codes) -> list[int]:
         """Return the bad leaves, each block once for a device."""
         bad = np.flatnonzero(codes)
         if not len(bad):
@@ -215,6 +194,6 @@ class _Reader:
                 new.append(at)
         return new
 
-    def _tell(self, piece: _Piece[MarkT], codes: Codes, place: int) -> None:
+    def _tell(self, piece: _Piece, codes: Codes, place: int) -> None:
         damage = damage_of(piece.leaves, codes, place, MAPPINGS)
         self._on_damage(replace(damage, device_id=piece.device_at(place)))

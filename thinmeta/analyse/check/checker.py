@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from thinmeta.analyse.check.comparison import Comparison
-from thinmeta.analyse.check.counting import BlockCounts
-from thinmeta.analyse.check.devices import CheckedState, check_device_trees, check_mappings
+from thinmeta.analyse.check.device_trees import CheckedState, check_device_trees
 from thinmeta.analyse.check.findings import (
     CheckOptions,
     CheckReport,
@@ -17,6 +16,7 @@ from thinmeta.analyse.check.findings import (
     Progress,
     Severity,
 )
+from thinmeta.analyse.check.mappings import check_mappings
 from thinmeta.analyse.check.space_maps import read_data_space_map, read_metadata_space_map
 from thinmeta.analyse.check.trees import TreeWalker
 from thinmeta.errors import DamagedMetadataError
@@ -25,6 +25,7 @@ from thinmeta.model.superblock import Superblock, read_superblock
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import DATA_BLOCK_SECTORS, MAX_METADATA_BLOCKS, impossible_block_size
+from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.leaves import OnProgress
 
 _EVERYTHING = CheckOptions()

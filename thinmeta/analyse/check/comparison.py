@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.analyse.check.counting import BlockCounts
 from thinmeta.analyse.check.findings import Finding, Progress, Severity
 from thinmeta.analyse.check.mismatches import NO_ENTRY, Mismatches, Numbers
 from thinmeta.analyse.check.space_maps import StoredMap
 from thinmeta.errors import Damage
 from thinmeta.schemas.decode import pack_counts, unpack_counts
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK, OVERFLOW_COUNT
+from thinmeta.walk.block_counts import BlockCounts, BlockWindow
 from thinmeta.walk.leaves import read_tree
 from thinmeta.walk.nodes import REF_COUNTS, Keys, Metadata
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE, IndexEntries, read_bitmaps
@@ -47,6 +47,8 @@ class Comparison:
         self._leaked = Mismatches(Severity.NOT_FATAL)
         self._in_use = 0
         self._bad_bitmaps = 0
+        self._number = -1
+        self._window: BlockWindow | None = None
 
     def run(self) -> None:
         """Compare all counts and add what is found to the progress."""
@@ -169,7 +171,10 @@ class Comparison:
 
     def _counts(self, first: int, nr_bitmaps: int) -> npt.NDArray[np.unsignedinteger]:
         """Return what was counted, a row a bitmap."""
-        window = self._counted.window(first // BLOCKS_AT_ONCE)
+        number = first // BLOCKS_AT_ONCE
+        if number != self._number:
+            self._number, self._window = number, self._counted.window(number)
+        window = self._window
         if window is None:
             return np.zeros((nr_bitmaps, ENTRIES_PER_BLOCK), dtype=np.uint8)
         begin = first % BLOCKS_AT_ONCE

@@ -13,12 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.analyse.check.counting import BlockCounts
 from thinmeta.analyse.check.trees import WalkedTrees, is_among
 from thinmeta.device.blocks import Blocks
 from thinmeta.schemas import block_time
-from thinmeta.walk.leaves import read_leaves
-from thinmeta.walk.node_list import Leaves, pieces
+from thinmeta.walk.block_counts import BlockCounts
+from thinmeta.walk.leaves import LeafPiece, leaf_pieces
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata
 from thinmeta.walk.ragged import distinct, is_new
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
@@ -45,10 +44,11 @@ class Repeats:
         """Look at the mapping trees in `walked`, whose leaves' mappings `mapped` has counted."""
         self._source = source
         self._walked = walked
-        self._mapped = mapped
-        self._marks = {
-            number: np.zeros(BLOCKS_AT_ONCE, dtype=np.uint32) for number in mapped.repeated()
-        }
+        self._nr_blocks = mapped.nr_blocks
+        self._windows = [
+            (number, counts, np.zeros(BLOCKS_AT_ONCE, dtype=np.uint32))
+            for number, counts in mapped.repeated()
+        ]
         self._suspects = np.empty(0, dtype=np.uint64)
 
     def found(self) -> Iterator[Repeat]:
@@ -56,10 +56,10 @@ class Repeats:
 
         What is mapped once only is not read again.
         """
-        if not self._marks:
+        if not self._windows:
             return
-        for _, entries in self._leaves():
-            self._add(entries)
+        for piece in self._leaves():
+            self._add(piece.entries)
         if not len(self._suspects):
             return
         trees_of = self._trees_by_block(*self._places())
@@ -75,22 +75,20 @@ class Repeats:
             yield Repeat(first, last, trees_of[first])
             begin = end + 1
 
-    def _leaves(self) -> Iterator[tuple[Leaves, Entries]]:
+    def _leaves(self) -> Iterator[LeafPiece]:
         """Return all sound leaves again, each once, piece by piece."""
         leaves = self._walked.forest.levels[0].nodes[self._walked.codes == 0]
         order = np.argsort(leaves.blocks, kind="stable")
         leaves = leaves[order]
-        for piece in pieces(leaves[is_new(leaves.blocks)]):
-            yield piece, read_leaves(self._source, piece, MAPPINGS)[0]
+        return leaf_pieces(self._source, leaves[is_new(leaves.blocks)], MAPPINGS)
 
     def _add(self, entries: Entries) -> None:
         """Keep the origin block of each data block; suspect those that have another already."""
         blocks = block_time.data_block(entries.values)
         numbers = blocks // np.uint64(BLOCKS_AT_ONCE)
-        for number, marks in self._marks.items():
-            here = np.flatnonzero((numbers == number) & (blocks < self._mapped.nr_blocks))
-            counts = self._mapped.window(number)
-            if not len(here) or counts is None:
+        for number, counts, marks in self._windows:
+            here = np.flatnonzero((numbers == number) & (blocks < self._nr_blocks))
+            if not len(here):
                 continue
             places = (blocks[here] - np.uint64(number * BLOCKS_AT_ONCE)).view(np.int64)
             repeated = counts[places] > 1
@@ -107,10 +105,11 @@ class Repeats:
         suspects = self._suspects[:_MOST_BLOCKS]
         none = np.empty(0, dtype=np.uint64)
         columns: tuple[list[Keys], ...] = ([none], [none], [none])
-        for piece, entries in self._leaves():
+        for piece in self._leaves():
+            entries = piece.entries
             blocks = block_time.data_block(entries.values)
             hit = is_among(blocks, suspects)
-            owners = np.repeat(piece.blocks, np.diff(entries.starts))
+            owners = np.repeat(piece.leaves.blocks, np.diff(entries.starts))
             for column, part in zip(columns, (blocks, entries.keys, owners), strict=True):
                 column.append(part[hit])
         blocks, keys, owners = (np.concatenate(column) for column in columns)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thinmeta.analyse.check.counting import BlockCounts
 from thinmeta.analyse.check.findings import Finding, Part, Progress, Severity
 from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY, MetadataBlock
+from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import OnProgress

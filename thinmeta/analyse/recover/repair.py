@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.passed_over import PassedOver, passed_over
 from thinmeta.analyse.recover.scan import Scan, scan
-from thinmeta.errors import Damage, DamagedMetadataError
+from thinmeta.errors import Damage, DamagedMetadataError, InputError
 from thinmeta.model.device_table import read_roots
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import Roots
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.superblock import MAX_THIN_VERSION
-from thinmeta.units import MetadataBlock
+from thinmeta.units import DATA_BLOCK_SECTORS, SECTOR_BYTES, MetadataBlock, impossible_block_size
+from thinmeta.walk.stream import StreamHeader
 
 _LAST_TRANSACTION = 2**64 - 1
 
@@ -95,6 +96,36 @@ def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_
         chosen.live_superblock, data_space_map=chosen.superblock.data_space_map
     )
     return Choice(chosen, roots, best, found)
+
+
+def refuse_impossible_block_size(pool: Pool) -> None:
+    """Refuse a data block size that no pool can have; where none is known, too.
+
+    Raises:
+        InputError: it is not known, or such a one.
+    """
+    sectors = pool.data_block_bytes() // SECTOR_BYTES
+    if sectors not in DATA_BLOCK_SECTORS:
+        raise InputError(
+            f"{pool.source.device.name}: {impossible_block_size(sectors)}; "
+            "--data-block-size gives another"
+        )
+
+
+def header_of(pool: Pool) -> StreamHeader:
+    """Return what the new superblock says.
+
+    Raises:
+        InputError: the data block size is not known, or none that a pool can have.
+    """
+    superblock = pool.superblock
+    refuse_impossible_block_size(pool)
+    return StreamHeader(
+        superblock.time,
+        superblock.transaction_id,
+        superblock.data_block_sectors,
+        superblock.data_space_map.nr_blocks or None,
+    )
 
 
 def _of_whole_device(pool: Pool) -> Pool:

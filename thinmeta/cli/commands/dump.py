@@ -17,9 +17,9 @@ from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
     from thinmeta.model.device_spec import DeviceSpec
-    from thinmeta.model.listing import Listing, Mark
+    from thinmeta.model.listing import Listing
     from thinmeta.model.pool import Pool
-    from thinmeta.walk.stretches import Rows
+    from thinmeta.walk.stream import StreamPart
 
 
 @click.command()
@@ -89,7 +89,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     wrong, and the exit code is 5. With --salvage it goes on: all that is sound is
     printed, and what is lost is said on stderr.
     """
-    from thinmeta.formats.style import Header
+    from thinmeta.formats.style import DumpHeader
     from thinmeta.formats.style import dump as dumped
     from thinmeta.formats.styles import style_for
     from thinmeta.model.listing import Listing
@@ -115,7 +115,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
             mappings=not skip_mappings,
         )
         superblock = pool.superblock
-        header = Header(
+        header = DumpHeader(
             superblock,
             max(transaction_id, superblock.transaction_id),
             pool.data_block_bytes() // SECTOR_BYTES,
@@ -124,7 +124,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
         with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             try:
                 lost = report.json_lines() if format_name == "json" else ()
-                for text in dumped(header, _rows(listing, progress, report), style, lost):
+                for text in dumped(header, _parts(listing, progress, report), style, lost):
                     file.write(text)
             finally:
                 progress.clear()
@@ -156,9 +156,9 @@ def _nr_data_blocks(pool: "Pool", format_name: str) -> int:
     return superblock.data_space_map.nr_blocks
 
 
-def _rows(listing: "Listing", progress: Progress, report: DamageReport) -> "Iterator[Rows[Mark]]":
-    for rows in listing.rows():
-        progress.advance(rows.nr_leaves, listing.nr_leaves)
-        yield rows
+def _parts(listing: "Listing", progress: Progress, report: DamageReport) -> "Iterator[StreamPart]":
+    for part in listing.parts():
+        progress.advance(part.nr_leaves, listing.nr_leaves)
+        yield part
     if report.incomplete is not None:
         report.finish()  # before the end is printed, which only a complete dump has

@@ -112,7 +112,7 @@ def _named(
     catalogues = choice.names.catalogues(pool)
     if not catalogues:
         return None, []
-    from thinmeta.model.device_table import DevicesById
+    from thinmeta.model.device_columns import DevicesById
     from thinmeta.model.state import Roots, State
     from thinmeta.names.agreement import disagreements
     from thinmeta.names.catalogue import best_names

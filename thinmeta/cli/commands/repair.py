@@ -52,7 +52,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
     A repair chooses the state itself and takes no -m and no --state; `dump --state` and
     `restore` make metadata of another state.
     """
-    from thinmeta.analyse.recover.rebuild import header_of, parts_of
+    from thinmeta.analyse.recover.repair import header_of
     from thinmeta.builder.restore import build_within
     from thinmeta.builder.target import open_target
     from thinmeta.formats.repair import repaired_json, repaired_text
@@ -80,7 +80,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
         ):
             size = min(pool.source.nr_blocks, MAX_METADATA_BLOCKS) * METADATA_BLOCK_BYTES or None
         with open_target(output, inputs, force=force, size_bytes=size) as target:
-            restored = build_within(header, lambda: parts_of(listing), target)
+            restored = build_within(header, listing.parts, target)
     warn_of_unusable_ids(restored, report)
     style = repaired_json if format_name == "json" else repaired_text
     with open_output(None, inputs) as file:

@@ -4,7 +4,7 @@ import mmap
 
 from thinmeta.device.extents import Extents
 from thinmeta.errors import Damage, InputError
-from thinmeta.model.device_table import DevicesById
+from thinmeta.model.device_columns import DevicesById
 from thinmeta.model.pool import Pool
 from thinmeta.names.docker.devicemapper import BASE
 from thinmeta.names.docker.root import DockerRoot
