@@ -25,7 +25,8 @@ from construct import Array, Bytes, Construct, FormatField, Renamed, Struct, Tra
 from thinmeta import errors, schemas, units
 from thinmeta.cli import main as thinmeta
 from thinmeta.schemas import checksum
-from thinmeta.schemas.columns import CHILD, KEY, NODE_HEADER, bit_fields
+from thinmeta.schemas.columns import CHILD, bit_fields
+from thinmeta.schemas.node_layout import room_of
 from thinmeta.walk import nodes
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -262,7 +263,7 @@ def _trees() -> str:
             name.lower().replace("_", " "),
             kind.key_name,
             str(kind.values.itemsize),
-            _most_entries(kind.values.itemsize),
+            str(room_of(kind.values)),
         )
         for name, kind in vars(nodes).items()
         if isinstance(kind, nodes.Kind)
@@ -270,15 +271,10 @@ def _trees() -> str:
     return (
         "What the leaves hold, and the most entries that the kernel gives one room for: those "
         "that fit, rounded down to a multiple of 3. An internal node has room for "
-        f"{_most_entries(CHILD.itemsize)}. Source: `calc_max_entries()`, "
+        f"{room_of(CHILD)}. Source: `calc_max_entries()`, "
         "drivers/md/persistent-data/dm-btree.c.\n\n"
         + _table(("tree", "key", "bytes of a value", "most entries"), rows)
     )
-
-
-def _most_entries(value_bytes: int) -> str:
-    room = units.METADATA_BLOCK_BYTES - NODE_HEADER.itemsize
-    return str(room // (KEY.itemsize + value_bytes) // 3 * 3)
 
 
 def _invariants() -> str:

@@ -10,7 +10,7 @@ from tests.cases import image_bytes, image_names, unpacked
 from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.made_images import BLOCK
-from thinmeta.device.pack.blocks import salts_of
+from thinmeta.schemas.checksum import known_salts
 
 IMAGES = image_names()
 
@@ -21,7 +21,7 @@ each_image = pytest.mark.parametrize(("case", "image"), IMAGES)
 def stored_part(case: str, image: str) -> bytes:
     """Return the image with zeros for all blocks whose checksum is that of no kind."""
     rows = np.frombuffer(image_bytes(case, image), dtype=np.uint8).reshape(-1, BLOCK).copy()
-    rows[salts_of(rows) == 0] = 0
+    rows[known_salts(rows) == 0] = 0
     return rows.tobytes()
 
 

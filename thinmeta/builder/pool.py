@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.builder.space_maps import SpaceMapRoot, write_data_space_map
-from thinmeta.builder.store import Store, room_of
+from thinmeta.builder.store import Store
 from thinmeta.builder.tree import Tree
 from thinmeta.schemas import block_time
 from thinmeta.schemas.columns import BLOCK_TIME, CHILD, DEVICE_DETAILS, dtype_of
+from thinmeta.schemas.node_layout import room_of
 from thinmeta.schemas.superblock import (
     MAX_THIN_VERSION,
     SUPERBLOCK_CSUM_XOR,

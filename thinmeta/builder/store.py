@@ -9,8 +9,9 @@ import numpy.typing as npt
 from thinmeta.device.blocks import BlockDevice, Rows
 from thinmeta.errors import NoRoomError
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
-from thinmeta.schemas.checksum import checksums
-from thinmeta.schemas.columns import BLOCK_TIME, KEY, NODE_HEADER
+from thinmeta.schemas.checksum import put_checksums
+from thinmeta.schemas.columns import BLOCK_TIME
+from thinmeta.schemas.node_layout import headers_of, keys_of, room_of, values_of
 from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata, checked_entries, read_nodes
 
@@ -19,15 +20,6 @@ Counts = npt.NDArray[np.uint32]
 
 _SOON_COUNTED = 1 << 16
 """So many blocks beyond the limit are built at once, though not written, to tell how many."""
-
-
-def room_of(values: np.dtype[Any]) -> int:
-    """Return how many entries a node has room for; a node of a third of it may stand alone.
-
-    Source: `calc_max_entries()`, drivers/md/persistent-data/dm-btree.c (Linux v6.6).
-    """
-    entry_bytes = KEY.itemsize + values.itemsize
-    return (METADATA_BLOCK_BYTES - NODE_HEADER.itemsize) // entry_bytes // 3 * 3
 
 
 class Store:
@@ -84,7 +76,7 @@ class Store:
 
     def write(self, first: int, rows: Rows, salt: int) -> None:
         """Put checksums into `rows` and write them to the blocks from `first` on."""
-        rows.view("<u4")[:, 0] = checksums(rows) ^ np.uint32(salt)
+        put_checksums(rows, salt)
         kept = rows[: max(0, self.limit - first)].reshape(-1)
         written = 0
         while written < len(kept):
@@ -110,15 +102,13 @@ class Store:
         first = self.allocate(len(counts))
         blocks = np.arange(first, first + len(counts), dtype=np.uint64)
         rows = np.zeros((len(counts), METADATA_BLOCK_BYTES), dtype=np.uint8)
-        header = rows.view(NODE_HEADER)[:, 0]
+        header = headers_of(rows)
         header["flags"] = INTERNAL_NODE if internal else LEAF_NODE
         header["blocknr"] = blocks
         header["nr_entries"] = counts
         header["max_entries"] = room
         header["value_size"] = values.dtype.itemsize
-        middle = NODE_HEADER.itemsize + room * KEY.itemsize
-        stored_keys = rows[:, NODE_HEADER.itemsize : middle].view(KEY)
-        stored = rows[:, middle : middle + room * values.dtype.itemsize].view(values.dtype)
+        stored_keys, stored = keys_of(rows, room), values_of(rows, room, values.dtype)
         if (counts == room).all():
             stored_keys[...] = keys.reshape(-1, room)
             stored[...] = values.reshape(-1, room)

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from thinmeta.device.blocks import Blocks
 from thinmeta.schemas.btree_node import MAX_SPINE_DEPTH
 from thinmeta.schemas.columns import CHILD
+from thinmeta.schemas.node_layout import first_children
 from thinmeta.units import LAST_KEY
 from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
 from thinmeta.walk.nodes import Codes, Kind, Metadata, Nodes, checked_entries, read_nodes
@@ -106,10 +107,7 @@ def _is_among(blocks: Blocks, ascending: Blocks) -> npt.NDArray[np.bool_]:
 
 def _first_children(nodes: Nodes, which: npt.NDArray[np.bool_]) -> Blocks:
     rooms = nodes.headers["max_entries"][which].astype(np.int64)
-    words = nodes.rows.view(CHILD)[which]
-    value = 4 + rooms  # the header is as large as 4 keys, the values follow the keys
-    first: Blocks = words[np.arange(len(words)), value]
-    return first
+    return first_children(nodes.rows[which], rooms)
 
 
 class _Probe:

@@ -16,17 +16,16 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import BlockDevice, Blocks, Fault, Rows
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
-from thinmeta.schemas.checksum import checksums
+from thinmeta.schemas.checksum import salts_of
 from thinmeta.schemas.columns import (
     BLOCK_TIME,
     CHILD,
     DEVICE_DETAILS,
     INDEX_ENTRY,
     KEY,
-    NODE_HEADER,
     REF_COUNT,
 )
-from thinmeta.units import METADATA_BLOCK_BYTES
+from thinmeta.schemas.node_layout import ENTRIES_BYTES, headers_of, keys_of, values_of
 from thinmeta.walk.ragged import distinct, ragged, starts_of
 
 Keys = npt.NDArray[np.uint64]
@@ -82,8 +81,7 @@ class Nodes(NamedTuple):
 
 def _overflows(nodes: Nodes) -> Mask:
     entry_bytes = nodes.value_size.astype(np.uint64) + np.uint64(KEY.itemsize)
-    room = np.uint64(METADATA_BLOCK_BYTES - NODE_HEADER.itemsize)
-    return nodes.headers["max_entries"] > room // entry_bytes
+    return nodes.headers["max_entries"] > np.uint64(ENTRIES_BYTES) // entry_bytes
 
 
 # What is wrong, and in which nodes; the first that applies is reported.
@@ -93,7 +91,7 @@ INVARIANTS: tuple[tuple[str, Callable[[Nodes], Mask]], ...] = (
     ("cannot be read", lambda n: n.faults == Fault.READ_ERROR),
     (
         "has a wrong checksum",
-        lambda n: (checksums(n.rows) ^ np.uint32(BTREE_CSUM_XOR)) != n.headers["csum"],
+        lambda n: salts_of(n.rows) != BTREE_CSUM_XOR,
     ),
     ("was written for another block", lambda n: n.headers["blocknr"] != n.blocks),
     (
@@ -148,7 +146,7 @@ def read_nodes(
         The nodes, and a code for each: an index of `REASONS`.
     """
     batch = source.device.read(blocks)
-    headers = batch.rows.view(NODE_HEADER)[:, 0]
+    headers = headers_of(batch.rows)
     if internal is None:
         level = headers["flags"] == INTERNAL_NODE
     else:
@@ -232,10 +230,7 @@ def _entries_of_one_room(
     rows: Rows, counts: npt.NDArray[np.int64], room: int, values: np.dtype[Any]
 ) -> tuple[Keys, npt.NDArray[Any]]:
     """Return keys and values of nodes that have the same `max_entries`."""
-    begin = NODE_HEADER.itemsize
-    middle = begin + room * KEY.itemsize
-    keys = rows[:, begin:middle].view(KEY)
-    data = rows[:, middle : middle + room * values.itemsize].view(values)
+    keys, data = keys_of(rows, room), values_of(rows, room, values)
     if (counts == room).all():
         return keys.ravel(), data.ravel()
     in_use = np.arange(room) < counts[:, np.newaxis]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Fault
 from thinmeta.errors import Damage, OnDamage
-from thinmeta.schemas.checksum import checksums
+from thinmeta.schemas.checksum import salts_of
 from thinmeta.schemas.columns import BITMAP_HEADER, INDEX_ENTRY, METADATA_INDEX
 from thinmeta.schemas.decode import unpack_counts
 from thinmeta.schemas.space_map import (
@@ -90,7 +90,7 @@ def read_bitmaps(
     headers = batch.rows.view(BITMAP_HEADER)[:, 0]
     stored = batch.rows[:, BITMAP_HEADER.itemsize :]
     doubtful = (batch.faults != Fault.NONE) | (headers["blocknr"] != at)
-    doubtful |= (checksums(batch.rows) ^ np.uint32(BITMAP_CSUM_XOR)) != headers["csum"]
+    doubtful |= salts_of(batch.rows) != BITMAP_CSUM_XOR
     for place in np.flatnonzero(doubtful).tolist():
         row, header = batch.rows[place : place + 1], headers[place]
         if what := _fault(batch.faults[place], row, header, int(at[place]), BITMAP_CSUM_XOR):
@@ -165,7 +165,7 @@ def _fault(
         return "is past the end of the file"
     if fault == Fault.READ_ERROR:
         return "cannot be read"
-    if checksums(row)[0] ^ np.uint32(salt) != header["csum"]:
+    if salts_of(row)[0] != salt:
         return "has a wrong checksum"
     if header["blocknr"] != block:
         return "was written for another block"

@@ -10,9 +10,10 @@ from tests.cases import image_bytes
 from tests.damage import BlockKind, kind_of
 from tests.made_images import BLOCK, mappings, node
 from tests.properties import examples
-from thinmeta.device.pack.blocks import packed_blocks, salts_of
+from thinmeta.device.pack.blocks import packed_blocks
 from thinmeta.device.pack.machine import Machine
 from thinmeta.schemas.btree_node import LEAF_NODE, BlockTime
+from thinmeta.schemas.checksum import known_salts
 from thinmeta.schemas.columns import NODE_HEADER
 
 Rows = npt.NDArray[np.uint8]
@@ -40,20 +41,20 @@ def again(rows: Rows) -> bytes:
 def test_the_salt_tells_the_kind(case: str) -> None:
     rows = rows_of(case)
 
-    assert salts_of(rows).tolist() == [int(kind_of(row) or 0) for row in rows]
+    assert known_salts(rows).tolist() == [int(kind_of(row) or 0) for row in rows]
 
 
 def test_blocks_without_a_checksum_have_no_salt() -> None:
     rows = np.vstack(
         [np.zeros(BLOCK, np.uint8), np.full(BLOCK, 7, np.uint8), rows_of("a01-empty-pool")[0]]
     )
-    assert salts_of(rows).tolist() == [0, 0, BlockKind.SUPERBLOCK]
-    assert salts_of(rows[:0]).tolist() == []
+    assert known_salts(rows).tolist() == [0, 0, BlockKind.SUPERBLOCK]
+    assert known_salts(rows[:0]).tolist() == []
 
 
 def test_every_kind_of_block() -> None:
     rows = rows_of("a08-snapshots-of-snapshots")
-    rows = rows[salts_of(rows) > 0]
+    rows = rows[known_salts(rows) > 0]
 
     assert {kind_of(row) for row in rows} == set(BlockKind)
     assert again(rows) == rows.tobytes()

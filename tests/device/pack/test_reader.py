@@ -16,11 +16,12 @@ from tests.cases import image_bytes
 from tests.made_images import BLOCK, one_device
 from thinmeta.device.blocks import BlockDevice, Blocks
 from thinmeta.device.opening import open_blocks
-from thinmeta.device.pack.blocks import packed_blocks, salts_of
+from thinmeta.device.pack.blocks import packed_blocks
 from thinmeta.device.pack.encoder import literal
 from thinmeta.device.pack.reader import chunk, header
 from thinmeta.device.signatures import refuse_foreign, refuse_other_formats
 from thinmeta.errors import InputError
+from thinmeta.schemas.checksum import known_salts
 
 # What thin_metadata_pack 1.1.0 wrote for IMAGE.
 GOLDEN = base64.b64decode("""
@@ -58,7 +59,7 @@ def code_of(image: bytes, blocks: Blocks) -> bytes:
 
 def stored(image: bytes) -> Blocks:
     rows = np.frombuffer(image, dtype=np.uint8).reshape(-1, BLOCK)
-    return np.flatnonzero(salts_of(rows)).astype(np.uint64)
+    return np.flatnonzero(known_salts(rows)).astype(np.uint64)
 
 
 def in_chunks(image: bytes, nr_chunks: int) -> list[bytes]:

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import BlockBatch, Blocks, Fault
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR
-from thinmeta.schemas.checksum import checksums
-from thinmeta.schemas.columns import NODE_HEADER, dtype_of
+from thinmeta.schemas.checksum import checksums, salts_of
+from thinmeta.schemas.columns import dtype_of
+from thinmeta.schemas.node_layout import copied_headers
 from thinmeta.schemas.space_map import BITMAP_CSUM_XOR, INDEX_CSUM_XOR
 from thinmeta.schemas.superblock import (
     SUPERBLOCK_CSUM_XOR,
@@ -95,17 +96,15 @@ def classify(blocks: Blocks, batch: BlockBatch) -> Classes:
         blocks: their numbers, shape `(n,)`.
         batch: what was read there.
     """
-    # Together, since fields that lie a page apart drive each other out of the cache.
-    headers = batch.rows[:, : NODE_HEADER.itemsize].copy().view(NODE_HEADER)[:, 0]
-    unsalted = checksums(batch.rows)
-    salts = unsalted ^ headers["csum"]
+    headers = copied_headers(batch.rows)
+    salts = salts_of(batch.rows)
     is_own = headers["blocknr"] == blocks
     classes = np.full(len(blocks), BlockClass.UNKNOWN, dtype=np.uint8)
     classes[is_own & (blocks != 0)] = BlockClass.BAD
     for salt, block_class in _SALTS.items():
         classes[salts == salt] = block_class
     classes[(classes < BlockClass.TORN) & ~is_own] = BlockClass.TORN
-    classes[(unsalted == _OF_ZEROS) & (headers["csum"] == 0)] = BlockClass.ZERO
+    classes[(salts == _OF_ZEROS) & (headers["csum"] == 0)] = BlockClass.ZERO
     classes[batch.faults != Fault.NONE] = BlockClass.UNREADABLE
     found = np.flatnonzero(classes == BlockClass.SUPERBLOCK)
     fields = batch.rows[found, : _SUPERBLOCK.itemsize].view(_SUPERBLOCK)[:, 0]

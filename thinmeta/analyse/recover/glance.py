@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
-from thinmeta.device.pack.blocks import salts_of
 from thinmeta.device.signatures import md_member
-from thinmeta.schemas.columns import NODE_HEADER
+from thinmeta.schemas.checksum import known_salts
+from thinmeta.schemas.node_layout import copied_headers
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, MetadataBlock
 
 MOST_BYTES = 256 << 20
@@ -84,8 +84,8 @@ def glance(
 
 def _sound(blocks: Blocks, batch: BlockBatch) -> tuple[Blocks, Blocks]:
     """Return the blocks that are sound, and the block where the metadata of each begins."""
-    sound = salts_of(batch.rows) != 0
+    sound = known_salts(batch.rows) != 0
     # All kinds of blocks say at the same place which block they were written for.
-    written_for = batch.rows[:, : NODE_HEADER.itemsize].copy().view(NODE_HEADER)["blocknr"][:, 0]
+    written_for = copied_headers(batch.rows)["blocknr"]
     sound &= written_for <= blocks
     return blocks[sound], blocks[sound] - written_for[sound]

@@ -15,11 +15,10 @@ from thinmeta.schemas.columns import (
     CHILD,
     DEVICE_DETAILS,
     INDEX_ENTRY,
-    KEY,
-    NODE_HEADER,
     REF_COUNT,
 )
-from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+from thinmeta.schemas.node_layout import headers_of, keys_of, most_entries, values_of
+from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.nodes import Headers, Keys, Mask
 from thinmeta.walk.ragged import Places, distinct
@@ -132,7 +131,7 @@ def read_facts(blocks: Blocks, rows: Rows, classes: Classes) -> Found:
         classes: all nodes are `INTERNAL`; set to `BAD` where one cannot be believed.
     """
     places = np.flatnonzero(classes == BlockClass.INTERNAL)
-    headers = rows.view(NODE_HEADER)[places, 0]
+    headers = headers_of(rows)[places]
     kinds = _kinds(headers)
     nodes = NodeFacts.blank(blocks[places], kinds, headers["nr_entries"].astype(np.int64))
     links, details = [], []
@@ -166,11 +165,10 @@ def _kinds(headers: Headers) -> Classes:
     kinds = np.full(len(headers), BlockClass.BAD, dtype=np.uint8)
     for kind, values in _VALUES.items():
         flag = INTERNAL_NODE if kind is BlockClass.INTERNAL else LEAF_NODE
-        room = (METADATA_BLOCK_BYTES - NODE_HEADER.itemsize) // (KEY.itemsize + values.itemsize)
         kinds[
             (headers["flags"] == flag)
             & (headers["value_size"] == values.itemsize)
-            & (headers["max_entries"] <= room)
+            & (headers["max_entries"] <= most_entries(values))
             & (headers["max_entries"] % 3 == 0)
             & (headers["nr_entries"] <= headers["max_entries"])
         ] = kind
@@ -202,8 +200,6 @@ def _entries_of(
     """Return the entries of the nodes in the rows `where`."""
     if 2 * len(where) < len(rows):  # else to copy them takes longer than to look at all
         rows, where = rows[where], np.arange(len(where))
-    begin = NODE_HEADER.itemsize
-    middle = begin + room * KEY.itemsize
     width = int(counts.max(initial=0))
     in_use: Mask | None = None
     if (counts != width).any():
@@ -213,8 +209,8 @@ def _entries_of(
     return _Entries(
         where,
         counts,
-        rows[:, begin:middle].view(KEY)[:, :width],
-        rows[:, middle : middle + room * values.itemsize].view(values)[:, :width],
+        keys_of(rows, room)[:, :width],
+        values_of(rows, room, values)[:, :width],
         in_use,
     )
 

@@ -15,34 +15,23 @@ import numpy.typing as npt
 from thinmeta.device.blocks import Blocks, Rows
 from thinmeta.device.pack.encoder import Code, encoded, literal, shifted
 from thinmeta.device.pack.steps import SHIFT, Bytes, Counts
-from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
-from thinmeta.schemas.checksum import checksums
-from thinmeta.schemas.columns import CHILD, KEY, NODE_HEADER
-from thinmeta.schemas.space_map import BITMAP_CSUM_XOR, INDEX_CSUM_XOR
-from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR
+from thinmeta.schemas.btree_node import INTERNAL_NODE, LEAF_NODE
+from thinmeta.schemas.columns import CHILD, KEY
+from thinmeta.schemas.node_layout import (
+    ENTRIES_BYTES,
+    HEADER_BYTES,
+    copied_headers,
+    keys_of,
+    values_begin,
+    values_end,
+    values_of,
+)
 from thinmeta.units import METADATA_BLOCK_BYTES
 
-_SALTS = np.array(
-    [SUPERBLOCK_CSUM_XOR, BTREE_CSUM_XOR, BITMAP_CSUM_XOR, INDEX_CSUM_XOR], dtype=np.uint32
-)
 _WHOLE = literal(METADATA_BLOCK_BYTES)
 
 _ROWS_AT_ONCE = 256
 """Few enough for a cache of the processor."""
-
-
-def salts_of(rows: Rows) -> npt.NDArray[np.uint32]:
-    """Return by which salt each block's checksum is right, 0 where by none.
-
-    Args:
-        rows: blocks, shape `(n, 4096)`.
-    """
-    salts = np.zeros(len(rows), dtype=np.uint32)
-    used = np.flatnonzero(rows.view(np.uint64).any(axis=1))
-    some = rows if len(used) == len(rows) else rows[used]
-    found = checksums(some) ^ some[:, :4].copy().view("<u4")[:, 0]
-    salts[used] = np.where((found[:, np.newaxis] == _SALTS).any(axis=1), found, 0)
-    return salts
 
 
 def packed_blocks(blocks: Blocks, rows: Rows) -> bytes:
@@ -61,7 +50,7 @@ def packed_blocks(blocks: Blocks, rows: Rows) -> bytes:
 
 def _packed(blocks: Blocks, rows: Rows) -> Iterator[memoryview]:
     """Return the same in parts: blocks of one kind are packed together, and stand in order."""
-    headers = rows[:, : NODE_HEADER.itemsize].copy().view(NODE_HEADER)[:, 0]
+    headers = copied_headers(rows)
     kinds = np.zeros(len(rows), dtype=np.int64)
     within = np.zeros(len(rows), dtype=np.int64)
     codes: list[Code] = []
@@ -96,7 +85,7 @@ def _alike(headers: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[np.intp], _L
     flags, rooms, sizes = (
         headers[name].astype(np.uint64) for name in ("flags", "max_entries", "value_size")
     )
-    room = np.uint64(METADATA_BLOCK_BYTES - NODE_HEADER.itemsize)
+    room = np.uint64(ENTRIES_BYTES)
     fits = (rooms > 0) & (rooms <= room) & (sizes <= room)
     fits &= rooms * (np.uint64(KEY.itemsize) + sizes) <= room
     fits &= (flags == INTERNAL_NODE) & (sizes == CHILD.itemsize) | (flags == LEAF_NODE)
@@ -109,16 +98,15 @@ def _alike(headers: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[np.intp], _L
 
 def _nodes(blocks: Blocks, rows: Rows, layout: _Layout) -> Code:
     """Return the instructions for some nodes of one layout."""
-    keys_end = NODE_HEADER.itemsize + layout.max_entries * KEY.itemsize
-    values_end = keys_end + layout.max_entries * layout.value_size
+    done = values_begin(layout.max_entries)
     has_numbers = layout.value_size == CHILD.itemsize
     nr_lists = (3 if layout.is_leaf else 2) if has_numbers else 1
     lists = np.empty((len(rows), nr_lists, layout.max_entries), dtype=np.uint64)
-    lists[:, 0] = rows[:, NODE_HEADER.itemsize : keys_end].view(KEY)
+    lists[:, 0] = keys_of(rows, layout.max_entries)
     before_values = b""
     if has_numbers:
-        values = rows[:, keys_end:values_end].view(CHILD)
-        keys_end = values_end
+        values = values_of(rows, layout.max_entries, CHILD)
+        done = values_end(layout.max_entries, CHILD)
         if layout.is_leaf:
             before_values = shifted(layout.max_entries)
             np.right_shift(values, np.uint64(SHIFT), out=lists[:, 1])
@@ -126,13 +114,13 @@ def _nodes(blocks: Blocks, rows: Rows, layout: _Layout) -> Code:
         else:
             lists[:, 1] = values
     found = encoded(lists.reshape(-1, layout.max_entries))
-    header = rows[:, : NODE_HEADER.itemsize]
+    header = rows[:, :HEADER_BYTES]
     return _joined(
-        _fixed(_little_endian(blocks), literal(NODE_HEADER.itemsize), header),
+        _fixed(_little_endian(blocks), literal(HEADER_BYTES), header),
         np.diff(found.bounds).reshape(len(rows), nr_lists),
         found.code,
         before_values,
-        _fixed(literal(METADATA_BLOCK_BYTES - keys_end), rows[:, keys_end:]),
+        _fixed(literal(METADATA_BLOCK_BYTES - done), rows[:, done:]),
     )
 
 

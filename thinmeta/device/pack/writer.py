@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks, Fault
-from thinmeta.device.pack.blocks import packed_blocks, salts_of
+from thinmeta.device.pack.blocks import packed_blocks
 from thinmeta.device.pack.reader import chunk, header
 from thinmeta.device.signatures import md_member, refuse_foreign
 from thinmeta.device.threads import in_threads
 from thinmeta.errors import Damage, InputError, OnDamage
+from thinmeta.schemas.checksum import known_salts
 from thinmeta.units import MAX_METADATA_BLOCKS, MetadataBlock
 
 _BLOCKS_AT_ONCE = 1024
@@ -58,7 +59,7 @@ def pack(device: BlockDevice, on_damage: OnDamage, advance: Advance) -> Iterator
 
 def _chunk(read: tuple[Blocks, BlockBatch]) -> tuple[Blocks, BlockBatch, bytes]:
     blocks, batch = read
-    stored = np.flatnonzero(salts_of(batch.rows))
+    stored = np.flatnonzero(known_salts(batch.rows))
     if not len(stored):
         return blocks, batch, b""
     rows = batch.rows if len(stored) == len(blocks) else batch.rows[stored]
@@ -80,7 +81,7 @@ def refuse_without_metadata(device: BlockDevice) -> None:
     """
     is_zeros = device.nr_blocks > 0
     for _, batch in all_blocks(device):
-        if salts_of(batch.rows).any():
+        if known_salts(batch.rows).any():
             return
         is_zeros = is_zeros and not batch.faults.any() and not batch.rows.any()
     if is_zeros:
