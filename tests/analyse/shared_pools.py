@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from tests.golden import mappings_of, parsed_xml, thin_dump
 from tests.made_images import Image, device_over
 from thinmeta.errors import OnDamage, raise_damage
-from thinmeta.model.pool import Pool
-from thinmeta.model.superblock import read_superblock
+from thinmeta.model.pool import Pool, open_pool
 from thinmeta.schemas.btree_node import Child, DeviceDetails
-from thinmeta.units import MetadataBlock
 
 Mapped = dict[int, tuple[int, int]]
 """Data block and time by origin block."""
@@ -99,8 +97,7 @@ def image_of(pool: ModelPool, *, shared: bool = True) -> bytes:
 def pool_over(image: bytes, on_damage: OnDamage = raise_damage) -> Iterator[Pool]:
     """Open a pool over bytes in memory."""
     with device_over(image) as device:
-        superblock = read_superblock(device, MetadataBlock(0))
-        yield Pool(device, superblock, superblock, on_damage)
+        yield open_pool(device, on_damage=on_damage)
 
 
 _WINDOW = 1 << 28

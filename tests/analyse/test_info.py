@@ -194,12 +194,13 @@ def conditions_of(
     path = written(directory / "image", image.pool({}, {}))
     with open_pool(path) as pool:
         none = MetadataBlock(0)
-        pool.live_superblock = pool.superblock = replace(
+        superblock = replace(
             pool.superblock,
             data_space_map=SpaceMapRoot(data[1], data[0], none, none),
             metadata_space_map=SpaceMapRoot(metadata[1], metadata[0], none, none),
         )
-        return describe(pool).conditions
+        used = replace(pool, live_superblock=superblock, superblock=superblock)
+        return describe(used).conditions
 
 
 @pytest.mark.parametrize(

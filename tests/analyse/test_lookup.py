@@ -33,7 +33,6 @@ from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
 from thinmeta.errors import DamagedMetadataError, NotThereError
 from thinmeta.model.device_spec import ChosenDevice, DeviceSpec, choose_device
 from thinmeta.model.pool import Pool, open_pool
-from thinmeta.model.superblock import read_superblock
 from thinmeta.units import LAST_KEY, DataBlock, DeviceId, MetadataBlock, OriginBlock, Quantity
 from thinmeta.walk.nodes import Metadata
 
@@ -266,8 +265,7 @@ def test_holes_of_trees_made_by_hand_have_their_ends(made: Made) -> None:
     device = Device(0, {block: Mapped(block + 100, 0) for block in made.mapped})
 
     with device_over(made.image) as blocks:
-        superblock = read_superblock(blocks, MetadataBlock(0))
-        pool = Pool(blocks, superblock, superblock)
+        pool = open_pool(blocks)
         wanted = [*range(max(made.mapped, default=0) + 4), LAST_KEY]
         for lookup in look_up(chosen(pool, f"root:{made.root}"), at(*wanted)):
             assert lookup.mapping == mapping(device, lookup.position.origin_block)
@@ -486,9 +484,7 @@ class Counting(BlockDevice):
 def counting() -> Iterator[tuple[Pool, Counting]]:
     with open_pool(unpacked("d02-shared-subtrees")) as pool:
         device = Counting(pool.source.device)
-        pool.source = Metadata(device, pool.source.nr_blocks)
-        pool.__dict__.pop("device_table", None)
-        yield pool, device
+        yield replace(pool, source=Metadata(device, pool.source.nr_blocks)), device
 
 
 def test_only_the_way_is_read(counting: tuple[Pool, Counting]) -> None:

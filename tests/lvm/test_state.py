@@ -16,11 +16,9 @@ from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, NotThereError
 from thinmeta.lvm.spellings import dashed
 from thinmeta.lvm.state import LvmState, read_lvm
-from thinmeta.model.pool import Pool
-from thinmeta.model.superblock import read_superblock
+from thinmeta.model.pool import open_pool
 from thinmeta.names.catalogue import find
 from thinmeta.names.lvm_catalogue import lvm_catalogue
-from thinmeta.units import MetadataBlock
 
 CASE = FIXTURES / "c01-lvm-thin-one-pv"
 DOCKER = FIXTURES / "docker-direct-lvm-ext4-512k"
@@ -98,11 +96,10 @@ def test_the_block_size_is_that_of_the_active_pool(state: LvmState, pool: str) -
 
 @each_pool
 def test_names_agree_with_the_pool_itself(on_disk: LvmState, pool: str) -> None:
-    device = on_disk.open_metadata(pool)
-    superblock = read_superblock(device, MetadataBlock(0))
-    with Pool(device, superblock, superblock) as opened:
+    with open_pool(on_disk.open_metadata(pool)) as opened:
         catalogue = lvm_catalogue(on_disk, pool)
         created = {each.device_id: each.transaction_id for each in opened.devices.values()}
+        superblock = opened.superblock
 
     names = [each for each in catalogue.devices if not each.is_deleted]
     assert {each.device_id: each.transaction_id for each in names} == created

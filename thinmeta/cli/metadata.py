@@ -253,10 +253,11 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
             data_block_sectors=choice.data_block_sectors,
             on_damage=on_damage,
         ) as pool:
-            if pool.superblock_damage is not None and not pool.superblock.data_block_sectors:
+            if pool.superblock_damage is None or pool.superblock.data_block_sectors:
+                yield pool
+            else:
                 sectors = choice.likely_block_sectors or choice.names.data_block_sectors()
-                pool.set_data_block_sectors(sectors or 0)
-            yield pool
+                yield pool.with_data_block_sectors(sectors or 0)
     except DamagedMetadataError as error:
         raise DamagedMetadataError(error.damage, name) from error
     except NoSnapshotError as error:

@@ -185,11 +185,10 @@ def salvaged(pool: Pool, losses: Losses, on_damage: OnDamage) -> Pool:
     it, once: the pool's own time is as late, or it would copy for ever.
     """
     left = pool.for_salvage(on_damage)
-    left.device_table = _salvaged_table(left, losses)
+    superblock = left.superblock
     if any(loss.has_no_details for loss in losses.devices):
-        time = max(left.superblock.time, losses.newest + 1)
-        left.superblock = replace(left.superblock, time=time)
-    return left
+        superblock = replace(superblock, time=max(superblock.time, losses.newest + 1))
+    return replace(left, superblock=superblock, known_devices=_salvaged_table(left, losses))
 
 
 def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:

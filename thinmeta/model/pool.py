@@ -1,7 +1,7 @@
 """A pool: opened from a path, asked for its devices and space maps."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -37,35 +37,31 @@ if TYPE_CHECKING:
 _LIVE = MetadataBlock(SUPERBLOCK_LOCATION)
 
 
+@dataclass(frozen=True, eq=False)
 class Pool:
     """The metadata of a pool, open for reading; a context manager.
 
+    It is a value: what reads otherwise, as `in_state`, is another pool over the same device.
+
     Attributes:
+        source: the device, and how many of its blocks are metadata.
+        live_superblock: the one in block 0, which alone knows the space maps.
         superblock: of the state that is read: live, the metadata snapshot, or the live
             one with the roots of a state that is past.
-        live_superblock: the one in block 0, which alone knows the space maps.
-        source: the device, and how many of its blocks are metadata.
         on_damage: told of each damage that a reader of this pool meets.
         state: the one that is read.
         superblock_damage: what is wrong with block 0, whose place in `live_superblock`
             something else has taken (see `open_pool`); None if nothing is.
+        known_devices: the devices, where they are not what the two device trees say.
     """
 
-    def __init__(
-        self,
-        device: BlockDevice,
-        live_superblock: Superblock,
-        superblock: Superblock,
-        on_damage: OnDamage = raise_damage,
-        state: AnyState = State.LIVE,
-    ) -> None:
-        """Take over `device`; see `open_pool`."""
-        self.live_superblock = live_superblock
-        self.superblock = superblock
-        self.source = Metadata(device, live_superblock.metadata_space_map.nr_blocks)
-        self.on_damage = on_damage
-        self.state = state
-        self.superblock_damage: Damage | None = None
+    source: Metadata
+    live_superblock: Superblock
+    superblock: Superblock
+    on_damage: OnDamage = raise_damage
+    state: AnyState = State.LIVE
+    superblock_damage: Damage | None = None
+    known_devices: DeviceTable | None = None
 
     def __enter__(self) -> Self:
         """Return the pool."""
@@ -106,30 +102,26 @@ class Pool:
             superblock = with_roots(self.live_superblock, state, device.name)
         else:
             superblock = self.live_superblock
-        pool = Pool(device, self.live_superblock, superblock, self.on_damage, state)
-        pool.source = self.source
-        pool.superblock_damage = self.superblock_damage
-        return pool
+        return replace(self, superblock=superblock, state=state, known_devices=None)
 
     def for_salvage(self, on_damage: OnDamage) -> "Pool":
         """Return the same pool for who reads past any damage.
 
         It leaves out mappings past the data device's end, and leaves that repeat a data block.
         """
-        pool = Pool(
-            self.source.device, self.live_superblock, self.superblock, on_damage, self.state
-        )
-        pool.source = self.source._replace(
+        source = self.source._replace(
             nr_data_blocks=self.live_superblock.data_space_map.nr_blocks or None,
             doubts_repeats=True,
         )
-        pool.superblock_damage = self.superblock_damage
-        return pool
+        return replace(self, source=source, on_damage=on_damage, known_devices=None)
 
-    def set_data_block_sectors(self, sectors: int) -> None:
-        """Take the data block size from somebody else than the superblock."""
-        self.live_superblock = replace(self.live_superblock, data_block_sectors=sectors)
-        self.superblock = replace(self.superblock, data_block_sectors=sectors)
+    def with_data_block_sectors(self, sectors: int) -> "Pool":
+        """Return the same pool with a data block size that somebody else than it says."""
+        return replace(
+            self,
+            live_superblock=replace(self.live_superblock, data_block_sectors=sectors),
+            superblock=replace(self.superblock, data_block_sectors=sectors),
+        )
 
     def data_block_bytes(self) -> int:
         """Return the size of a data block.
@@ -157,7 +149,7 @@ class Pool:
 
         In a past state whose details root is not known, all devices are without details.
         """
-        return read_device_table(
+        return self.known_devices or read_device_table(
             self.source, self.superblock, self.on_damage, with_details=self.knows_details
         )
 
@@ -291,6 +283,5 @@ def open_pool(
     except BaseException:
         device.close()
         raise
-    pool = Pool(device, live, superblock, on_damage, state)
-    pool.superblock_damage = damage
-    return pool
+    source = Metadata(device, live.metadata_space_map.nr_blocks)
+    return Pool(source, live, superblock, on_damage, state, damage)

@@ -24,7 +24,6 @@ from thinmeta.analyse.check.findings import (
 from thinmeta.errors import ThinmetaError
 from thinmeta.model.pool import Pool, open_pool
 from thinmeta.model.state import State
-from thinmeta.model.superblock import read_superblock
 from thinmeta.schemas.columns import BLOCK_TIME, DEVICE_DETAILS
 from thinmeta.units import MetadataBlock
 
@@ -35,8 +34,7 @@ HELD = ("a13-metadata-snapshot-held", "meta-live-after-changes")
 @contextmanager
 def pool_of(image: DamagedImage) -> Iterator[Pool]:
     with device_over(image.to_bytes()) as device:
-        superblock = read_superblock(device, MetadataBlock(0))
-        yield Pool(device, superblock, superblock)
+        yield open_pool(device)
 
 
 def checked(image: DamagedImage, options: CheckOptions = CheckOptions()) -> CheckReport:  # noqa: B008

@@ -18,6 +18,7 @@ from thinmeta.model.state import Roots
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.superblock import MAX_THIN_VERSION
 from thinmeta.units import DATA_BLOCK_SECTORS, SECTOR_BYTES, MetadataBlock, impossible_block_size
+from thinmeta.walk.nodes import Metadata
 from thinmeta.walk.stream import StreamHeader
 
 _LAST_TRANSACTION = 2**64 - 1
@@ -90,11 +91,10 @@ def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_
             Damage("no state of a pool was found on it"), pool.source.device.name
         )
     roots = Roots(best.mapping_root, best.details_root)
-    chosen = pool.in_state(roots)
-    chosen.superblock = _rebuilt(chosen.superblock, best)
-    chosen.live_superblock = replace(
-        chosen.live_superblock, data_space_map=chosen.superblock.data_space_map
-    )
+    past = pool.in_state(roots)
+    rebuilt = _rebuilt(past.superblock, best)
+    live_superblock = replace(past.live_superblock, data_space_map=rebuilt.data_space_map)
+    chosen = replace(past, superblock=rebuilt, live_superblock=live_superblock)
     return Choice(chosen, roots, best, found)
 
 
@@ -133,11 +133,12 @@ def _of_whole_device(pool: Pool) -> Pool:
     device, live = pool.source.device, pool.live_superblock
     nr_blocks = max(device.nr_blocks, live.metadata_space_map.nr_blocks)
     counted = replace(live.metadata_space_map, nr_blocks=nr_blocks)
-    live = replace(live, metadata_space_map=counted)
-    superblock = replace(pool.superblock, metadata_space_map=counted)
-    whole = Pool(device, live, superblock, pool.on_damage, pool.state)
-    whole.superblock_damage = pool.superblock_damage
-    return whole
+    return replace(
+        pool,
+        source=Metadata(device, nr_blocks),
+        live_superblock=replace(live, metadata_space_map=counted),
+        superblock=replace(pool.superblock, metadata_space_map=counted),
+    )
 
 
 def _is_anything_left(pool: Pool) -> bool:
