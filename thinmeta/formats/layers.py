@@ -261,7 +261,10 @@ def _aligned(rows: Sequence[Cells], left: set[int]) -> Iterator[str]:
 
 def _cut(text: str, room: int) -> str:
     """Return what fits; what cannot be shown in a line, such as its end, is a space."""
-    shown = "".join(each if each.isprintable() else " " for each in text[: room + 1]).rstrip()
+    shown = text[: room + 1]
+    if not shown.isprintable():
+        shown = "".join(each if each.isprintable() else " " for each in shown)
+    shown = shown.rstrip()
     return shown if len(shown) <= room else f"{shown[: room - 1]}…"
 
 

@@ -118,7 +118,7 @@ class Devices(Sequence[ThinDevice]):
         """Return which of the devices has this id; None if none has."""
         if not 0 <= device_id <= LAST_KEY:
             return None
-        place = int(np.searchsorted(self.ids, np.uint64(device_id)))
+        place = int(self.ids.searchsorted(np.uint64(device_id)))
         return place if place < len(self) and self.ids[place] == device_id else None
 
 
@@ -139,6 +139,10 @@ class DevicesById(Mapping[int, ThinDevice]):
         if place is None:
             raise KeyError(device_id)
         return self._devices[place]
+
+    def __contains__(self, device_id: object) -> bool:
+        """Tell whether a device has this id, and make none."""
+        return isinstance(device_id, int) and self._devices.place_of(device_id) is not None
 
     def __iter__(self) -> Iterator[int]:
         """Return the ids."""

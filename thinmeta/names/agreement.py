@@ -108,9 +108,13 @@ def _of_transaction(transaction_id: int, catalogue: Catalogue) -> list[Disagreem
 def _of_names(devices: Mapping[int, ThinDevice], catalogue: Catalogue) -> list[Disagreement]:
     found = []
     told = set()
-    living = {named.device_id for named in catalogue.devices if _is_there(named, devices)}
+    ids = {named.device_id for named in catalogue.devices}
+    there: dict[int, ThinDevice] = {
+        device_id: devices[device_id] for device_id in ids if device_id in devices
+    }
+    living = {named.device_id for named in catalogue.devices if _is_there(named, there)}
     for named in catalogue.devices:
-        device = devices.get(named.device_id)
+        device = there.get(named.device_id)
         is_this = device is not None and named.transaction_id in (None, device.transaction_id)
         is_no_more = named.is_deleted and (not is_this or named.device_id in living)
         if named.is_later or is_no_more:
