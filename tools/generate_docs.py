@@ -152,7 +152,11 @@ def _structure_parts(schema: Construct, doc: str) -> list[str]:
     meaning = _sentence(doc or schema.docs)
     kind = _unnamed(schema)
     of_type = "" if isinstance(kind, Struct) else f", {_type(schema)}"
-    parts = [f"### {schema.name}\n", f"{schema.sizeof()} bytes{of_type}. {meaning}".strip() + "\n"]
+    parts = [
+        f"### {schema.name}\n",
+        f"{schema.sizeof()} byte{'s' if schema.sizeof() > 1 else ''}{of_type}. {meaning}".strip()
+        + "\n",
+    ]
     if isinstance(kind, Struct):
         parts.append(_table(("offset", "size", "type", "field", "meaning"), _field_rows(kind)))
     elif isinstance(_innermost(kind), Struct):
@@ -179,7 +183,7 @@ def _type(schema: Construct) -> str:  # noqa: PLR0911  # one return a kind of ty
     """Return a field's type as the kernel would spell it, in Markdown."""
     match _unnamed(schema):
         case FormatField() as number:
-            return f"`__le{8 * number.length}`"
+            return _number(number.length)
         case Bytes() as raw:
             return f"`__u8[{raw.length}]`"
         case Array() as array:
@@ -191,9 +195,13 @@ def _type(schema: Construct) -> str:  # noqa: PLR0911  # one return a kind of ty
             bits = _innermost(packed)
             if isinstance(bits, Array):
                 return f"{bits.count} of {bits.subcon.length} bits"
-            return f"`__le{8 * packed.sizeof()}`"
+            return _number(packed.sizeof())
         case _:
             return "padding"
+
+
+def _number(size: int) -> str:
+    return f"`__le{8 * size}`" if size > 1 else "`__u8`"
 
 
 def _struct_name(schema: Construct) -> str:

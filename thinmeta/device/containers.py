@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from thinmeta.errors import InputError, OutputError
+from thinmeta.schemas.compressed import BZIP2_MAGIC, GZIP_MAGIC, PACK_MAGIC, XZ_MAGIC, ZSTD_MAGIC
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 if TYPE_CHECKING:
@@ -92,10 +93,10 @@ class _Zstd:
 
 
 _PACKINGS: dict[bytes, tuple[str, Callable[[], _Decompressor]]] = {
-    b"\x1f\x8b\x08": ("gzip", _gzip),
-    b"BZh": ("bzip2", _bzip2),
-    b"\xfd7zXZ\x00": ("xz", _xz),
-    b"\x28\xb5\x2f\xfd": ("zstd", _Zstd),
+    GZIP_MAGIC: ("gzip", _gzip),
+    BZIP2_MAGIC: ("bzip2", _bzip2),
+    XZ_MAGIC: ("xz", _xz),
+    ZSTD_MAGIC: ("zstd", _Zstd),
 }
 
 _LARGE = {
@@ -104,9 +105,6 @@ _LARGE = {
 }
 
 _PACK_FILE = "pack file"
-PACK_MAGIC = bytes.fromhex("77ef0963aaa037a5")
-"""What a pack file of thin_metadata_pack begins with."""
-
 _NAMES = {PACK_MAGIC: _PACK_FILE} | {magic: name for magic, (name, _) in _PACKINGS.items()}
 
 MAGIC_BYTES = max(map(len, _NAMES))

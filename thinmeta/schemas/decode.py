@@ -1,10 +1,12 @@
-"""Parsing of what is single; the only place that calls construct's `parse`."""
+"""Parsing of what is single; the only place that calls construct's `parse` and `build`."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from construct import Construct, ConstructError
 
+from thinmeta.errors import InputError
 from thinmeta.schemas.checksum import salts_of
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
 from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR, THIN_SUPERBLOCK_MAGIC, Superblock
@@ -12,9 +14,26 @@ from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR, THIN_SUPERBLOCK_MAG
 Row = npt.NDArray[np.uint8]
 
 
+def parsed(schema: Construct, data: bytes) -> Any:
+    """Return the fields of the structure at the beginning of `data`.
+
+    Raises:
+        InputError: `data` is too short.
+    """
+    try:
+        return schema.parse(data)
+    except ConstructError as error:
+        raise InputError(f"ends within its {schema.name}, after {len(data)} bytes") from error
+
+
+def built(schema: Construct, **fields: Any) -> bytes:
+    """Return a structure with these fields, as it stands on disk."""
+    return bytes(schema.build(fields))
+
+
 def parse_superblock(row: Row) -> Any:
     """Return the fields of the superblock in `row`, a block of 4096 bytes."""
-    return Superblock.parse(row.tobytes())
+    return parsed(Superblock, row.tobytes())
 
 
 def superblock_fault(row: Row, blocknr: int) -> str | None:

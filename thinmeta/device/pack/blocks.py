@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks, Rows
 from thinmeta.device.pack.encoder import Code, encoded, literal, shifted
-from thinmeta.device.pack.steps import SHIFT, Bytes, Counts
+from thinmeta.device.pack.steps import Bytes, Counts
 from thinmeta.schemas.btree_node import INTERNAL_NODE, LEAF_NODE
 from thinmeta.schemas.columns import CHILD, KEY
 from thinmeta.schemas.node_layout import (
@@ -26,6 +26,7 @@ from thinmeta.schemas.node_layout import (
     values_end,
     values_of,
 )
+from thinmeta.schemas.pack_file import NUMBER, SHIFT
 from thinmeta.units import METADATA_BLOCK_BYTES
 
 _WHOLE = literal(METADATA_BLOCK_BYTES)
@@ -161,4 +162,4 @@ def _fixed(*parts: Rows | bytes) -> Rows:
 
 
 def _little_endian(numbers: Blocks) -> Rows:
-    return numbers.astype("<u8").view(np.uint8).reshape(-1, 8)
+    return numbers.astype(NUMBER).view(np.uint8).reshape(-1, NUMBER.itemsize)

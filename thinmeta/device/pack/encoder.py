@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.device.pack.steps import Bytes, Counts, Numbers, Op
+from thinmeta.device.pack.steps import Bytes, Counts, Numbers
+from thinmeta.schemas.pack_file import NIBBLE_MASK, OP_SHIFT, Op, number_bytes, tag
 
-_NIBBLE = 16
+_NIBBLE = NIBBLE_MASK + 1
 
 
 class Code(NamedTuple):
@@ -25,14 +26,14 @@ class Code(NamedTuple):
 def literal(length: int) -> bytes:
     """Return the instruction that copies the `length` bytes, less than 2**16, after it."""
     if length < _NIBBLE:
-        return bytes([_tag(Op.LITERAL, length)])
+        return bytes([tag(Op.LITERAL, length)])
     width = 1 if length < 256 else 2
-    return bytes([_tag(Op.LITERAL_WIDE, width)]) + length.to_bytes(width, "little")
+    return bytes([tag(Op.LITERAL_WIDE, width)]) + number_bytes(length, width)
 
 
 def shifted(length: int) -> bytes:
     """Return the instruction that makes `length` numbers, less than 4096, from two lists."""
-    return bytes([_tag(Op.SHIFTED, length >> 8), length & 255])
+    return bytes([tag(Op.SHIFTED, length >> 8), length & 255])
 
 
 def encoded(lists: Numbers) -> Code:
@@ -63,13 +64,13 @@ def encoded(lists: Numbers) -> Code:
     ends = np.cumsum(before + 1 + widths)
     tags = ends - 1 - widths
     code = np.empty(ends[-1], dtype=np.uint8)
-    code[tags] = op << 4 | nibble
+    code[tags] = op << OP_SHIFT | nibble
     for place in range(8):
         has = np.flatnonzero(widths > place)
         code[tags[has] + 1 + place] = operand[has] >> np.uint64(8 * place)
     short, long = np.flatnonzero(before == 1), np.flatnonzero(before == 2)
-    code[tags[short] - 1] = _tag(Op.TIMES, 0) | counts[short]
-    code[tags[long] - 2] = _tag(Op.TIMES_WIDE, 0) | counts[long] >> 8
+    code[tags[short] - 1] = tag(Op.TIMES, 0) | counts[short]
+    code[tags[long] - 2] = tag(Op.TIMES_WIDE, 0) | counts[long] >> 8
     code[tags[long] - 1] = counts[long] & 255
     # Nothing stands before the first instruction of a list.
     return Code(code, np.append(tags[heads], len(code)))
@@ -102,7 +103,3 @@ def _widths(numbers: Numbers) -> Counts:
     for bits, width in ((8, 2), (16, 4), (32, 8)):
         widths[numbers >> np.uint64(bits) > 0] = width
     return widths
-
-
-def _tag(op: Op, nibble: int) -> int:
-    return op << 4 | nibble

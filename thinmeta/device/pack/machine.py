@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from thinmeta.device.pack.shapes import Shape
-from thinmeta.device.pack.steps import Steps, find_steps
+from thinmeta.device.pack.steps import NUMBER_BYTES, Steps, find_steps
+from thinmeta.schemas.pack_file import NUMBER, number_at
 
 _ALIKE = 16
 """So many blocks of one shape are worth an instruction at a time."""
@@ -53,7 +54,7 @@ class Machine:
         while len(numbers) < most and nr_alike < _ALIKE:
             nr_starts = len(starts)
             try:
-                end = find_steps(code, at + 8, starts)
+                end = find_steps(code, at + NUMBER_BYTES, starts)
             except IndexError:  # the code ends within the block
                 del starts[nr_starts:]
                 break
@@ -61,7 +62,7 @@ class Machine:
                 wrong = "instructions that do not make a block"
                 del starts[nr_starts:]
                 break
-            numbers.append(int.from_bytes(code[at : at + 8], "little"))
+            numbers.append(number_at(code, at, NUMBER_BYTES))
             firsts.append(nr_starts)
             nr_alike = nr_alike + 1 if end - at == length else 1
             length, at = end - at, end
@@ -87,5 +88,5 @@ class Machine:
         rows = self._shape.rows(code, begin, most)
         if len(rows) < _ALIKE:
             return None
-        numbers = rows[:, :8].copy().view("<u8")[:, 0].tolist()
+        numbers = rows[:, :NUMBER_BYTES].copy().view(NUMBER)[:, 0].tolist()
         return Blocks(numbers, self._shape.content(rows), begin + rows.size, None)

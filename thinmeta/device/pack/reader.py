@@ -1,26 +1,29 @@
 """Pack files, as thin_metadata_pack writes them: which blocks they hold, damaged or not.
 
-A header says how many blocks the device had. Then come chunks until the file ends:
-the length of a zlib stream in 8 bytes, and the stream, which has blocks as
-`pack_machine` runs them, in no certain order. A block that no chunk has is zeros.
+Its format stands in `schemas.pack_file`.
 """
 
 import os
-import struct
 import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import IO, NamedTuple
 
-from thinmeta.device.containers import PACK_MAGIC
 from thinmeta.device.pack.machine import Machine
 from thinmeta.errors import InputError
+from thinmeta.schemas.compressed import PACK_MAGIC
+from thinmeta.schemas.decode import built, parsed
+from thinmeta.schemas.pack_file import (
+    PACK_VERSION,
+    ChunkLength,
+    PackHeader,
+    number_at,
+    number_bytes,
+)
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
-PACK_VERSION = 3
-
-_HEADER = struct.Struct("<8sQQQ")  # magic, version, block size, blocks of the device
-_LENGTH_BYTES = 8
+_HEADER_BYTES = PackHeader.sizeof()
+_LENGTH_BYTES = ChunkLength.sizeof()
 _PIECE = 1 << 16  # bytes read at once
 _MOST_UNPACKED = 1 << 20  # bytes that one piece may become at once
 _MOST_CODE = 1 << 16  # of one block; sound ones have a quarter of it at most
@@ -49,16 +52,19 @@ class PackFile:
             InputError: it is none of a version that is known.
         """
         file.seek(0)
-        header = file.read(_HEADER.size)
-        if len(header) < _HEADER.size:
-            raise InputError(f"is packed metadata that ends in its header, at byte {len(header)}")
-        _, version, block_bytes, nr_blocks = _HEADER.unpack(header)
+        beginning = file.read(_HEADER_BYTES)
+        if len(beginning) < _HEADER_BYTES:
+            raise InputError(
+                f"is packed metadata that ends in its header, at byte {len(beginning)}"
+            )
+        fields = parsed(PackHeader, beginning)
+        version, block_bytes = fields.version, fields.block_size
         if (version, block_bytes) != (PACK_VERSION, METADATA_BLOCK_BYTES):
             raise InputError(
                 f"is packed metadata of version {version} with blocks of {block_bytes} bytes; "
                 f"only version {PACK_VERSION} with blocks of {METADATA_BLOCK_BYTES} bytes is known"
             )
-        self.nr_blocks = min(nr_blocks, MAX_METADATA_BLOCKS + 1)
+        self.nr_blocks = min(fields.nr_blocks, MAX_METADATA_BLOCKS + 1)
         self.wrong: str | None = None
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
@@ -68,10 +74,10 @@ class PackFile:
     def stretches(self) -> Iterator[Stretch]:
         """Return all blocks that can be had; after a fault it goes on at the next chunk."""
         first_fault, faults = "", 0
-        number, begin = 0, _HEADER.size
+        number, begin = 0, _HEADER_BYTES
         while begin < self._size and self._room >= 0:
             self._file.seek(begin)
-            length = int.from_bytes(self._file.read(_LENGTH_BYTES), "little")
+            length = number_at(self._file.read(_LENGTH_BYTES), 0, _LENGTH_BYTES)
             end = begin + _LENGTH_BYTES + length
             try:
                 yield from self._chunk(length)
@@ -146,10 +152,16 @@ class _BrokenError(Exception):
 
 def header(nr_blocks: int) -> bytes:
     """Return how the pack file of a device of `nr_blocks` blocks begins."""
-    return _HEADER.pack(PACK_MAGIC, PACK_VERSION, METADATA_BLOCK_BYTES, nr_blocks)
+    return built(
+        PackHeader,
+        magic=PACK_MAGIC,
+        version=PACK_VERSION,
+        block_size=METADATA_BLOCK_BYTES,
+        nr_blocks=nr_blocks,
+    )
 
 
 def chunk(code: bytes) -> bytes:
-    """Return a chunk with blocks as `pack_machine.run` takes them."""
+    """Return a chunk with blocks as `Machine.run` takes them."""
     packed = zlib.compress(code)
-    return len(packed).to_bytes(_LENGTH_BYTES, "little") + packed
+    return number_bytes(len(packed), _LENGTH_BYTES) + packed

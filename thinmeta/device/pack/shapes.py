@@ -13,13 +13,12 @@ from thinmeta.device.pack.steps import (
     HAS_BYTE,
     HAS_OPERAND,
     NUMBER_BYTES,
-    SHIFT,
     Bytes,
     Counts,
     Numbers,
-    Op,
     Steps,
 )
+from thinmeta.schemas.pack_file import NUMBER, OPERANDS, SHIFT, Op
 from thinmeta.units import METADATA_BLOCK_BYTES
 
 _PLACES = np.arange(2 * METADATA_BLOCK_BYTES // NUMBER_BYTES, dtype=np.uint64)
@@ -84,11 +83,11 @@ class Shape:
         written = done = 0
         for op, number, begin, size in self._copying:
             until = written + NUMBER_BYTES * (number - done)
-            _put(content[:, written:until].view("<u8"), ways, done)
+            _put(content[:, written:until].view(NUMBER), ways, done)
             done = number
             if op == Op.SHIFTED:
                 written = until + NUMBER_BYTES * size
-                shifted = content[:, until:written].view("<u8")
+                shifted = content[:, until:written].view(NUMBER)
                 low = _low_bits(_between(ways, number + size, number + 2 * size))
                 _put(shifted, ways, number, SHIFT, low)
                 if low is None:
@@ -97,7 +96,7 @@ class Shape:
             else:
                 written = until + size
                 content[:, until:written] = rows[:, begin : begin + size]
-        _put(content[:, written:].view("<u8"), ways, done)
+        _put(content[:, written:].view(NUMBER), ways, done)
         return content.reshape(-1).data
 
     def _ways(self, rows: Bytes) -> list[_Way]:
@@ -108,7 +107,7 @@ class Shape:
         for op, at, width, count in self._putting:
             operand = np.full_like(register, width)
             if op in HAS_OPERAND:
-                operand = rows[:, at : at + width].copy().view(f"<u{width}").astype(np.uint64)
+                operand = rows[:, at : at + width].copy().view(OPERANDS[width]).astype(np.uint64)
             if op in (Op.SUBTRACT, Op.SUBTRACT_WIDE):
                 np.negative(operand, out=operand)
             if op == Op.SET:

@@ -1,57 +1,32 @@
 """The instructions that a pack file has in place of a block.
 
-A machine with one 64-bit register, 0 where a block begins, writes a block of 4096
-bytes from left to right. An instruction is a byte, its operation above and a nibble
-below, and what follows it. Numbers are little-endian and wrap at 2**64.
-
-Finding where an instruction ends takes a step each; all else is done for many blocks
-at once.
+What each does stands in `schemas.pack_file`. Finding where an instruction ends takes a
+step each; all else is done for many blocks at once.
 """
 
 from collections.abc import Iterator
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from thinmeta.schemas.pack_file import NIBBLE_MASK, NUMBER, OP_SHIFT, OPERANDS, SHIFT, Op, number_at
 from thinmeta.units import METADATA_BLOCK_BYTES
 
 Numbers = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
-NUMBER_BYTES = 8
-SHIFT = 24
-"""What `SHIFTED` shifts by; so a mapping falls into data block and time."""
-
-
-class Op(IntEnum):
-    """What an instruction does; `n` is its nibble, `n:b` that and the next byte's bits."""
-
-    SET = 0  # register = the next n bytes; write it
-    ADD = 1  # register += n; write it
-    ADD_WIDE = 2  # register += the next n bytes; write it
-    SUBTRACT = 3
-    SUBTRACT_WIDE = 4
-    REPEAT = 5  # write the register n times
-    REPEAT_WIDE = 6  # write the register n:b times
-    TIMES = 7  # do the next instruction, one of the first five, n times
-    TIMES_WIDE = 8  # do it n:b times
-    LITERAL = 9  # copy n bytes
-    LITERAL_WIDE = 10  # copy as many bytes as the next n bytes say
-    SHIFTED = 11  # of the next 2 * (n:b) numbers write the first half, each << 24 | its partner
-
+NUMBER_BYTES = NUMBER.itemsize
 
 HAS_OPERAND = (Op.SET, Op.ADD_WIDE, Op.SUBTRACT_WIDE, Op.LITERAL_WIDE)
 HAS_BYTE = (Op.REPEAT_WIDE, Op.TIMES_WIDE, Op.SHIFTED)
-_WIDTHS = (1, 2, 4, 8)
 _MOST_NUMBERS = 2 * METADATA_BLOCK_BYTES // NUMBER_BYTES
 _BROKEN = 1 << 40  # bytes no block has
 
 
 def _length(tag: int) -> int:
-    op, nibble = tag >> 4, tag & 15
+    op, nibble = tag >> OP_SHIFT, tag & NIBBLE_MASK
     if op in HAS_OPERAND or op == Op.LITERAL:
         return 1 + nibble
     return 2 if op in HAS_BYTE else 1
@@ -59,8 +34,8 @@ def _length(tag: int) -> int:
 
 def _writes(tag: int) -> int | None:
     """Return how many bytes the instruction adds to a block; None where more bytes tell."""
-    op, nibble = tag >> 4, tag & 15
-    if op > Op.SHIFTED or (op in HAS_OPERAND and nibble not in _WIDTHS):
+    op, nibble = tag >> OP_SHIFT, tag & NIBBLE_MASK
+    if op > Op.SHIFTED or (op in HAS_OPERAND and nibble not in OPERANDS):
         return _BROKEN
     if op in HAS_BYTE or op == Op.LITERAL_WIDE:
         return None
@@ -90,14 +65,14 @@ def find_steps(code: bytes, at: int, starts: list[int]) -> int | None:
         end = at + lengths[tag]
         written = writes[tag]
         if written is None:
-            if tag >> 4 == Op.LITERAL_WIDE:
-                written = int.from_bytes(code[at + 1 : end], "little")
+            if tag >> OP_SHIFT == Op.LITERAL_WIDE:
+                written = number_at(code, at + 1, end - at - 1)
                 end += written
             else:
-                count = (tag & 15) << 8 | code[at + 1]
-                if tag >> 4 == Op.TIMES_WIDE:
+                count = (tag & NIBBLE_MASK) << 8 | code[at + 1]
+                if tag >> OP_SHIFT == Op.TIMES_WIDE:
                     count -= 1
-                elif tag >> 4 == Op.SHIFTED:
+                elif tag >> OP_SHIFT == Op.SHIFTED:
                     count = -count  # two numbers make one
                 written = NUMBER_BYTES * count
         left -= written
@@ -133,12 +108,12 @@ class Steps(NamedTuple):
         """Look at instructions in `code`, whatever they do."""
         padded = code + bytes(NUMBER_BYTES)
         every = np.frombuffer(padded, dtype=np.uint8)
-        number_at = np.ndarray(len(code), dtype="<u8", buffer=padded, strides=(1,))
+        numbers = np.ndarray(len(code), dtype=NUMBER, buffer=padded, strides=(1,))
         tags: Bytes = every[starts]
-        op, nibble = tags >> np.uint8(4), tags & np.uint8(15)
+        op, nibble = tags >> np.uint8(OP_SHIFT), tags & np.uint8(NIBBLE_MASK)
         operand = nibble.astype(np.uint64)
         wide = np.flatnonzero(_among(op, HAS_OPERAND))
-        operand[wide] = number_at[starts[wide] + 1] & _MASKS[nibble[wide]]
+        operand[wide] = numbers[starts[wide] + 1] & _MASKS[nibble[wide]]
         two = np.flatnonzero(_among(op, HAS_BYTE))
         operand[two] = operand[two] << np.uint64(8) | every[starts[two] + 1]
         counts = (op <= Op.SUBTRACT_WIDE).astype(np.int64)
@@ -223,7 +198,7 @@ class Steps(NamedTuple):
 
     def nibbles(self, steps: Counts) -> Bytes:
         """Return the nibbles of some instructions."""
-        return np.frombuffer(self.code, dtype=np.uint8)[self.starts[steps]] & np.uint8(15)
+        return np.frombuffer(self.code, dtype=np.uint8)[self.starts[steps]] & np.uint8(NIBBLE_MASK)
 
     def _numbers(self) -> Numbers:
         """Return all numbers put out, in order; what is shifted not put together yet."""
@@ -231,7 +206,7 @@ class Steps(NamedTuple):
         is_set = (self.op == Op.SET) & (self.counts > 0)  # done no times it sets nothing
         steps = np.where(subtracts, np.uint64(0) - self.operand, self.operand)
         steps[is_set | (self.op > Op.SUBTRACT_WIDE)] = 0
-        sums = np.zeros(self.counts.sum() + 1, dtype="<u8")
+        sums = np.zeros(self.counts.sum() + 1, dtype=NUMBER)
         np.cumsum(np.repeat(steps, self.counts), out=sums[1:])
         # The register is what was set, or the 0 of a block's beginning, and the steps since.
         begins = is_set.copy()
