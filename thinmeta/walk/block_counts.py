@@ -58,7 +58,10 @@ class BlockCounts:
             return
         in_order = bool((blocks[1:] > blocks[:-1]).all())
         low, high = (blocks[0], blocks[-1]) if in_order else (blocks.min(), blocks.max())
-        if len(blocks) < _MANY or int(high) - int(low) > _FAR_APART * len(blocks):
+        is_sparse = len(blocks) < _MANY or int(high) - int(low) > _FAR_APART * len(blocks)
+        if is_sparse and not {int(low) // BLOCKS_AT_ONCE, int(high) // BLOCKS_AT_ONCE} <= (
+            self._windows.keys()
+        ):
             # A view would keep all that it is a view of.
             self._gathered.append(blocks if blocks.base is None else blocks.copy())
             self._nr_gathered += len(blocks)
