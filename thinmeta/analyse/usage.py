@@ -18,8 +18,8 @@ from thinmeta.units import LAST_KEY, DeviceId
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaves import OnProgress, read_tree
-from thinmeta.walk.nodes import DETAILS, Mask
+from thinmeta.walk.leaves import OnProgress
+from thinmeta.walk.nodes import Mask
 from thinmeta.walk.ragged import Places, places_among
 
 Numbers = npt.NDArray[Any]
@@ -116,11 +116,11 @@ def listed(pool: Pool) -> Devices:
         DamagedMetadataError: the details tree is damaged, and the pool's `on_damage` raises.
         InputError: a metadata snapshot was read, and the pool moved on meanwhile.
     """
-    read_tree(pool.source, pool.superblock.device_details_root, DETAILS, on_damage=pool.on_damage)
-    for damage in pool.device_table.disagreements():
+    table = pool.device_table
+    for damage in (*table.lost_details, *table.disagreements()):
         pool.on_damage(damage)
     pool.verify_unchanged()
-    return pool.device_table.devices
+    return table.devices
 
 
 def usage(pool: Pool, ask: Ask = Ask.ALL, *, on_progress: OnProgress | None = None) -> Usages:

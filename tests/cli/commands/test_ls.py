@@ -11,6 +11,7 @@ from tests.cases import image_bytes, unpacked
 from tests.conftest import Thinmeta
 from thinmeta.formats.ls_fields import FIELDS
 from thinmeta.formats.thin_ls import size_text
+from thinmeta.model.pool import open_pool
 
 POOL = str(unpacked("a09-discards-and-deletes"))
 HELD = str(unpacked("a13-metadata-snapshot-held"))
@@ -197,3 +198,18 @@ def test_a_pool_without_devices(option: str, thinmeta: Thinmeta) -> None:
 
     assert result.exit_code == 0
     assert result.stdout.count("\n") == (1 if option == "--tree" else 0)
+
+
+@pytest.mark.parametrize("fields", ["DEV,MAPPED", "DEV,CREATE_TIME"])
+def test_devices_of_a_state_without_details_are_told_one_by_one(
+    fields: str, thinmeta: Thinmeta
+) -> None:
+    """Whether mappings are read or not, and not as a fault of block 0."""
+    with open_pool(POOL) as pool:
+        root, ids = pool.superblock.data_mapping_root, list(pool.devices)
+
+    result = thinmeta("ls", "--state", str(root), "-o", fields, POOL)
+
+    assert result.exit_code == 5
+    told = [line for line in result.stderr.splitlines() if "only the mapping tree" in line]
+    assert sorted(int(line.split("device ")[1].split(":")[0]) for line in told) == ids
