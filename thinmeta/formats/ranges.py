@@ -10,6 +10,7 @@ import numpy as np
 
 from thinmeta.formats.lines import Lines
 from thinmeta.formats.style import Buffer
+from thinmeta.units import LAST_KEY
 from thinmeta.walk.changes import Change, Ranges
 
 _ORDER = (Change.CHANGED, Change.SAME, Change.ADDED, Change.REMOVED, Change.UNKNOWN)
@@ -29,7 +30,8 @@ class RangeLines:
 
     def __init__(self, shapes: dict[Change, str]) -> None:
         """Take the line of each kind; its numbers are begin, end, left, right and length."""
-        self._lines = Lines(*(shapes[change] for change in _ORDER))
+        self._shapes = [shapes[change] for change in _ORDER]
+        self._lines = Lines(*self._shapes)
 
     def render(self, parts: Iterable[Ranges]) -> Iterator[Buffer]:
         """Return the text, each part of it valid until the next is asked for."""
@@ -44,8 +46,14 @@ class RangeLines:
             "right": ranges.right,
             "length": ranges.length,
         }
-        for text in self._lines.render(columns, len(ranges), shapes):
+        number = len(ranges)
+        is_at_the_end = number > 0 and columns["end"][-1] == 0  # 2^64, which no column holds
+        number -= is_at_the_end
+        for text in self._lines.render(columns, number, shapes):
             yield text.data
+        if is_at_the_end:
+            last = {name: int(column[-1]) for name, column in columns.items()}
+            yield self._shapes[shapes[-1]].format_map(last | {"end": LAST_KEY + 1}).encode()
 
 
 def text_lines(*, with_data: bool) -> RangeLines:

@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.cases import unpacked
 from tests.conftest import Thinmeta
+from tests.made_images import Image, mappings, written
 
 POOL = str(unpacked("docker-loop-lvm-xfs-64k"))
 SNAPSHOT = str(unpacked("a13-metadata-snapshot-held"))
@@ -95,3 +97,16 @@ def test_unknown_kinds_are_a_usage_error(thinmeta: Thinmeta) -> None:
 
     assert result.exit_code == 2
     assert "'new' is no kind of change" in result.stderr
+
+
+def test_a_range_that_ends_with_the_last_origin_block(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """Its end is 2^64, which wraps in 64 bits."""
+    image = Image()
+    root, none = image.leaf(mappings(2**64 - 3, range(100, 103))), image.leaf([])
+    path = written(tmp_path / "pool.bin", image.pool({1: root, 2: none}, {1: 3, 2: 0}))
+
+    ended = thinmeta("diff", "2", "1", "-p", path)
+    removed = thinmeta("diff", "1", "2", "-p", path, "--verbose")
+
+    assert f"added    {2**64 - 3}..{2**64}  length 3\n" in ended.stdout
+    assert f"removed  {2**64 - 3}..{2**64}  data 100  length 3\n" in removed.stdout
