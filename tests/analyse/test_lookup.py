@@ -17,6 +17,7 @@ from tests.cases import unpacked
 from tests.damage import DamagedImage, ImageFile
 from tests.golden import dumped_images, mappings_of, parsed_xml, thin_dump, thin_dumps
 from tests.made_images import Image, device_over, mappings, written
+from tests.needs import IS_THOROUGH
 from tests.properties import examples
 from thinmeta.analyse.lookup import (
     Hole,
@@ -39,7 +40,7 @@ from thinmeta.walk.nodes import Metadata
 IMAGES = dumped_images()
 IMAGE_IDS = ["/".join(image) for image in IMAGES]
 
-BLOCKS_OF_A_DEVICE = 60
+BLOCKS_OF_A_DEVICE = 60 if IS_THOROUGH else 9
 """More than these of a device are looked up in part: the ends of runs, and every so many."""
 
 
@@ -138,7 +139,7 @@ def test_blocks_are_where_the_dump_has_them(case: str, image: str) -> None:
 def test_every_block_is_where_the_dump_has_it(case: str) -> None:
     with open_pool(unpacked(case)) as pool:
         for device_id, device in model(case, "meta").items():
-            blocks = range(max(device.blocks, default=0) + 3)
+            blocks = range(0, max(device.blocks, default=0) + 3, 1 if IS_THOROUGH else 7)
             for lookup in look_up(chosen(pool, device_id), at(*blocks)):
                 check(device, lookup)
 
@@ -151,7 +152,7 @@ def test_sharers_are_the_devices_that_the_dump_has_them_in(case: str, image: str
         for block, found in device.blocks.items():
             users[block, found.data_block].append(sharer(device_id, block, found.time))
     shared = [pair for pair, some in users.items() if len(some) > 1]
-    pairs = some_of(sorted(users), 60) | some_of(sorted(shared), 60)
+    pairs = some_of(sorted(users), BLOCKS_OF_A_DEVICE) | some_of(sorted(shared), BLOCKS_OF_A_DEVICE)
 
     with open_pool(unpacked(case, image)) as pool:
         for block, data_block in sorted(pairs):
@@ -266,7 +267,7 @@ def test_holes_of_trees_made_by_hand_have_their_ends(made: Made) -> None:
 
     with device_over(made.image) as blocks:
         pool = open_pool(blocks)
-        wanted = [*range(max(made.mapped, default=0) + 4), LAST_KEY]
+        wanted = sorted({*some_of([*range(max(made.mapped, default=0) + 4)], 60), LAST_KEY})
         for lookup in look_up(chosen(pool, f"root:{made.root}"), at(*wanted)):
             assert lookup.mapping == mapping(device, lookup.position.origin_block)
             assert lookup.hole == hole(device, lookup.position.origin_block)

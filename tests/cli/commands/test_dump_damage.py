@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from tests.conftest import Thinmeta
 from tests.damage import BLOCK, LAST_KEY, BlockKind, DamagedImage, ImageFile
 from tests.golden import thin_dump
 from tests.made_images import Image, written
+from tests.needs import IS_THOROUGH
 from thinmeta.schemas.columns import DEVICE_DETAILS
 
 SNAPSHOTS = "a08-snapshots-of-snapshots"
@@ -30,6 +31,14 @@ WRONG_CHECKSUM = "has a wrong checksum"
 
 every_form = pytest.mark.parametrize("form", FORMATS)
 main_forms = pytest.mark.parametrize("form", ["xml-1.1", "xml-0.9", "json"])
+
+
+def each_in_turn(blocks: Sequence[int], form: str) -> Sequence[int]:
+    """Return the blocks to damage in this form: all, or where time is short, every fifth."""
+    return blocks if IS_THOROUGH else blocks[list(FORMATS).index(form) :: len(FORMATS)]
+
+
+Edit = Callable[[DamagedImage, int], None]
 
 
 class Dump:
@@ -85,31 +94,38 @@ def assert_damage(result: Result, stdout: bytes, at: str, what: str) -> None:
 # Blocks whose checksum gives them away.
 
 
-@every_form
-@pytest.mark.parametrize("case", [SNAPSHOTS, DELETES, "a11-needs-check-flag", DOCKER])
-def test_a_zeroed_node_ends_the_dump_before_what_it_held(
-    case: str, form: str, tmp_path: Path, dump: Dump
-) -> None:
-    image, anatomy, sound = opened(case, form)
-    file = ImageFile(tmp_path / "meta.bin", image)
-    for block in anatomy.nodes():
-        image.zero(block)
-        with file.damaged() as path:
-            result = dump.of_file(path, form)
-        assert_damage(result, sound.before({block}), where(anatomy, block), WRONG_CHECKSUM)
+def zeroed(image: DamagedImage, block: int) -> None:
+    image.zero(block)
+
+
+def one_bit_flipped(image: DamagedImage, block: int) -> None:
+    image.flip_bit(block, 7919 * block % (8 * BLOCK))
 
 
 @every_form
-@pytest.mark.parametrize("case", [SNAPSHOTS, DOCKER])
-def test_a_flipped_bit_ends_the_dump_before_what_the_node_held(
-    case: str, form: str, tmp_path: Path, dump: Dump
+@pytest.mark.parametrize(
+    ("case", "spoil"),
+    [
+        (SNAPSHOTS, zeroed),
+        (DELETES, zeroed),
+        ("a11-needs-check-flag", zeroed),
+        (DOCKER, zeroed),
+        (SNAPSHOTS, one_bit_flipped),
+        (DOCKER, one_bit_flipped),
+        (HELD, zeroed),
+    ],
+)
+def test_a_bad_node_ends_the_dump_before_what_it_held(
+    case: str, spoil: Edit, form: str, tmp_path: Path, dump: Dump
 ) -> None:
-    image, anatomy, sound = opened(case, form)
+    snapshot = case == HELD
+    image, anatomy = DamagedImage.of(case), Anatomy.of(case, snapshot=snapshot)
+    sound = SoundDump.of(case, "meta", form, snapshot=snapshot)
     file = ImageFile(tmp_path / "meta.bin", image)
-    for block in anatomy.nodes():
-        image.flip_bit(block, 7919 * block % (8 * BLOCK))
+    for block in each_in_turn(anatomy.nodes(), form):
+        spoil(image, block)
         with file.damaged() as path:
-            result = dump.of_file(path, form)
+            result = dump.of_file(path, form, *["-m"] * snapshot)
         assert_damage(result, sound.before({block}), where(anatomy, block), WRONG_CHECKSUM)
 
 
@@ -245,8 +261,6 @@ def test_a_selected_device_is_whole_when_others_are_lost_from_the_trees_of_devic
 
 # Contents that are wrong although the checksum is right.
 
-Edit = Callable[[DamagedImage, int], None]
-
 
 def field(name: str, value: int) -> Edit:
     def edit(image: DamagedImage, block: int) -> None:
@@ -296,96 +310,74 @@ ANY_NODE: dict[str, tuple[Edit, str]] = {
     "key twice": (repeated_key, "has keys out of order"),
     "first key last": (first_key_last, "has keys out of order"),
 }
-NO_ENTRIES = (field("nr_entries", 0), "is an internal node without entries")
-ROOT = ANY_NODE | {"no entries": NO_ENTRIES}
-LEAF = ANY_NODE | {
-    "flags of an internal node": (field("flags", 1), "is an internal node where a leaf belongs")
+NO_ENTRIES = {"no entries": (field("nr_entries", 0), "is an internal node without entries")}
+NO_LEAF = (field("flags", 1), "is an internal node where a leaf belongs")
+A_LEAF = (field("flags", 2), "is a leaf where an internal node belongs")
+OTHER_VALUES = "has values of another size"
+
+
+class Kind(NamedTuple):
+    """A kind of node: the image it is in, its place there, and what may be wrong with it."""
+
+    case: str
+    place: Callable[[Anatomy], Place]
+    wrong: dict[str, tuple[Edit, str]]
+    is_taller: bool = False
+
+
+KINDS = {
+    "leaf": Kind(
+        LONG,
+        lambda anatomy: anatomy.leaves(anatomy.device_ids[0])[1],
+        ANY_NODE | {"flags of an internal node": NO_LEAF},
+    ),
+    "root": Kind(
+        LONG,
+        lambda anatomy: anatomy.mapping_tree(anatomy.device_ids[1])[0],
+        ANY_NODE | NO_ENTRIES,
+    ),
+    "between root and leaves": Kind(
+        LONG,
+        lambda anatomy: second_child(anatomy, anatomy.device_ids[0]),
+        ANY_NODE | NO_ENTRIES | {"flags of a leaf": A_LEAF},
+        is_taller=True,
+    ),
+    "details": Kind(
+        SNAPSHOTS,
+        lambda anatomy: anatomy.details[0],
+        ANY_NODE
+        | {
+            "flags of an internal node": (field("flags", 1), OTHER_VALUES),
+            "values of mappings": (field("value_size", 8), OTHER_VALUES),
+        },
+    ),
+    "tree of devices": Kind(SNAPSHOTS, lambda anatomy: anatomy.devices[0], ANY_NODE),
 }
-INTERNAL = ANY_NODE | {
-    "flags of a leaf": (field("flags", 2), "is a leaf where an internal node belongs"),
-    "no entries": NO_ENTRIES,
-}
-DETAILS_LEAF = ANY_NODE | {
-    "flags of an internal node": (field("flags", 1), "has values of another size"),
-    "values of mappings": (field("value_size", 8), "has values of another size"),
-}
 
 
-@pytest.mark.parametrize("wrong", LEAF)
+def second_child(anatomy: Anatomy, device_id: int) -> Place:
+    root, *below = anatomy.mapping_tree(device_id)
+    block = anatomy.entries(root.block)[1][1]
+    return next(place for place in below if place.block == block)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"), [(name, wrong) for name, kind in KINDS.items() for wrong in kind.wrong]
+)
 @main_forms
-def test_a_leaf_with_wrong_contents_is_refused(wrong: str, form: str, dump: Dump) -> None:
-    image, anatomy, sound = opened(LONG, form)
-    leaf = anatomy.leaves(anatomy.device_ids[0])[1].block
-    edit, what = LEAF[wrong]
-    edit(image, leaf)
-    image.restamp(leaf)
-
-    result = dump(image, form)
-
-    before = sound.before({leaf})
-    assert_damage(result, before, where(anatomy, leaf), what)
-
-
-@pytest.mark.parametrize("wrong", ROOT)
-@main_forms
-def test_a_root_with_wrong_contents_is_refused(wrong: str, form: str, dump: Dump) -> None:
-    image, anatomy, sound = opened(LONG, form)
-    root = anatomy.mapping_tree(anatomy.device_ids[1])[0].block
-    edit, what = ROOT[wrong]
-    edit(image, root)
-    image.restamp(root)
-
-    result = dump(image, form)
-
-    before = sound.before({root})
-    assert_damage(result, before, where(anatomy, root), what)
-
-
-@pytest.mark.parametrize("wrong", INTERNAL)
-@main_forms
-def test_a_node_between_root_and_leaves_with_wrong_contents_is_refused(
-    wrong: str, form: str, dump: Dump
+def test_a_node_with_wrong_contents_is_refused(
+    kind: str, wrong: str, form: str, dump: Dump
 ) -> None:
-    image, anatomy, sound = taller(LONG, form)
-    node = anatomy.mapping_tree(anatomy.device_ids[0])[0].block
-    second = int(image.children(node)[1])
-    edit, what = INTERNAL[wrong]
-    edit(image, second)
-    image.restamp(second, kind=BlockKind.NODE)
+    case, place, wrongs, is_taller = KINDS[kind]
+    image, anatomy, sound = (taller if is_taller else opened)(case, form)
+    block = place(anatomy).block
+    edit, what = wrongs[wrong]
+    edit(image, block)
+    image.restamp(block, kind=BlockKind.NODE)
 
     result = dump(image, form)
 
-    assert_damage(result, sound.before({second}), where(anatomy, second), what)
-
-
-@pytest.mark.parametrize("wrong", DETAILS_LEAF)
-@main_forms
-def test_a_details_node_with_wrong_contents_is_refused(wrong: str, form: str, dump: Dump) -> None:
-    image, anatomy, sound = opened(SNAPSHOTS, form)
-    edit, what = DETAILS_LEAF[wrong]
-    edit(image, anatomy.details[0].block)
-    image.restamp(anatomy.details[0].block)
-
-    result = dump(image, form)
-
-    first_line = sound.whole.splitlines(keepends=True)[0]
-    assert_damage(result, first_line, named(anatomy.details[0]), what)
-
-
-@pytest.mark.parametrize("wrong", ANY_NODE)
-@main_forms
-def test_a_node_of_the_device_tree_with_wrong_contents_is_refused(
-    wrong: str, form: str, dump: Dump
-) -> None:
-    image, anatomy, sound = opened(SNAPSHOTS, form)
-    edit, what = ANY_NODE[wrong]
-    edit(image, anatomy.devices[0].block)
-    image.restamp(anatomy.devices[0].block)
-
-    result = dump(image, form)
-
-    first_line = sound.whole.splitlines(keepends=True)[0]
-    assert_damage(result, first_line, named(anatomy.devices[0]), what)
+    assert_damage(result, sound.before({block}), where(anatomy, block), what)
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
@@ -569,7 +561,7 @@ def test_each_node_of_taller_trees_costs_what_it_held(
     image, anatomy, sound = taller(SNAPSHOTS, form, levels)
     file = ImageFile(tmp_path / "meta.bin", image)
     assert dump.of_file(file.path, form).stdout_bytes == sound.whole
-    for block in anatomy.nodes()[::levels]:
+    for block in each_in_turn(anatomy.nodes()[::levels], form):
         image.zero(block)
         with file.damaged() as path:
             result = dump.of_file(path, form)
@@ -727,69 +719,70 @@ def with_superblock(case: str, **fields: Any) -> DamagedImage:
     return image
 
 
-@main_forms
-@pytest.mark.parametrize("offset", [0, 5, 8, 40, 70, 320, 345, 2000, 4095])
-def test_a_superblock_with_a_wrong_checksum_is_damage(offset: int, form: str, dump: Dump) -> None:
+def with_bit_flipped(offset: int) -> DamagedImage:
     image = DamagedImage.of(DELETES)
     image.flip_bit(0, 8 * offset)
-
-    result = dump(image, form)
-
-    assert (result.exit_code, result.stdout) == (5, "")
-    last = result.stderr.splitlines()[-1]
-    assert "metadata block 0: the superblock's checksum is wrong" in last
+    return image
 
 
-@pytest.mark.parametrize("magic", [0, 1, 27022011, 2**64 - 1])
-def test_a_superblock_with_another_magic_is_no_superblock(magic: int, dump: Dump) -> None:
-    result = dump(with_superblock(DELETES, magic=magic))
-
-    assert (result.exit_code, result.stdout) == (3, "")
-    assert "has no thin-pool superblock in its first block" in result.stderr
-
-
-def test_a_zeroed_superblock_is_no_superblock(dump: Dump) -> None:
+def with_zeros() -> DamagedImage:
     image = DamagedImage.of(DELETES)
     image.zero(0)
-
-    result = dump(image)
-
-    assert (result.exit_code, result.stdout) == (3, "")
-    assert "has no thin-pool superblock in its first block" in result.stderr
+    return image
 
 
-def test_a_superblock_from_elsewhere_is_damage(dump: Dump) -> None:
-    result = dump(with_superblock(DELETES, blocknr=7))
-
-    assert (result.exit_code, result.stdout) == (5, "")
-    assert "metadata block 0: the superblock was written for block 7" in result.stderr
+WRONG_SUPERBLOCK = "metadata block 0: the superblock's checksum is wrong"
+NO_SUPERBLOCK = "has no thin-pool superblock in its first block"
+ELSEWHERE = "metadata block 0: the superblock was written for block 7"
 
 
-@pytest.mark.parametrize("version", [0, 3, 2**32 - 1])
-def test_an_unknown_version_is_read_only_on_request(version: int, dump: Dump) -> None:
-    image = with_superblock(DELETES, version=version)
+@main_forms
+@pytest.mark.parametrize(
+    ("image", "exit_code", "what"),
+    [
+        *(
+            pytest.param(with_bit_flipped(offset), 5, WRONG_SUPERBLOCK, id=f"bit of {offset}")
+            for offset in (0, 5, 8, 40, 70, 320, 345, 2000, 4095)
+        ),
+        *(
+            pytest.param(with_superblock(DELETES, magic=magic), 3, NO_SUPERBLOCK, id=f"{magic:#x}")
+            for magic in (0, 1, 27022011, 2**64 - 1)
+        ),
+        pytest.param(with_zeros(), 3, NO_SUPERBLOCK, id="zeros"),
+        pytest.param(with_superblock(DELETES, blocknr=7), 5, ELSEWHERE, id="another block's"),
+    ],
+)
+def test_a_superblock_that_is_none_prints_nothing(
+    image: DamagedImage, exit_code: int, what: str, form: str, dump: Dump
+) -> None:
+    result = dump(image, form)
+
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert what in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("field_name", "value", "what"),
+    [
+        *(("version", version, f"version {version}") for version in (0, 3, 2**32 - 1)),
+        *(("incompat_flags", flags, f"{flags:#x}") for flags in (1, 1 << 30, 1 << 31)),
+    ],
+)
+def test_what_is_newer_is_read_only_on_request(
+    field_name: str, value: int, what: str, dump: Dump
+) -> None:
+    image = with_superblock(DELETES, **{field_name: value})
 
     refused = dump(image)
     forced = dump(image, "xml-1.1", "--ignore-unsupported")
 
     assert (refused.exit_code, refused.stdout) == (3, "")
-    assert f"version {version}" in refused.stderr
+    assert what in refused.stderr
     assert "--ignore-unsupported" in refused.stderr
     golden = SoundDump.of(DELETES, "meta", "xml-1.1").whole
-    assert forced.stdout_bytes == golden.replace(b'version="2"', b'version="%d"' % version)
-    assert forced.exit_code == 0
-
-
-@pytest.mark.parametrize("flags", [1, 1 << 30, 1 << 31])
-def test_an_unknown_incompat_flag_is_read_only_on_request(flags: int, dump: Dump) -> None:
-    image = with_superblock(DELETES, incompat_flags=flags)
-
-    refused = dump(image)
-    forced = dump(image, "xml-1.1", "--ignore-unsupported")
-
-    assert (refused.exit_code, refused.stdout) == (3, "")
-    assert f"{flags:#x}" in refused.stderr
-    assert forced.stdout_bytes == SoundDump.of(DELETES, "meta", "xml-1.1").whole
+    if field_name == "version":
+        golden = golden.replace(b'version="2"', b'version="%d"' % value)
+    assert forced.stdout_bytes == golden
     assert forced.exit_code == 0
 
 
@@ -844,7 +837,7 @@ def test_a_huge_number_of_metadata_blocks_costs_nothing(
 @every_form
 def test_blocks_that_the_space_map_does_not_count_are_not_read(form: str, dump: Dump) -> None:
     anatomy = Anatomy.of(DELETES)
-    for nr_blocks in (0, 1, *(block + 1 for block in anatomy.nodes())):
+    for nr_blocks in (0, 1, *(block + 1 for block in each_in_turn(anatomy.nodes(), form))):
         image = DamagedImage.of(DELETES)
         image.superblock()["metadata_space_map_root"]["nr_blocks"] = nr_blocks
         image.restamp(0)
@@ -875,21 +868,6 @@ def test_a_checksum_that_looks_like_another_kind_of_file_is_a_checksum(
 
 
 # The metadata snapshot.
-
-
-@every_form
-def test_each_node_of_a_metadata_snapshot_costs_what_it_held(
-    form: str, tmp_path: Path, dump: Dump
-) -> None:
-    image = DamagedImage.of(HELD)
-    anatomy = Anatomy.of(HELD, snapshot=True)
-    sound = SoundDump.of(HELD, "meta", form, snapshot=True)
-    file = ImageFile(tmp_path / "meta.bin", image)
-    for block in anatomy.nodes():
-        image.zero(block)
-        with file.damaged() as path:
-            result = dump.of_file(path, form, "-m")
-        assert_damage(result, sound.before({block}), where(anatomy, block), WRONG_CHECKSUM)
 
 
 @pytest.mark.parametrize(
@@ -942,7 +920,7 @@ def test_a_truncated_file_is_damage_from_its_end_on(
 ) -> None:
     image, anatomy, sound = opened(case, form)
     file = ImageFile(tmp_path / "meta.bin", image)
-    for nr_blocks in range(1, max(anatomy.nodes()) + 3):
+    for nr_blocks in each_in_turn(range(1, max(anatomy.nodes()) + 3), form):
         image.truncate(nr_blocks * BLOCK + more)
         lost = {block for block in anatomy.nodes() if block >= nr_blocks}
         with file.damaged() as path:
@@ -1013,7 +991,7 @@ def test_a_block_that_cannot_be_read_is_damage(
 ) -> None:
     anatomy, sound = Anatomy.of(case), SoundDump.of(case, "meta", form)
     path = DamagedImage.of(case).write_to(tmp_path / "meta.bin")
-    for block in anatomy.nodes():
+    for block in each_in_turn(anatomy.nodes(), form):
         with pytest.MonkeyPatch.context() as patch:
             BadSectors({block}, gives_what_precedes=gives_what_precedes).install(patch)
             result = dump.of_file(path, form)
