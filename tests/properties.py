@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-MOST = int(os.environ.get("THINMETA_EXAMPLES") or 40)
+MOST = int(os.environ.get("THINMETA_EXAMPLES") or 25)
 """No property is tried on more examples; CI asks for all."""
 
 

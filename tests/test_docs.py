@@ -25,6 +25,7 @@ PATH = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+_DISK = re.compile(r"\b(data|pv)\.bin\.xz")
 _PROGRAM = re.compile(r"(?:^|\| |; )(\w+)")
 
 
@@ -65,7 +66,13 @@ def test_output_is_shown() -> None:
     assert {"README.md", "dump.md"} <= {block.document for block in shown_blocks()}
 
 
-@pytest.mark.parametrize("shown", shown_blocks(), ids=str)
+def runnable(shown: Shown) -> object:
+    """Return the parameter of a test; what unpacks a whole disk takes long."""
+    marks = [pytest.mark.thorough] if _DISK.search(shown.text) else []
+    return pytest.param(shown, id=str(shown), marks=marks)
+
+
+@pytest.mark.parametrize("shown", [runnable(shown) for shown in shown_blocks()])
 def test_shown_output_is_what_is_printed(shown: Shown, tmp_path: Path) -> None:
     """Run a block's commands in one shell; a line `...` stands for any number of lines."""
     first, *parts = re.split(r"^\$ (.*)\n", shown.text, flags=re.MULTILINE)

@@ -34,8 +34,8 @@ from thinmeta.model.listing import Listing
 from thinmeta.model.state import State
 
 FIRST_SEED = int(os.environ.get("THINMETA_FUZZ_SEED", "0"))
-NR_CASES = int(os.environ.get("THINMETA_FUZZ_CASES", "2000"))
-CASES_IN_A_BATCH = 250
+NR_CASES = int(os.environ.get("THINMETA_FUZZ_CASES", "500"))
+CASES_IN_A_BATCH = 125
 SECONDS = 5.0
 EVERY_SO_MANY_BY_COMMAND = 25
 EVERY_SO_MANY_IN_ALL_FORMATS = 8

@@ -12,6 +12,7 @@ from tests.anatomy import FORMATS, Anatomy
 from tests.cli.commands.test_dump_damage import BadSectors
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage, ImageFile
+from tests.needs import IS_THOROUGH
 from tests.salvage import corpus
 from tests.salvage.corpus import CASES, DELETES, DOCKER, HELD, LONG, SNAPSHOTS, Damaged
 from tests.salvage.remains import Remains, bad_blocks, expanded, mappings_by_device, told_in
@@ -79,6 +80,7 @@ def test_what_is_sound_is_printed_and_what_is_lost_is_told(
     image, anatomy = DamagedImage.of(case), Anatomy.of(case)
     file = ImageFile(tmp_path / "meta.bin", image)
     make, step = MAKERS[maker]
+    step *= 1 if IS_THOROUGH else 2
     for damage in list(make(anatomy))[FORMS.index(form) % step :: step]:
         damage.apply(image)
         with file.damaged() as path:

@@ -18,12 +18,13 @@ from click.testing import Result
 
 from tests.conftest import Thinmeta
 from tests.fuzz.test_fuzz_dump import IMAGES, DumpTarget, case_of, time_bound
+from tests.needs import IS_THOROUGH
 from tests.salvage.remains import expanded, mappings_by_device
 from thinmeta.errors import ExitCode
 
 FIRST_SEED = int(os.environ.get("THINMETA_FUZZ_SEED", "0"))
-NR_CASES = int(os.environ.get("THINMETA_SALVAGE_CASES", "160"))
-CASES_IN_A_BATCH = 40
+NR_CASES = int(os.environ.get("THINMETA_SALVAGE_CASES", "160" if IS_THOROUGH else "52"))
+CASES_IN_A_BATCH = 26
 
 RUNS: list[tuple[str, ...]] = [
     ("dump", "-f", "json"),
