@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -82,7 +82,7 @@ class Anatomy:
         self.occurrences = Counter(place.block for place in self.mapping_places())
 
     @classmethod
-    @cache
+    @lru_cache(maxsize=4)
     def of(cls, case: str, image: str = "meta", *, snapshot: bool = False) -> Self:
         """Return the anatomy of an image of `fixtures/`, or of the metadata snapshot in it."""
         anatomy = cls(DamagedImage.of(case, image))
@@ -185,7 +185,7 @@ SHARING = ("xml-1.1", "human-1.1")
 """The formats that print once, before all devices, what devices share."""
 
 
-@cache
+@lru_cache(maxsize=16)
 def sound_output(case: str, image: str, form: str, *, snapshot: bool = False) -> bytes:
     """Return what a dump of an image of `fixtures/` prints: recorded from thin_dump.
 
@@ -291,7 +291,7 @@ class SoundDump:
         self._defs = {line.number for line in self._lines if line.kind == "def"}
 
     @classmethod
-    @cache
+    @lru_cache(maxsize=4)
     def of(cls, case: str, image: str, form: str, *, snapshot: bool = False) -> Self:
         """Return the dump of an image of `fixtures/` in a format of `FORMATS`."""
         anatomy = Anatomy.of(case, image, snapshot=snapshot)

@@ -13,7 +13,7 @@ import os
 import tempfile
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def _unpack(packed_path: Path, target: Path) -> None:
     part.rename(target)
 
 
-@cache
+@lru_cache(maxsize=4)  # all of them are gigabytes
 def image_bytes(case_name: str, image: str = "meta") -> bytes:
     """Return the image unpacked, and prove that it is the one that was recorded."""
     content = lzma.decompress(packed_image(case_name, image).read_bytes())

@@ -4,7 +4,7 @@ from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -63,7 +63,7 @@ class Device:
         return sorted(self.blocks)
 
 
-@cache
+@lru_cache(maxsize=4)
 def model(case: str, image: str, name: str = "thin_dump") -> dict[int, Device]:
     """Return what the recorded dump says: each device's mappings as a dict."""
     return {

@@ -1,6 +1,6 @@
 """Pack files of every fixture: thin_metadata_unpack reads ours, we read thin_metadata_pack's."""
 
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ IMAGES = image_names()
 each_image = pytest.mark.parametrize(("case", "image"), IMAGES)
 
 
-@cache
+@lru_cache(maxsize=2)
 def stored_part(case: str, image: str) -> bytes:
     """Return the image with zeros for all blocks whose checksum is that of no kind."""
     rows = np.frombuffer(image_bytes(case, image), dtype=np.uint8).reshape(-1, BLOCK).copy()
