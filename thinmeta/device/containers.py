@@ -20,8 +20,6 @@ from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
 
-    from thinmeta.device.pack.reader import PackFile
-
 Inspect = Callable[[bytes], int | None]
 """Given the beginning of an image (a block, or all of a shorter one): raises InputError where
 it is no metadata; returns how many blocks of it are of use, None for all."""
@@ -142,9 +140,9 @@ def unpack(fd: int, inspect: Inspect, into: int | None = None) -> tuple[int, str
         with io.BufferedReader(_Packed(os.dup(fd))) as packed, _unpacked_file(into) as unpacked:
             packed.seek(0)
             if is_pack_file:
-                from thinmeta.device.pack.reader import PackFile
+                from thinmeta.device.pack.placing import place_blocks
 
-                size, wrong = _place_blocks(PackFile(packed), unpacked, inspect)
+                size, wrong = place_blocks(packed, unpacked, lambda row: _nr_wanted(inspect(row)))
             else:
                 stream = _Stream(packed, beginning)
                 size, wrong = _copy_sparse(stream, unpacked, inspect)
@@ -178,25 +176,6 @@ def _unpacked_file(into: int | None) -> IO[bytes]:
     import tempfile
 
     return tempfile.TemporaryFile() if into is None else os.fdopen(os.dup(into), "r+b")
-
-
-def _place_blocks(pack: "PackFile", target: IO[bytes], inspect: Inspect) -> tuple[int, str | None]:
-    """Write the blocks of a pack file where they belong.
-
-    Returns:
-        How many bytes they have, and what was wrong with the pack file.
-    """
-    target.truncate(pack.nr_blocks * METADATA_BLOCK_BYTES)
-
-    size = 0
-    for number, content in pack.stretches():
-        done, begin = 0, number * METADATA_BLOCK_BYTES
-        while done < len(content):
-            done += os.pwrite(target.fileno(), content[done:], begin + done)
-        size += done
-    if size or not pack.wrong:
-        inspect(os.pread(target.fileno(), METADATA_BLOCK_BYTES, 0))
-    return size, pack.wrong
 
 
 class _Stream:

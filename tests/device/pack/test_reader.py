@@ -16,10 +16,11 @@ from tests.cases import image_bytes
 from tests.made_images import BLOCK, one_device
 from thinmeta.device.blocks import BlockDevice, Blocks
 from thinmeta.device.opening import open_blocks
+from thinmeta.device.pack import placing
 from thinmeta.device.pack.blocks import packed_blocks
 from thinmeta.device.pack.encoder import literal
 from thinmeta.device.pack.reader import chunk, header
-from thinmeta.device.signatures import refuse_foreign, refuse_other_formats
+from thinmeta.device.signatures import counted, refuse_foreign, refuse_other_formats
 from thinmeta.errors import InputError
 from thinmeta.schemas.checksum import known_salts
 
@@ -115,6 +116,29 @@ def assert_part_of(image: bytes, got: bytes) -> None:
     """Assert that each block is the image's, or zeros."""
     for at in range(0, len(got), BLOCK):
         assert got[at : at + BLOCK] in (image[at : at + BLOCK], bytes(BLOCK))
+
+
+@pytest.mark.parametrize("first_comes", ["first", "last", "never"])
+def test_no_more_is_unpacked_than_is_of_use(
+    first_comes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few KiB may be blocks for all that metadata can have."""
+    monkeypatch.setattr(placing, "_MOST_UNSURE", 64 * BLOCK)
+    more = np.tile(np.frombuffer(IMAGE, dtype=np.uint8)[BLOCK : 2 * BLOCK], (5000, 1))
+    beyond = packed_blocks(np.arange(1000, 6000, dtype=np.uint64), more)
+    chunks = [] if first_comes == "never" else in_chunks(IMAGE, 1)[1:]
+    chunks.insert(0 if first_comes == "last" else 1, chunk(beyond))
+    path = tmp_path / "pack"
+    path.write_bytes(header(4_000_000) + b"".join(chunks))
+
+    if first_comes == "never":
+        with pytest.raises(InputError, match="has no thin-pool superblock"):
+            open_blocks(path, inspect=counted(refuse_foreign))
+        return
+    with closing(open_blocks(path, inspect=counted(refuse_foreign))) as device:
+        assert contents(device) == IMAGE[: device.nr_blocks * BLOCK]
+        assert device.nr_blocks < 10
+        assert os.fstat(device._fd).st_blocks * 512 <= 1 << 20
 
 
 def test_a_file_that_was_cut_gives_what_is_there(tmp_path: Path) -> None:
