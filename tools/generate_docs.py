@@ -274,7 +274,7 @@ def _trees() -> str:
             str(room_of(kind.values)),
         )
         for name, kind in vars(nodes).items()
-        if isinstance(kind, nodes.Kind)
+        if isinstance(kind, nodes.TreeKind)
     )
     return (
         "What the leaves hold, and the most entries that the kernel gives one room for: those "

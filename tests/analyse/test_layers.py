@@ -8,7 +8,7 @@ import pytest
 from tests.cases import unpacked
 from tests.golden import mappings_of, parsed_xml, thin_dump
 from tests.names.docker_roots import CASES, root_of
-from thinmeta.analyse.layers import Layer, Written, measured, stack
+from thinmeta.analyse.layers import MeasuredLayer, Written, measured, stack
 from thinmeta.model.pool import open_pool
 from thinmeta.names.catalogue import NameKind
 from thinmeta.units import DeviceId
@@ -25,7 +25,7 @@ def dumped(case: str) -> dict[int, Mapped]:
     }
 
 
-def layers_of(case: str) -> list[Layer]:
+def layers_of(case: str) -> list[MeasuredLayer]:
     docker = root_of(case)
     with open_pool(unpacked(case)) as pool:
         return measured(pool, docker.devices, docker.listed())

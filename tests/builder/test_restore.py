@@ -15,7 +15,7 @@ from tests.properties import examples
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import CheckOptions
 from thinmeta.builder.restore import Restored, build_within, restore
-from thinmeta.builder.target import Target
+from thinmeta.builder.target import MetadataTarget
 from thinmeta.errors import NoRoomError, OutputError
 from thinmeta.model.listing import Listing
 from thinmeta.model.pool import Pool, open_pool
@@ -180,7 +180,7 @@ def test_more_stays_shared_where_it_would_not_fit(tmp_path: Path) -> None:
 
     def built(nr_blocks: int | None) -> Restored:
         with (tmp_path / "built.bin").open("w+b") as file:
-            target = Target(Path("built.bin"), file.fileno(), nr_blocks, is_device=False)
+            target = MetadataTarget(Path("built.bin"), file.fileno(), nr_blocks, is_device=False)
             return build_within(header, lambda: parts, target)
 
     copied = built(None)

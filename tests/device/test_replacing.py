@@ -13,7 +13,7 @@ import pytest
 
 from tests.device.test_loop_device import attach, detach
 from thinmeta.device.occupants import METADATA, SIGNATURES, Signature, occupant_of
-from thinmeta.device.replacing import Kind, errors_of, kind_of, opened_device, replacing
+from thinmeta.device.replacing import OutputKind, errors_of, kind_of, opened_device, replacing
 from thinmeta.errors import OutputError
 from thinmeta.schemas.superblock import THIN_SUPERBLOCK_MAGIC, Superblock
 
@@ -198,7 +198,7 @@ def test_the_kind_of_an_output(folder: Path) -> None:
     finally:
         os.close(fd)
 
-    assert kinds == [Kind.STREAM] * 7 + [Kind.FILE] * 2
+    assert kinds == [OutputKind.STREAM] * 7 + [OutputKind.FILE] * 2
     with pytest.raises(OutputError, match="out: cannot be written: Is a directory"):
         kind_of(folder)
 

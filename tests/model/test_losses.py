@@ -13,8 +13,8 @@ from tests.salvage.remains import Remains
 from thinmeta import open_pool
 from thinmeta.errors import Damage, raise_damage
 from thinmeta.model.losses import (
+    ExaminedTree,
     Losses,
-    Tree,
     losses_of_pool,
     losses_of_trees,
     salvaged,
@@ -154,7 +154,7 @@ def test_a_bare_root_is_looked_at_without_details(tmp_path: Path) -> None:
     path = written(tmp_path / "meta.bin", made.pool({}, {}))
 
     with open_pool(path) as pool:
-        (loss,) = losses_of_trees(pool, [Tree(None, MetadataBlock(root), None)]).devices
+        (loss,) = losses_of_trees(pool, [ExaminedTree(None, MetadataBlock(root), None)]).devices
 
     assert (loss.found, loss.missing, loss.is_complete) == (2, None, True)
 

@@ -8,11 +8,11 @@ from tests.properties import examples
 from tests.volume.volumes import UNIT, Made, made_volumes, noise
 from thinmeta.errors import InputError
 from thinmeta.units import SECTOR_BYTES
-from thinmeta.volume.linear import ZERO, Segment, linear_targets
+from thinmeta.volume.linear import ZERO, DeviceSegment, linear_targets
 
 
 def applied(
-    made: Made, segments: list[Segment], origin: list[Segment], disks: dict[str, bytes]
+    made: Made, segments: list[DeviceSegment], origin: list[DeviceSegment], disks: dict[str, bytes]
 ) -> bytes:
     targets, names = linear_targets(made.layout(), segments, origin)
     content = b""
@@ -44,12 +44,12 @@ def test_they_hold_what_the_volume_holds(made: Made, cuts: list[int], gap: int) 
     ends = sorted({cut * SECTOR_BYTES for cut in cuts if cut * SECTOR_BYTES < len(made.data)})
     disks = {"a": b"", "b": b""}
 
-    def laid_out(content: bytes, ends: list[int]) -> list[Segment]:
+    def laid_out(content: bytes, ends: list[int]) -> list[DeviceSegment]:
         segments = []
         for place, (begin, end) in enumerate(zip([0, *ends], [*ends, len(content)], strict=True)):
             name = "ab"[place % 2]
             disks[name] += bytes(gap * SECTOR_BYTES)
-            segments.append(Segment(name, len(disks[name]), end - begin))
+            segments.append(DeviceSegment(name, len(disks[name]), end - begin))
             disks[name] += content[begin:end]
         return segments
 
@@ -63,18 +63,18 @@ def test_a_block_past_the_end_is_refused() -> None:
     made = Made({0: 0, 1: 5}, 2 * UNIT, noise(2, 1), None)
 
     with pytest.raises(InputError, match="block 1 of the volume is in data block 5, which is past"):
-        linear_targets(made.layout(), [Segment("a", 0, 2 * UNIT)], [])
+        linear_targets(made.layout(), [DeviceSegment("a", 0, 2 * UNIT)], [])
 
 
 def test_segments_that_are_too_short_are_refused() -> None:
     made = Made({0: 0, 1: 1}, 2 * UNIT, noise(2, 1), None)
 
     with pytest.raises(InputError, match="past the end of the data device"):
-        linear_targets(made.layout(), [Segment("a", 0, UNIT)], [])
+        linear_targets(made.layout(), [DeviceSegment("a", 0, UNIT)], [])
 
 
 def test_segments_have_whole_sectors() -> None:
     made = Made({0: 0}, UNIT, noise(1, 1), None)
 
     with pytest.raises(InputError, match="does not begin and end at a sector"):
-        linear_targets(made.layout(), [Segment("a", 100, UNIT)], [])
+        linear_targets(made.layout(), [DeviceSegment("a", 100, UNIT)], [])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import examples
-from thinmeta.volume.rescue_map import Part, RescueMap, Status
+from thinmeta.volume.rescue_map import MapPart, RescueMap, Status
 
 SIZE = 40
 
@@ -109,8 +109,8 @@ def test_what_ddrescue_itself_writes_is_read() -> None:
     rescue_map = RescueMap.parse(text)
 
     assert rescue_map.parts[:2] == [
-        Part(0, 0x117000, Status.FINISHED),
-        Part(0x117000, 0x117200, Status.BAD),
+        MapPart(0, 0x117000, Status.FINISHED),
+        MapPart(0x117000, 0x117200, Status.BAD),
     ]
     assert {part.status for part in rescue_map.parts[2:]} == {Status.NON_TRIED}
     assert rescue_map.size == 0x168000

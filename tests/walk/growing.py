@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.made_images import Image, mappings
 from thinmeta.units import LAST_KEY
 from thinmeta.walk.forest import Forest, Level
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS
 
 KEYS_A_LEAF = 100
@@ -91,9 +91,9 @@ def grown(trees: Sequence[Shape]) -> Grown:
     return Grown(b"".join(image.blocks), roots, leaf_blocks)
 
 
-def some_leaves(blocks: Sequence[int]) -> Leaves:
+def some_leaves(blocks: Sequence[int]) -> NodeList:
     """Return sound leaves whose key ranges do not matter."""
-    return Leaves(
+    return NodeList(
         np.array(blocks, dtype=np.uint64),
         np.zeros(len(blocks), dtype=np.uint64),
         np.full(len(blocks), LAST_KEY, dtype=np.uint64),

@@ -25,7 +25,7 @@ from thinmeta.walk.children import Wanted
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import leaf_pieces, read_leaves, read_tree
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, REASONS, Metadata
 
 
@@ -241,7 +241,7 @@ def test_blocks_past_the_space_maps_end_are_not_metadata() -> None:
 def test_leaves_are_read_in_pieces_in_order(count: int, *, all_of_them: bool) -> None:
     image = Image()
     leaf = image.leaf(mappings(7, [1, 2]))
-    leaves = Leaves.roots(np.full(count + 3, leaf, np.uint64), np.zeros(count + 3, np.uint8))
+    leaves = NodeList.roots(np.full(count + 3, leaf, np.uint64), np.zeros(count + 3, np.uint8))
     places = None if all_of_them else np.arange(count)[::-1]
     told: list[tuple[int, int]] = []
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from thinmeta.errors import Damage, DamageKind, OnDamage
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.schemas import block_time
-from thinmeta.walk.changes import Blocks, Change, RangeJoiner, Ranges, compared
-from thinmeta.walk.difference import Window, unshared_leaves, windows
+from thinmeta.walk.changes import Change, ChangeRanges, ComparedBlocks, RangeJoiner, compared
+from thinmeta.walk.difference import TwoTreeWindow, unshared_leaves, windows
 
 
 class Relation(Enum):
@@ -78,7 +78,7 @@ class Diff:
         self._is_complete = is_complete
         self._tally: _Tally | None = None
 
-    def ranges(self) -> Iterator[Ranges]:
+    def ranges(self) -> Iterator[ChangeRanges]:
         """Return the ranges in order, in bounded parts.
 
         Subtrees that both devices share are not read, unless what is the same is
@@ -121,13 +121,13 @@ class Diff:
             relation=self._relation(tally, same) if self._is_complete else None,
         )
 
-    def _windows(self, *, prune: bool) -> Iterator[Window]:
+    def _windows(self, *, prune: bool) -> Iterator[TwoTreeWindow]:
         source = self.left.pool.source._replace(nr_data_blocks=None)
         roots = self.left.mapping_root, self.right.mapping_root
         leaves = unshared_leaves(source, roots, prune=prune)
         return windows(source, *leaves, (_for_device(self.left), _for_device(self.right)))
 
-    def _mark_unknown(self, blocks: Blocks) -> None:
+    def _mark_unknown(self, blocks: ComparedBlocks) -> None:
         """Mark what is past the end of the data device, and all if a mapping tree is lost."""
         end = self.left.pool.source.nr_data_blocks
         if end is not None:
@@ -195,7 +195,7 @@ class _Tally:
         self.right_earliest = block_time.MAX_TIME + 1
         self._counts = np.zeros(len(Change), dtype=np.int64)
 
-    def add(self, window: Window, blocks: Blocks) -> None:
+    def add(self, window: TwoTreeWindow, blocks: ComparedBlocks) -> None:
         self._counts += np.bincount(blocks.change, minlength=len(Change))
         left = _own_times(window.left_values, blocks.change, blocks.is_left, Change.REMOVED)
         right = _own_times(window.right_values, blocks.change, blocks.is_right, Change.ADDED)

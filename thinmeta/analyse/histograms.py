@@ -4,7 +4,7 @@ They count what thin_stat counts: `data_run_len`, `data_blocks`, `metadata_block
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,10 +17,11 @@ from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.state import State
 from thinmeta.schemas.space_map import OVERFLOW_COUNT
 from thinmeta.walk.growing import grow
+from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.ragged import tallied
 from thinmeta.walk.stream import DeviceEnd
-from thinmeta.walk.stretches import Stretch, read_stretches
+from thinmeta.walk.stretches import StreamStep, read_stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,7 @@ class Histograms:
     lost: tuple[Damage, ...]
 
 
-Progress = Callable[[int, int], None]
-"""Told how many leaves more were read, and how many there are."""
-
-
-def histograms_of(pool: Pool, progress: Progress = lambda _done, _total: None) -> Histograms:
+def histograms_of(pool: Pool, progress: OnProgress = lambda _done, _total: None) -> Histograms:
     """Count all runs and all ref counts of a pool.
 
     Memory stays with the number of distinct values. The pool's `on_damage` is not
@@ -85,7 +82,7 @@ def histograms_of(pool: Pool, progress: Progress = lambda _done, _total: None) -
     return Histograms(run_lengths, data, metadata, tuple(lost))
 
 
-def count_run_lengths(pool: Pool, progress: Progress = lambda _done, _total: None) -> RunLengths:
+def count_run_lengths(pool: Pool, progress: OnProgress = lambda _done, _total: None) -> RunLengths:
     """Count the runs of all devices by their length.
 
     A leaf that several devices share counts for the first of them only, so a run that
@@ -100,12 +97,12 @@ def count_run_lengths(pool: Pool, progress: Progress = lambda _done, _total: Non
     forest = grow(pool.source, devices.roots, MAPPINGS)
     seen = np.zeros(len(forest.levels[0].nodes), dtype=np.bool_)
 
-    def unseen() -> Iterator[Stretch]:
+    def unseen() -> Iterator[StreamStep]:
         for tree, device in enumerate(devices):
             places = forest.leaf_places(tree)
             leaves = forest.leaves(tree)[~seen[places]]
             seen[places] = True
-            yield Stretch((DeviceEnd(),), leaves, device.device_id)
+            yield StreamStep((DeviceEnd(),), leaves, device.device_id)
 
     counts: Counter[int] = Counter()
     nr_leaves = 0

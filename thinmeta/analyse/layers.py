@@ -13,7 +13,7 @@ from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.devices import DockerDevice
 from thinmeta.walk.leaves import OnProgress
 
-Devices = Mapping[str, DockerDevice]
+DockerDevices = Mapping[str, DockerDevice]
 """Docker's devices by hash; a parent is always one of them, and no circles are among them."""
 
 
@@ -27,7 +27,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class MeasuredLayer:
     """One of Docker's devices, measured.
 
     Attributes:
@@ -45,7 +45,7 @@ class Layer:
     written: Written | None
 
 
-def stack(devices: Devices, top: DockerDevice) -> list[DockerDevice]:
+def stack(devices: DockerDevices, top: DockerDevice) -> list[DockerDevice]:
     """Return `top` and what it stands on, the lowest first."""
     found = [top]
     while (parent := found[-1].parent) is not None:
@@ -55,12 +55,12 @@ def stack(devices: Devices, top: DockerDevice) -> list[DockerDevice]:
 
 def measured(
     pool: Pool,
-    devices: Devices,
+    devices: DockerDevices,
     chosen: list[DockerDevice],
     *,
     losses: Losses | None = None,
     on_progress: OnProgress | None = None,
-) -> list[Layer]:
+) -> list[MeasuredLayer]:
     """Return what the pool says of each of `chosen`, in their order.
 
     All mappings of the pool are read once, to tell what is exclusive. A device and its
@@ -95,7 +95,7 @@ def measured(
         parent = devices[device.parent] if device.parent else None
         own, below = usage_of(device), usage_of(parent)
         written = _written(pool, device, below, own) if own else None
-        found.append(Layer(device, parent, own, written))
+        found.append(MeasuredLayer(device, parent, own, written))
     pool.verify_unchanged()
     return found
 

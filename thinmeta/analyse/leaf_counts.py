@@ -14,7 +14,7 @@ from thinmeta.analyse.seen_blocks import NR_WINDOWS, SeenBlocks, windows_of
 from thinmeta.schemas import block_time
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import LeafPiece, OnProgress, leaf_pieces
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, is_new, ragged, starts_of
 from thinmeta.walk.runs import join
@@ -151,7 +151,7 @@ def count_leaves(
         on_progress: told of each piece that was read.
     """
     leaves = forest.levels[0].nodes
-    reader = _Reader(source, leaves, on_progress)
+    reader = _LeafReader(source, leaves, on_progress)
     counts = _nothing(len(leaves))
     times: list[Times] = []
     touched = np.zeros(NR_WINDOWS, dtype=np.bool_)
@@ -177,10 +177,10 @@ def count_leaves(
     return replace(counts, times=Times.joined(times))
 
 
-class _Reader:
+class _LeafReader:
     """Reads leaves, all or those at some places, and tells how many in all."""
 
-    def __init__(self, source: Metadata, leaves: Leaves, on_progress: OnProgress | None) -> None:
+    def __init__(self, source: Metadata, leaves: NodeList, on_progress: OnProgress | None) -> None:
         self._source = source
         self._leaves = leaves
         self._on_progress = on_progress
@@ -224,7 +224,9 @@ def _count(counts: LeafCounts, places: Places, entries: Entries, ask: Ask) -> No
         counts.runs[places] = np.diff(np.searchsorted(begins, starts))
 
 
-def _take_away_shared(counts: LeafCounts, reader: _Reader, seen: SeenBlocks, alone: Places) -> None:
+def _take_away_shared(
+    counts: LeafCounts, reader: _LeafReader, seen: SeenBlocks, alone: Places
+) -> None:
     if not seen.any_more_than_once():
         return
     for piece in reader.read(alone):

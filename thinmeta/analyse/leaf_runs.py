@@ -8,7 +8,7 @@ import numpy as np
 from thinmeta.schemas import block_time
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import OnProgress, leaf_pieces
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 from thinmeta.walk.runs import Runs, join
@@ -56,7 +56,7 @@ def runs_of(entries: Entries, is_inside: Mask) -> tuple[Runs, Places]:
 
 
 def read_leaf_runs(
-    source: Metadata, leaves: Leaves, inside: Inside, on_progress: OnProgress | None
+    source: Metadata, leaves: NodeList, inside: Inside, on_progress: OnProgress | None
 ) -> LeafRuns:
     """Read leaves, each once, a piece at a time."""
     nr_leaves = len(leaves)
@@ -86,7 +86,7 @@ def read_leaf_runs(
     )
 
 
-class Sequence(NamedTuple):
+class LeafSequence(NamedTuple):
     """The leaves of some trees that map anything, tree by tree in key order; shape `(n,)`.
 
     Attributes:
@@ -102,7 +102,7 @@ class Sequence(NamedTuple):
     more: Places
 
 
-def in_sequence(forest: Forest, trees: Places, leaves: LeafRuns) -> Sequence:
+def in_sequence(forest: Forest, trees: Places, leaves: LeafRuns) -> LeafSequence:
     """Return the leaves of some trees, and how their runs go on from one to the next."""
     places, owners = forest.leaf_places_of(trees)
     filled = leaves.nr_runs[places] > 0
@@ -121,4 +121,4 @@ def in_sequence(forest: Forest, trees: Places, leaves: LeafRuns) -> Sequence:
     more = np.zeros(len(places), dtype=np.int64)
     at = np.flatnonzero(is_continued)
     more[at] = heads[ends[np.searchsorted(ends, at + 1)] + 1] - heads[at + 1]
-    return Sequence(owners, places, goes_on, more)
+    return LeafSequence(owners, places, goes_on, more)

@@ -21,7 +21,7 @@ from thinmeta.units import (
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import damage_of, read_leaves
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask, Metadata, read_nodes
 
 # Leaves without mappings that are passed at the end of a hole; a kernel leaves none.
@@ -182,7 +182,7 @@ class _Reached:
     source: Metadata
     key: int
     forest: Forest
-    leaf: Leaves
+    leaf: NodeList
     entries: Entries
     damage: Damage | None
 

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thinmeta.analyse.leaf_runs import LeafRuns, in_sequence, read_leaf_runs, runs_of
-from thinmeta.analyse.leaf_runs import Sequence as LeafSequence
+from thinmeta.analyse.leaf_runs import LeafRuns, LeafSequence, in_sequence, read_leaf_runs, runs_of
 from thinmeta.analyse.run_window import Limit, RunWindow, WindowEnds
 from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
@@ -76,8 +75,8 @@ def rmap(
             anything is returned; else what the node held is left out.
         InputError: a metadata snapshot was read, and the pool moved on meanwhile.
     """
-    inside = _Inside(regions)
-    trees = _Trees(pool, inside, on_progress)
+    inside = _InRegions(regions)
+    trees = _TurnedTrees(pool, inside, on_progress)
     pool.verify_unchanged()
     ids = np.array(trees.ids, dtype=np.uint64)
     ends = WindowEnds(trees.leaves, trees.times)
@@ -92,7 +91,7 @@ def rmap(
     pool.verify_unchanged()
 
 
-class _Inside:
+class _InRegions:
     """Tells which block-times are of data blocks in some regions."""
 
     def __init__(self, regions: Sequence[Region]) -> None:
@@ -116,7 +115,7 @@ class _Inside:
         return blocks < ends[after]
 
 
-class _Trees:
+class _TurnedTrees:
     """The mapping trees of all devices; those of one root are walked as one.
 
     Attributes:
@@ -125,7 +124,7 @@ class _Trees:
         times: how often each leaf occurs over all devices.
     """
 
-    def __init__(self, pool: Pool, inside: _Inside, on_progress: OnProgress | None) -> None:
+    def __init__(self, pool: Pool, inside: _InRegions, on_progress: OnProgress | None) -> None:
         for damage in pool.device_table.hidden():
             pool.on_damage(damage)
         trees = MappingTrees.of(pool)

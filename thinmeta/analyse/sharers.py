@@ -16,7 +16,7 @@ from thinmeta.units import DataBlock, DeviceId, OriginBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import damage_of, leaf_pieces
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, Codes, Keys, Mask
 from thinmeta.walk.ragged import Places
 
@@ -149,7 +149,7 @@ def _search(
 
 
 def _hits(
-    pool: Pool, nodes: Leaves, match: _Match
+    pool: Pool, nodes: NodeList, match: _Match
 ) -> tuple[dict[int, list[tuple[int, int]]], Codes]:
     """Return what matches as key and value, by the leaf's place; and each leaf's code."""
     hits: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)

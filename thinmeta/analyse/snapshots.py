@@ -29,7 +29,7 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas import block_time
 from thinmeta.units import DeviceId
-from thinmeta.walk.difference import Window, unshared_leaves, windows
+from thinmeta.walk.difference import TwoTreeWindow, unshared_leaves, windows
 from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import Keys, Mask, Metadata
 
@@ -167,7 +167,7 @@ def _compare(source: Metadata, row: DeviceUsage, other: ThinDevice) -> _Likeness
     return _Likeness(row.inherited - missing, contradicted)
 
 
-def _at(keys: Keys, window: Window) -> tuple[Keys, Mask]:
+def _at(keys: Keys, window: TwoTreeWindow) -> tuple[Keys, Mask]:
     """Return what the right side has at `keys`, and whether it has anything."""
     if not len(window.right_keys):
         return np.zeros(len(keys), dtype=np.uint64), np.zeros(len(keys), dtype=np.bool_)

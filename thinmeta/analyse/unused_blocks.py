@@ -12,7 +12,7 @@ from thinmeta.walk.nodes import Mask
 
 _AT_ONCE = 1 << 16
 
-Blocks = npt.NDArray[np.unsignedinteger]
+DataBlocks = npt.NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,7 @@ class Unused:
     is_known: Mask
 
 
-def unused(pool: Pool, blocks: Blocks) -> Unused:
+def unused(pool: Pool, blocks: DataBlocks) -> Unused:
     """Ask the data space map, all of which is read, a bounded piece at a time.
 
     Args:
@@ -59,7 +59,7 @@ def unused(pool: Pool, blocks: Blocks) -> Unused:
     return Unused(is_free & is_known, is_known)
 
 
-def _within(blocks: Blocks, begin: int, end: int) -> slice:
+def _within(blocks: DataBlocks, begin: int, end: int) -> slice:
     highest = int(np.iinfo(blocks.dtype).max)  # searched as what they are, or all are converted
     first, after = (
         np.searchsorted(blocks, blocks.dtype.type(at)) if at <= highest else len(blocks)

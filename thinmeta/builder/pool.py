@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.builder.space_maps import SpaceMapRoot, write_data_space_map
+from thinmeta.builder.space_maps import WrittenSpaceMap, write_data_space_map
 from thinmeta.builder.store import Store
-from thinmeta.builder.tree import Tree
+from thinmeta.builder.tree import NewTree
 from thinmeta.schemas import block_time
 from thinmeta.schemas.columns import BLOCK_TIME, CHILD, DEVICE_DETAILS, dtype_of
 from thinmeta.schemas.node_layout import room_of
@@ -63,7 +63,7 @@ class Built:
 
     mapping_root: int
     details_root: int
-    data_space_map: SpaceMapRoot
+    data_space_map: WrittenSpaceMap
     nr_devices: int
     nr_mappings: int
     miscounted: tuple[Miscounted, ...]
@@ -111,7 +111,7 @@ def build_trees(
 
 
 def write_superblock(
-    store: Store, header: StreamHeader, built: Built, metadata_space_map: SpaceMapRoot
+    store: Store, header: StreamHeader, built: Built, metadata_space_map: WrittenSpaceMap
 ) -> None:
     """Write block 0, which makes metadata of all the others."""
     row = np.zeros((1, METADATA_BLOCK_BYTES), dtype=np.uint8)
@@ -139,7 +139,7 @@ class _Builder:
         self._store = store
         self._least_shared = least_shared
         self._counts = BlockCounts()
-        self._tree = Tree(store, BLOCK_TIME)
+        self._tree = NewTree(store, BLOCK_TIME)
         self._name: str | int = 0
         self._device = DeviceBegin(0, 0, 0, 0, 0)
         self._shared: dict[str | int, _Shared] = {}
@@ -169,14 +169,14 @@ class _Builder:
         match mark:
             case SharedBegin(name):
                 self._name = name
-                self._tree = Tree(self._store, BLOCK_TIME)
+                self._tree = NewTree(self._store, BLOCK_TIME)
             case SharedEnd():
                 self._end_shared()
             case SharedRef(name):
                 self._refer(name)
             case DeviceBegin():
                 self._device = mark
-                self._tree = Tree(self._store, BLOCK_TIME, self._counts)
+                self._tree = NewTree(self._store, BLOCK_TIME, self._counts)
             case DeviceEnd():
                 if self._sole is None:
                     nr_entries, root = self._tree.nr_entries, self._tree.root()
@@ -206,13 +206,13 @@ class _Builder:
     def _root_of(self, name: str | int) -> int:
         """Return the tree that holds what is shared and nothing else, for who has no more."""
         if name not in self._roots:
-            tree = Tree(self._store, BLOCK_TIME, self._counts)
+            tree = NewTree(self._store, BLOCK_TIME, self._counts)
             self._tree_takes(tree, self._shared[name])
             self._roots[name] = tree.root()
         return self._roots[name]
 
     @staticmethod
-    def _tree_takes(tree: Tree, shared: _Shared) -> None:
+    def _tree_takes(tree: NewTree, shared: _Shared) -> None:
         if len(shared.blocks):
             tree.add_leaves(shared.keys, shared.blocks, shared.nr_entries)
         else:
@@ -257,7 +257,7 @@ class _Builder:
         )
 
     def _root(self, keys: Keys, values: npt.NDArray[Any]) -> int:
-        tree = Tree(self._store, values.dtype)
+        tree = NewTree(self._store, values.dtype)
         tree.add(keys, values)
         return tree.root()
 

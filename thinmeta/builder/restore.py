@@ -19,7 +19,7 @@ from thinmeta.builder.space_maps import (
     write_metadata_space_map,
 )
 from thinmeta.builder.store import Store
-from thinmeta.builder.target import Target, open_target
+from thinmeta.builder.target import MetadataTarget, open_target
 from thinmeta.builder.xml import Overrides, XmlInput
 from thinmeta.device.inputs import Inputs
 from thinmeta.errors import NoRoomError
@@ -95,7 +95,7 @@ def restore(  # noqa: PLR0913  # one parameter an option
 
 
 def build_within(
-    header: StreamHeader, parts: Callable[[], Iterable[StreamPart]], target: Target
+    header: StreamHeader, parts: Callable[[], Iterable[StreamPart]], target: MetadataTarget
 ) -> Restored:
     """Write metadata into the file of `target`, sharing as much as it takes to fit.
 
@@ -119,7 +119,7 @@ def build_within(
 def build(
     header: StreamHeader,
     parts: Iterable[StreamPart],
-    target: Target,
+    target: MetadataTarget,
     least_shared: int = LEAST_SHARED,
 ) -> Restored:
     """Write metadata from a stream of parts into the file of `target`.
@@ -154,7 +154,7 @@ def build(
     )
 
 
-def _nr_blocks(target: Target, nr_used: int, nr_data_blocks: int) -> int:
+def _nr_blocks(target: MetadataTarget, nr_used: int, nr_data_blocks: int) -> int:
     """Return how many blocks the metadata counts, where `nr_used` and bitmaps are in use."""
     if target.nr_blocks is None:
         wanted = max(_SMALLEST_BLOCKS, nr_data_blocks // _MAPPINGS_PER_BLOCK, nr_used * 5 // 4)

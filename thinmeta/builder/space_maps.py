@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.builder.store import Store
-from thinmeta.builder.tree import Tree
+from thinmeta.builder.tree import NewTree
 from thinmeta.schemas.columns import (
     BITMAP_HEADER,
     INDEX_ENTRY,
@@ -29,7 +29,7 @@ from thinmeta.walk.block_counts import BlockCounts, BlockWindow
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
 
-class SpaceMapRoot(NamedTuple):
+class WrittenSpaceMap(NamedTuple):
     """What the superblock has to say of a space map, in the order of `disk_sm_root`."""
 
     nr_blocks: int
@@ -52,15 +52,15 @@ def require_space_map(store: Store, nr_data_blocks: int) -> None:
     store.require(nr_bitmaps(nr_data_blocks), f"{nr_data_blocks} data blocks")
 
 
-def write_data_space_map(store: Store, counts: BlockCounts, nr_blocks: int) -> SpaceMapRoot:
+def write_data_space_map(store: Store, counts: BlockCounts, nr_blocks: int) -> WrittenSpaceMap:
     """Write the space map of the data device.
 
     Raises:
         OutputError: there are more blocks than can be counted.
     """
     require_space_map(store, nr_blocks)
-    index = Tree(store, INDEX_ENTRY)
-    large = Tree(store, REF_COUNT)
+    index = NewTree(store, INDEX_ENTRY)
+    large = NewTree(store, REF_COUNT)
     nr_allocated = 0
     for begin in range(0, nr_blocks, BLOCKS_AT_ONCE):
         size = min(BLOCKS_AT_ONCE, nr_blocks - begin)
@@ -75,7 +75,7 @@ def write_data_space_map(store: Store, counts: BlockCounts, nr_blocks: int) -> S
         nr_allocated += _nr_allocated(entries)
         keys = np.arange(len(entries), dtype=np.uint64) + np.uint64(begin // ENTRIES_PER_BLOCK)
         index.add(keys, entries)
-    root = SpaceMapRoot(nr_blocks, nr_allocated, index.root(), large.root())
+    root = WrittenSpaceMap(nr_blocks, nr_allocated, index.root(), large.root())
     store.refer_to(np.array([root.bitmap_root, root.ref_count_root], dtype=np.uint64))
     return root
 
@@ -85,14 +85,14 @@ def write_metadata_ref_counts(store: Store) -> int:
 
     No block that comes after it has such a count.
     """
-    large = Tree(store, REF_COUNT)
+    large = NewTree(store, REF_COUNT)
     _add_large(large, store.references(store.nr_blocks), 0)
     root = large.root()
     store.refer_to(np.array([root], dtype=np.uint64))
     return root
 
 
-def write_metadata_space_map(store: Store, nr_blocks: int, ref_count_root: int) -> SpaceMapRoot:
+def write_metadata_space_map(store: Store, nr_blocks: int, ref_count_root: int) -> WrittenSpaceMap:
     """Write the space map that counts the metadata's blocks, its own among them.
 
     Args:
@@ -109,10 +109,10 @@ def write_metadata_space_map(store: Store, nr_blocks: int, ref_count_root: int) 
     index["blocknr"] = index_block
     index["index"][: len(entries)] = entries
     store.write(index_block, row, INDEX_CSUM_XOR)
-    return SpaceMapRoot(nr_blocks, _nr_allocated(entries), index_block, ref_count_root)
+    return WrittenSpaceMap(nr_blocks, _nr_allocated(entries), index_block, ref_count_root)
 
 
-def _add_large(tree: Tree, counts: BlockWindow, begin: int) -> None:
+def _add_large(tree: NewTree, counts: BlockWindow, begin: int) -> None:
     at = np.flatnonzero(counts >= OVERFLOW_COUNT)
     if len(at):
         tree.add(at.astype(np.uint64) + np.uint64(begin), counts[at].astype(REF_COUNT))

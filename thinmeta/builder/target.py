@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thinmeta.device.inputs import Inputs
-from thinmeta.device.replacing import Kind, errors_of, kind_of, opened_device, replacing
+from thinmeta.device.replacing import OutputKind, errors_of, kind_of, opened_device, replacing
 from thinmeta.errors import OutputError
 from thinmeta.units import METADATA_BLOCK_BYTES
 
@@ -21,7 +21,7 @@ _BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class MetadataTarget:
     """A place for metadata that can be had.
 
     Attributes:
@@ -40,7 +40,7 @@ class Target:
 @contextmanager
 def open_target(
     path: Path, inputs: Inputs, *, force: bool, size_bytes: int | None
-) -> Iterator[Target]:
+) -> Iterator[MetadataTarget]:
     """Give a file to build metadata in; put it into place if all goes well.
 
     Args:
@@ -55,17 +55,17 @@ def open_target(
     with errors_of(str(path)):
         inputs.refuse(path)
         kind = kind_of(path)
-        if kind is Kind.STREAM:
+        if kind is OutputKind.STREAM:
             raise OutputError(f"{path}: is neither a regular file nor a block device")
         size = _size(path) if size_bytes is None else size_bytes
         nr_blocks = None if size is None else size // METADATA_BLOCK_BYTES
-        if kind is Kind.DEVICE:
+        if kind is OutputKind.DEVICE:
             with opened_device(path, force=force) as device, tempfile.TemporaryFile() as file:
-                yield Target(path, file.fileno(), nr_blocks, is_device=True)
+                yield MetadataTarget(path, file.fileno(), nr_blocks, is_device=True)
                 _copy(file.fileno(), device)
         else:
             with replacing(path, force=force) as fd:
-                yield Target(path, fd, nr_blocks, is_device=False)
+                yield MetadataTarget(path, fd, nr_blocks, is_device=False)
 
 
 def _size(path: Path) -> int | None:

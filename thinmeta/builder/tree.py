@@ -19,7 +19,7 @@ from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import starts_of
 
 
-class Tree:
+class NewTree:
     """One tree under construction, or the leaves of a definition.
 
     Attributes:

@@ -12,8 +12,8 @@ import numpy as np
 
 from thinmeta.builder.xml_document import Document, Overrides
 from thinmeta.builder.xml_lines import MARGIN, read_lines
-from thinmeta.builder.xml_parser import Parser
-from thinmeta.builder.xml_piece import Piece
+from thinmeta.builder.xml_parser import XmlParser
+from thinmeta.builder.xml_piece import XmlPiece
 from thinmeta.errors import InputError
 from thinmeta.walk.stream import StreamHeader, StreamPart
 
@@ -100,7 +100,7 @@ class XmlInput:
         for piece in self._pieces():
             yield self._document.part(piece)
 
-    def _pieces(self) -> Iterator[Piece]:
+    def _pieces(self) -> Iterator[XmlPiece]:
         """Read many lines at once while that goes, and the rest by the library's parser."""
         buffer = bytearray(MARGIN + _BYTES_AT_ONCE + MARGIN)
         text = np.frombuffer(buffer, dtype=np.uint8)
@@ -122,7 +122,7 @@ class XmlInput:
             nr_lines += buffer.count(b"\n", MARGIN, done)
             kept -= done - MARGIN
             window[:kept] = window[done - MARGIN : done - MARGIN + kept]
-        parser = Parser(
+        parser = XmlParser(
             self._name,
             self._document.open,
             is_ended=self._document.is_ended,

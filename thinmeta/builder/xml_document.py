@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.builder.xml_elements import numbers_of
-from thinmeta.builder.xml_piece import Piece, Tag
+from thinmeta.builder.xml_piece import Tag, XmlPiece
 from thinmeta.errors import InputError
 from thinmeta.schemas import block_time
 from thinmeta.units import DATA_BLOCK_SECTORS, LAST_KEY, impossible_block_size
@@ -74,7 +74,7 @@ class Document:
         self._first: int | None = None  # block that the open definition begins with
         self._floor = 0  # the lowest block that may come next
 
-    def part(self, piece: Piece) -> StreamPart:
+    def part(self, piece: XmlPiece) -> StreamPart:
         """Return what a piece of the document means.
 
         Raises:
@@ -113,7 +113,7 @@ class Document:
         """
         raise InputError(f"{self._name}: line {line}: {what}")
 
-    def _pass(self, piece: Piece, lasts: npt.NDArray[np.uint64], begin: int, end: int) -> None:
+    def _pass(self, piece: XmlPiece, lasts: npt.NDArray[np.uint64], begin: int, end: int) -> None:
         """Go over rows that belong to what is open."""
         if begin == end:
             return
@@ -123,7 +123,7 @@ class Document:
             self._first = int(piece.rows.origin_begin[begin])
         self._floor = int(lasts[end - 1]) + 1
 
-    def _check(self, piece: Piece, floors: "_Floors", end: int) -> None:
+    def _check(self, piece: XmlPiece, floors: "_Floors", end: int) -> None:
         """Raise for the first of `end` rows that cannot be."""
         nr_data_blocks = self.header.nr_data_blocks if self.header else None
         most = MAX_DATA_BLOCKS if nr_data_blocks is None else nr_data_blocks

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.builder.xml_piece import MAPPINGS, Mapping, Piece, Tag
+from thinmeta.builder.xml_piece import MAPPINGS, Tag, XmlMapping, XmlPiece
 from thinmeta.builder.xml_words import WIDEST, WORD, Load, Words, difference, numbers
 from thinmeta.walk.ragged import starts_of
 from thinmeta.walk.runs import Runs
@@ -36,7 +36,7 @@ _TAG = re.compile(rb" *<(/?)([a-z_]+)((?: [a-z_]+=\"[ !#-%'-;=?-~]*\")*)(/?)>")
 _ATTRIBUTE = re.compile(rb' ([a-z_]+)="([^"]*)"')
 
 
-class _Shape(NamedTuple):
+class _LineShape(NamedTuple):
     """The lines of one kind of mapping.
 
     Attributes:
@@ -59,18 +59,18 @@ class _Shape(NamedTuple):
         return 2 * len(self.columns)
 
 
-def _shape(tag: str, mapping: Mapping) -> _Shape:
+def _shape(tag: str, mapping: XmlMapping) -> _LineShape:
     names = {column: name for column, name in mapping._asdict().items() if name is not None}
     before = [f'" {name}="' for name in names.values()]
     texts = [f"    <{tag}{before[0][1:]}", *before[1:], '"/>\n']
     encoded = tuple(text.encode() for text in texts)
-    return _Shape(tuple(names), encoded, re.compile((rb"([0-9]{1,%d})" % WIDEST).join(encoded)))
+    return _LineShape(tuple(names), encoded, re.compile((rb"([0-9]{1,%d})" % WIDEST).join(encoded)))
 
 
 _SHAPES = [_shape(tag, mapping) for tag, mapping in MAPPINGS.items()]
 
 
-def read_lines(text: Text, begin: int, end: int, first_line: int) -> Iterator[Piece | int]:
+def read_lines(text: Text, begin: int, end: int, first_line: int) -> Iterator[XmlPiece | int]:
     """Return what stands in `text[begin:end]`, whole lines, in pieces.
 
     Args:
@@ -106,7 +106,7 @@ def _line_end(text: Text, place: int, end: int) -> int:
     return place + found + 1
 
 
-def _read_alike(text: Text, begin: int, end: int, first_line: int) -> tuple[Piece, int] | None:
+def _read_alike(text: Text, begin: int, end: int, first_line: int) -> tuple[XmlPiece, int] | None:
     """Return the mappings whose lines are like the first one, and how long a line is.
 
     The numbers of such lines have as many digits, so all stands at equal distances.
@@ -135,14 +135,14 @@ def _read_alike(text: Text, begin: int, end: int, first_line: int) -> tuple[Piec
     if nr_alike < _LEAST_ALIKE:
         return None
     rows = Runs(*(columns[name] for name in Runs.__slots__))[:nr_alike]
-    return Piece(rows, np.arange(first_line, first_line + nr_alike), []), width
+    return XmlPiece(rows, np.arange(first_line, first_line + nr_alike), []), width
 
 
 def _nr_leading(is_so: npt.NDArray[np.bool_]) -> int:
     return len(is_so) if is_so.all() else int(is_so.argmin())
 
 
-def _read_mixed(text: Text, begin: int, end: int, first_line: int) -> tuple[Piece, int] | None:
+def _read_mixed(text: Text, begin: int, end: int, first_line: int) -> tuple[XmlPiece, int] | None:
     """Return what stands in lines of any kind and width, and how many there are."""
     words: Words = np.ndarray((len(text) - WORD + 1,), "<u8", text, 0, (1,))
     ends = np.flatnonzero(text[begin:end] == _NEWLINE) + begin
@@ -174,11 +174,11 @@ def _read_mixed(text: Text, begin: int, end: int, first_line: int) -> tuple[Piec
             return None
         for name, column in zip(shape.columns, columns, strict=False):
             getattr(rows, name)[chosen] = column
-    return Piece(rows, places + first_line, tags), len(starts)
+    return XmlPiece(rows, places + first_line, tags), len(starts)
 
 
 def _read_shape(
-    words: Words, shape: _Shape, starts: Places, ends: Places, grid: Places
+    words: Words, shape: _LineShape, starts: Places, ends: Places, grid: Places
 ) -> list[Words] | None:
     """Return the columns of lines of one shape; None if a line is not wholly of that shape.
 

@@ -7,7 +7,7 @@ from xml.parsers import expat
 import numpy as np
 
 from thinmeta.builder.xml_elements import numbers_of
-from thinmeta.builder.xml_piece import MAPPINGS, Piece, Tag
+from thinmeta.builder.xml_piece import MAPPINGS, Tag, XmlPiece
 from thinmeta.errors import InputError
 from thinmeta.walk.runs import Runs
 
@@ -16,7 +16,7 @@ _LONGEST = 1 << 22
 """Bytes that one tag or comment may have; the parser keeps it in memory."""
 
 
-class Parser:
+class XmlParser:
     """Reads the rest of a document whose beginning somebody else has read."""
 
     def __init__(self, name: str, open_: list[str], *, is_ended: bool, nr_lines: int) -> None:
@@ -48,7 +48,7 @@ class Parser:
         self._parser.CharacterDataHandler = self._text
         self._parser.StartDoctypeDeclHandler = self._doctype
 
-    def pieces(self, texts: Iterable[bytes]) -> Iterator[Piece]:
+    def pieces(self, texts: Iterable[bytes]) -> Iterator[XmlPiece]:
         """Return what stands in `texts`, one after the other.
 
         Raises:
@@ -77,9 +77,9 @@ class Parser:
         if self._nr_read - self._parser.CurrentByteIndex > _LONGEST:
             self._fail(f"something here is longer than {_LONGEST} bytes")
 
-    def _taken(self) -> Piece:
+    def _taken(self) -> XmlPiece:
         columns = np.array(self._rows, dtype=np.uint64).reshape(-1, 4).T
-        piece = Piece(Runs(*columns), np.array(self._lines, dtype=np.int64), self._tags)
+        piece = XmlPiece(Runs(*columns), np.array(self._lines, dtype=np.int64), self._tags)
         self._rows, self._lines, self._tags = [], [], []
         return piece
 

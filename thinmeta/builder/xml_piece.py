@@ -26,7 +26,7 @@ class Tag(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class XmlPiece:
     """A part of the document.
 
     Attributes:
@@ -40,7 +40,7 @@ class Piece:
     tags: list[Tag]
 
 
-class Mapping(NamedTuple):
+class XmlMapping(NamedTuple):
     """An element for mappings: the attributes for the columns of `Runs`, None for a length of 1."""
 
     origin_begin: str
@@ -50,6 +50,6 @@ class Mapping(NamedTuple):
 
 
 MAPPINGS = {
-    "range_mapping": Mapping("origin_begin", "data_begin", "length", "time"),
-    "single_mapping": Mapping("origin_block", "data_block", None, "time"),
+    "range_mapping": XmlMapping("origin_begin", "data_begin", "length", "time"),
+    "single_mapping": XmlMapping("origin_block", "data_block", None, "time"),
 }

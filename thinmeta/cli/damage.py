@@ -72,15 +72,15 @@ class SalvageReport(DamageReport):
 
     def prepared_devices(self, *devices: "ChosenDevice") -> "list[ChosenDevice]":
         """Tell what is lost of some devices, and return what is left of them."""
-        from thinmeta.model.losses import Tree, losses_of_trees
+        from thinmeta.model.losses import ExaminedTree, losses_of_trees
 
         left = []
         for chosen in devices:
             device = chosen.device
             tree = (
-                Tree(device.device_id, chosen.mapping_root, device.mapped_blocks)
+                ExaminedTree(device.device_id, chosen.mapping_root, device.mapped_blocks)
                 if device is not None
-                else Tree(None, chosen.mapping_root, None)
+                else ExaminedTree(None, chosen.mapping_root, None)
             )
             self._tell(chosen.pool, losses_of_trees(chosen.pool, [tree]))
             left.append(replace(chosen, pool=chosen.pool.for_salvage(self)))

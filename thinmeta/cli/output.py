@@ -69,7 +69,7 @@ def open_output(
         OutputError: it cannot be written, or must not be. A closed pipe stays an
             `OSError`, which click ends silently.
     """
-    from thinmeta.device.replacing import Kind, errors_of, kind_of, opened_device, replacing
+    from thinmeta.device.replacing import OutputKind, errors_of, kind_of, opened_device, replacing
 
     if output == Path("-"):
         output = None
@@ -82,12 +82,12 @@ def open_output(
             return
         inputs.refuse(output)
         match kind_of(output):
-            case Kind.STREAM:
+            case OutputKind.STREAM:
                 file = stack.enter_context(_opened_stream(output))
-            case Kind.DEVICE:
+            case OutputKind.DEVICE:
                 fd = stack.enter_context(opened_device(output, force=force))
                 file = stack.enter_context(open(fd, "wb", closefd=False))
-            case Kind.FILE:
+            case OutputKind.FILE:
                 fd = stack.enter_context(replacing(output, force=force))
                 file = stack.enter_context(open(fd, "wb", closefd=False))
         yield stack.enter_context(_written_ahead(file))

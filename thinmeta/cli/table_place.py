@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from thinmeta.lvm.places import OnHost, TableLine
     from thinmeta.model.device_spec import ChosenDevice, ExternalOrigin
     from thinmeta.volume.layout import Layout
-    from thinmeta.volume.linear import Segment
+    from thinmeta.volume.linear import DeviceSegment
     from thinmeta.volume.reader import Volume
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TablePlace:
     """Where a device's bytes are, as the command line says, or who knows the device."""
 
     is_linear: bool
@@ -52,7 +52,7 @@ class Place:
         return [f"lvchange -y -ay {volume}" for volume in volumes]
 
 
-def data_segments(linear: Path | None, host: "OnHost | None") -> "list[Segment]":
+def data_segments(linear: Path | None, host: "OnHost | None") -> "list[DeviceSegment]":
     """Return what the data device consists of: one device, or pieces of LVM's disks.
 
     Raises:
@@ -66,7 +66,9 @@ def data_segments(linear: Path | None, host: "OnHost | None") -> "list[Segment]"
     return _pieces(host.data, host.data_table, "--linear")
 
 
-def origin_segments(place: Place, names: NameChoice, *, on_disks: bool) -> "list[Segment]":
+def origin_segments(
+    place: TablePlace, names: NameChoice, *, on_disks: bool
+) -> "list[DeviceSegment]":
     """Return what the external origin consists of; nothing if there is none.
 
     Raises:
@@ -81,25 +83,27 @@ def origin_segments(place: Place, names: NameChoice, *, on_disks: bool) -> "list
     return [_whole(place.origin_name)] if place.origin_name else []
 
 
-def _whole(device: str) -> "Segment":
-    from thinmeta.volume.linear import Segment
+def _whole(device: str) -> "DeviceSegment":
+    from thinmeta.volume.linear import DeviceSegment
 
-    return Segment(device, 0, 2**63 - SECTOR_BYTES)
+    return DeviceSegment(device, 0, 2**63 - SECTOR_BYTES)
 
 
-def _pieces(volume: str, lines: "list[TableLine]", instead: str) -> "list[Segment]":
-    from thinmeta.volume.linear import Segment
+def _pieces(volume: str, lines: "list[TableLine]", instead: str) -> "list[DeviceSegment]":
+    from thinmeta.volume.linear import DeviceSegment
 
     if any(line.stripe_sectors for line in lines):
         raise InputError(f"{volume}: is striped, so no linear table maps it; give {instead}")
     return [
-        Segment(device, offset * SECTOR_BYTES, line.length * SECTOR_BYTES)
+        DeviceSegment(device, offset * SECTOR_BYTES, line.length * SECTOR_BYTES)
         for line in lines
         for device, offset in line.areas
     ]
 
 
-def open_place(place: Place, names: NameChoice, report: DamageReport, files: ExitStack) -> "Volume":
+def open_place(
+    place: TablePlace, names: NameChoice, report: DamageReport, files: ExitStack
+) -> "Volume":
     """Return the volume, which reads where its bytes are when that is asked for.
 
     Raises:

@@ -20,7 +20,7 @@ _MOST_LINKS = 40  # that the kernel follows
 _NOT_SYNCED = (errno.EINVAL, errno.ENOTSUP)  # of file systems that know no sync
 
 
-class Kind(Enum):
+class OutputKind(Enum):
     """How an output is written."""
 
     STREAM = "stream"
@@ -33,25 +33,25 @@ class Kind(Enum):
     """A block device: in place, and alone."""
 
 
-def kind_of(output: Path | None) -> Kind:
+def kind_of(output: Path | None) -> OutputKind:
     """Return how `output` is written; None or `-` is standard output.
 
     Raises:
         OutputError: it is a folder, or nobody can tell.
     """
     if output is None or output == Path("-"):
-        return Kind.STREAM
+        return OutputKind.STREAM
     descriptor = descriptor_of(output)
     with errors_of(str(output)):
         try:
             mode = output.stat().st_mode
         except FileNotFoundError:
-            return Kind.FILE
+            return OutputKind.FILE
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if stat.S_ISBLK(mode) and descriptor != _STDOUT:
-        return Kind.DEVICE
-    return Kind.FILE if stat.S_ISREG(mode) and descriptor is None else Kind.STREAM
+        return OutputKind.DEVICE
+    return OutputKind.FILE if stat.S_ISREG(mode) and descriptor is None else OutputKind.STREAM
 
 
 def descriptor_of(output: Path) -> int | None:

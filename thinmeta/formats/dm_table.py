@@ -7,7 +7,7 @@ from typing import NamedTuple
 from thinmeta.formats.lines import Lines
 from thinmeta.formats.printable import printable, text_line
 from thinmeta.formats.style import Buffer
-from thinmeta.volume.linear import ERROR, ZERO, Targets
+from thinmeta.volume.linear import ERROR, ZERO, LinearTargets
 
 
 class ThinLine(NamedTuple):
@@ -100,7 +100,9 @@ def thin_line(sectors: int, pool: str, device_id: int, origin: str | None) -> by
     return text_line(" ".join([*words, origin] if origin else words))
 
 
-def linear_lines(targets: Targets, devices: Sequence[str], *, as_json: bool) -> Iterator[Buffer]:
+def linear_lines(
+    targets: LinearTargets, devices: Sequence[str], *, as_json: bool
+) -> Iterator[Buffer]:
     """Return a line for each target, or a JSON object.
 
     Args:

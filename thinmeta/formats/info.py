@@ -44,7 +44,7 @@ _ALL_WELL = "Neither data nor metadata is nearly full."
 
 
 @dataclass(frozen=True, slots=True)
-class _Style:
+class _InfoStyle:
     """The words of one histogram; those of its table are thin_stat's."""
 
     name: str
@@ -52,10 +52,10 @@ class _Style:
     columns: str
 
 
-_RUN_LENGTHS = _Style("run_lengths", "Lengths of runs, in blocks", "length\tcounts\tpercentage")
+_RUN_LENGTHS = _InfoStyle("run_lengths", "Lengths of runs, in blocks", "length\tcounts\tpercentage")
 _COUNTS = "ref-count\ttimes\tpercentage"
-_DATA = _Style("data_ref_counts", "Ref counts in the data space map", _COUNTS)
-_METADATA = _Style("metadata_ref_counts", "Ref counts in the metadata space map", _COUNTS)
+_DATA = _InfoStyle("data_ref_counts", "Ref counts in the data space map", _COUNTS)
+_METADATA = _InfoStyle("metadata_ref_counts", "Ref counts in the metadata space map", _COUNTS)
 
 
 def info_text(info: PoolInfo) -> Iterator[bytes]:
@@ -139,7 +139,7 @@ def histograms_json(histograms: Histograms) -> Iterator[bytes]:
         yield _histogram_line(_METADATA, histograms.metadata_ref_counts)
 
 
-def _histogram_line(style: _Style, histogram: Histogram, **further: int) -> bytes:
+def _histogram_line(style: _InfoStyle, histogram: Histogram, **further: int) -> bytes:
     return json_line(
         type="histogram",
         of=style.name,
@@ -150,7 +150,7 @@ def _histogram_line(style: _Style, histogram: Histogram, **further: int) -> byte
     )
 
 
-def _table(style: _Style, histogram: Histogram) -> Iterator[bytes]:
+def _table(style: _InfoStyle, histogram: Histogram) -> Iterator[bytes]:
     total = histogram.total
     yield f"\n{style.title}\n{style.columns}\n".encode()
     for value, count in histogram.bins:

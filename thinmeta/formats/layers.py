@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from thinmeta.analyse.layers import Layer
+from thinmeta.analyse.layers import MeasuredLayer
 from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text
@@ -30,7 +30,7 @@ Cells = tuple[str, ...]
 
 
 def stack_text(
-    layers: Sequence[Layer], block_bytes: int, file_system: str | None
+    layers: Sequence[MeasuredLayer], block_bytes: int, file_system: str | None
 ) -> Iterator[bytes]:
     """Return a stack for people, the lowest device first: two lines a device.
 
@@ -62,7 +62,7 @@ def stack_text(
 
 
 def forest_text(
-    layers: Sequence[Layer], block_bytes: int, file_system: str | None
+    layers: Sequence[MeasuredLayer], block_bytes: int, file_system: str | None
 ) -> Iterator[bytes]:
     """Return all devices for people, a line a device, each after what it stands on.
 
@@ -90,7 +90,7 @@ def forest_text(
         yield _line(f"{line}  {_cut(what, room)}")
 
 
-def layers_json(layers: Sequence[Layer], block_bytes: int) -> Iterator[bytes]:
+def layers_json(layers: Sequence[MeasuredLayer], block_bytes: int) -> Iterator[bytes]:
     """Return an object a device, in the order in which they are given."""
     for layer in layers:
         docker = layer.docker
@@ -131,7 +131,7 @@ def layers_json(layers: Sequence[Layer], block_bytes: int) -> Iterator[bytes]:
 _COUNTED = ("added", "changed", "removed", "shared", "exclusive")
 
 
-def _counts(layer: Layer) -> tuple[int | None, ...]:
+def _counts(layer: MeasuredLayer) -> tuple[int | None, ...]:
     """Return the blocks of a device that are `_COUNTED`."""
     written, used = layer.written, layer.usage
     return (
@@ -176,7 +176,7 @@ def _shown(docker: DockerDevice) -> str:
     return name if len(name) <= _NAME_WIDTH else f"…{name[1 - _NAME_WIDTH :]}"
 
 
-def _what(layer: Layer, file_system: str | None) -> str:
+def _what(layer: MeasuredLayer, file_system: str | None) -> str:
     """Return what made a device, or whose it is."""
     docker = layer.docker
     if docker.record is None:
@@ -234,9 +234,9 @@ def _container_object(docker: DockerDevice) -> dict[str, Any] | None:
     }
 
 
-def _drawn(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
+def _drawn(layers: Sequence[MeasuredLayer]) -> Iterator[tuple[str, MeasuredLayer]]:
     """Return each device with its branch; what stands alone on a device is in the same one."""
-    above: dict[str | None, list[Layer]] = defaultdict(list)
+    above: dict[str | None, list[MeasuredLayer]] = defaultdict(list)
     for layer in layers:
         above[layer.docker.parent].append(layer)
     stack = [(layer, "", "") for layer in reversed(above.get(None, []))]

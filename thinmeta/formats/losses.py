@@ -5,7 +5,7 @@ from typing import Any
 
 from thinmeta.errors import Damage
 from thinmeta.formats.json_text import json_line
-from thinmeta.model.losses import DeviceLoss, Losses, Tree
+from thinmeta.model.losses import DeviceLoss, ExaminedTree, Losses
 from thinmeta.model.lost_leaves import LostRange
 from thinmeta.units import LAST_KEY
 
@@ -109,5 +109,5 @@ def _open_end(last: int | None) -> int | None:
     return None if last == LAST_KEY else last
 
 
-def _called(tree: Tree) -> str:
+def _called(tree: ExaminedTree) -> str:
     return f"root:{tree.root}" if tree.device_id is None else f"device {tree.device_id}"

@@ -11,7 +11,7 @@ import numpy as np
 from thinmeta.formats.lines import Lines
 from thinmeta.formats.style import Buffer
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.changes import Change, Ranges
+from thinmeta.walk.changes import Change, ChangeRanges
 
 _ORDER = (Change.CHANGED, Change.SAME, Change.ADDED, Change.REMOVED, Change.UNKNOWN)
 _SHAPE_OF = np.array([_ORDER.index(change) for change in Change], dtype=np.uint8)
@@ -33,12 +33,12 @@ class RangeLines:
         self._shapes = [shapes[change] for change in _ORDER]
         self._lines = Lines(*self._shapes)
 
-    def render(self, parts: Iterable[Ranges]) -> Iterator[Buffer]:
+    def render(self, parts: Iterable[ChangeRanges]) -> Iterator[Buffer]:
         """Return the text, each part of it valid until the next is asked for."""
         for ranges in parts:
             yield from self._text(ranges, _SHAPE_OF[ranges.change])
 
-    def _text(self, ranges: Ranges, shapes: np.typing.NDArray[np.uint8]) -> Iterator[Buffer]:
+    def _text(self, ranges: ChangeRanges, shapes: np.typing.NDArray[np.uint8]) -> Iterator[Buffer]:
         columns = {
             "begin": ranges.begin,
             "end": ranges.begin + ranges.length,

@@ -7,13 +7,14 @@ from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import shell_word, text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.units import SECTOR_BYTES
-from thinmeta.volume.filesystem import FileSystem, Journal, Kind
+from thinmeta.volume.filesystem import FileSystem, FilesystemKind, Journal
 
 _MOUNT_OPTIONS = {
-    Kind.XFS: "ro,norecovery,nouuid",  # snapshots share one UUID, which XFS mounts but once
-    Kind.EXT4: "ro,noload",
+    # Snapshots share one UUID, which XFS mounts but once.
+    FilesystemKind.XFS: "ro,norecovery,nouuid",
+    FilesystemKind.EXT4: "ro,noload",
 }
-_REPLAYING = {Kind.XFS: "loop,nouuid", Kind.EXT4: "loop"}
+_REPLAYING = {FilesystemKind.XFS: "loop,nouuid", FilesystemKind.EXT4: "loop"}
 _JOURNAL_TEXT = {
     Journal.CLEAN: "its journal is clean",
     Journal.DIRTY: "its journal is dirty",
@@ -60,7 +61,7 @@ class Plan:
 
     def mounts(self) -> list[str]:
         """Return the commands that mount it; all that may fit if its file system is not known."""
-        kinds = [self.file_system.kind] if self.file_system else list(Kind)
+        kinds = [self.file_system.kind] if self.file_system else list(FilesystemKind)
         return [
             f"mount -t {kind.value} -o {_MOUNT_OPTIONS[kind]} /dev/mapper/{self.name} /mnt"
             for kind in kinds

@@ -15,7 +15,7 @@ from thinmeta.formats.ranges import RangeLines
 from thinmeta.formats.style import Buffer
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.units import SECTOR_BYTES
-from thinmeta.walk.changes import Change, Ranges
+from thinmeta.walk.changes import Change, ChangeRanges
 
 _TAGS = {
     Change.SAME: "same",
@@ -38,7 +38,7 @@ _NOTHING_YET = len(Change)
 def delta_xml(
     left: ChosenDevice,
     right: ChosenDevice,
-    parts: Iterable[Ranges],
+    parts: Iterable[ChangeRanges],
     *,
     verbose: bool,
     is_0_9: bool,
@@ -73,7 +73,7 @@ def _named(side: str, chosen: ChosenDevice) -> str:
     return f'{side}="{chosen.device.device_id}"'
 
 
-def _grouped(parts: Iterable[Ranges]) -> Iterator[Buffer]:
+def _grouped(parts: Iterable[ChangeRanges]) -> Iterator[Buffer]:
     """Return the ranges with neighbours of one kind in a tag of that kind.
 
     The shape of a line depends on its kind and on that of the line before: where

@@ -6,7 +6,7 @@ from typing import Self, TypeVar
 from thinmeta.errors import InputError
 from thinmeta.lvm.text import Section
 
-_Kind = TypeVar("_Kind")
+_FieldT = TypeVar("_FieldT")
 
 _NAME = re.compile(r"[A-Za-z0-9+_.-]{1,128}")
 _UUID = re.compile(r"[A-Za-z0-9]{32}")
@@ -91,7 +91,7 @@ class Fields:
                 raise self.error(f"{key} is not a list of names and numbers")
         return found
 
-    def _of_type(self, key: str, kind: type[_Kind], default: _Kind | None = None) -> _Kind:
+    def _of_type(self, key: str, kind: type[_FieldT], default: _FieldT | None = None) -> _FieldT:
         value = self._values.get(key, default)
         if value is None:
             raise self.error(f"{key} is missing")

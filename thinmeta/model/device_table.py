@@ -11,7 +11,7 @@ from thinmeta.model.device_columns import Devices
 from thinmeta.model.superblock import Superblock
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
 from thinmeta.walk.leaves import read_tree
-from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, Keys, Kind, Metadata
+from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, Keys, Metadata, TreeKind
 from thinmeta.walk.ragged import places_among
 
 
@@ -117,7 +117,7 @@ class DeviceTree(NamedTuple):
     lost: tuple[Damage, ...]
 
     @classmethod
-    def read(cls, source: Metadata, root: int, kind: Kind) -> Self:
+    def read(cls, source: Metadata, root: int, kind: TreeKind) -> Self:
         """Read all of it."""
         lost: list[Damage] = []
         ids, values = read_tree(source, root, kind, on_damage=lost.append)

@@ -16,7 +16,7 @@ from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import leaf_pieces
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, Codes, Mask
 from thinmeta.walk.ragged import Places, places_among
 from thinmeta.walk.shared_runs import find_shared_runs
@@ -28,9 +28,9 @@ from thinmeta.walk.stream import (
     SharedRef,
     StreamPart,
 )
-from thinmeta.walk.stretches import Stretch, read_stretches
+from thinmeta.walk.stretches import StreamStep, read_stretches
 
-_Sections = Callable[[int], Iterator[tuple[bool, Leaves]]]
+_Sections = Callable[[int], Iterator[tuple[bool, NodeList]]]
 """Given a tree, its leaves in sections, each of them shared or not."""
 
 
@@ -83,7 +83,7 @@ class Listing:
         if self._sharing and self._mappings:
             for damage in chain(table.lost_among(self._selected), self._spoiled()):
                 self._on_damage(damage)
-        tally = _Tally(self._devices, self._on_damage)
+        tally = _MappingTally(self._devices, self._on_damage)
         for part in read_stretches(self._pool.source, self._stretches(), self._on_damage):
             yield part
             if self._mappings:
@@ -167,7 +167,7 @@ class Listing:
         codes[places], _ = self._read(places)
         yield from BadLeaves(self._forest, self._mapped.ids, codes)
 
-    def _stretches(self) -> Iterator[Stretch]:
+    def _stretches(self) -> Iterator[StreamStep]:
         sections: _Sections = self._whole_tree
         if self._sharing and self._mappings:
             shared = find_shared_runs(self._forest)
@@ -182,25 +182,25 @@ class Listing:
         tree = 0
         for device in self._devices:
             while lost and device.device_id >= (lost[0].first_key or 0):
-                yield Stretch(damage=lost.pop(0))
-            yield Stretch((_begin(device),))
+                yield StreamStep(damage=lost.pop(0))
+            yield StreamStep((_begin(device),))
             if device.mapping_root is not None:
                 if self._mappings:
                     yield from _device_stretches(device.device_id, sections(tree))
                 tree += 1
-            yield Stretch((DeviceEnd(),))
+            yield StreamStep((DeviceEnd(),))
         for damage in lost:
-            yield Stretch(damage=damage)
+            yield StreamStep(damage=damage)
 
-    def _whole_tree(self, tree: int) -> Iterator[tuple[bool, Leaves]]:
+    def _whole_tree(self, tree: int) -> Iterator[tuple[bool, NodeList]]:
         if self._marks is None:
             yield False, self._forest.leaves(tree)
             return
         places, _ = self._forest.leaf_places_of(np.array([tree]), self._marks)
         yield False, self._forest.leaves_at(places)
 
-    def _shared_stretches(self, sections: _Sections) -> Iterator[Stretch]:
-        found: dict[int, tuple[Leaves, DeviceId]] = {}
+    def _shared_stretches(self, sections: _Sections) -> Iterator[StreamStep]:
+        found: dict[int, tuple[NodeList, DeviceId]] = {}
         for tree, device in enumerate(self._mapped):
             for is_shared, leaves in sections(tree):
                 if is_shared:
@@ -209,8 +209,8 @@ class Listing:
                     found[name] = (before.within(leaves), device_id)
         for name in sorted(found):
             leaves, device_id = found[name]
-            yield Stretch((SharedBegin(name),), leaves, device_id)
-            yield Stretch((SharedEnd(),))
+            yield StreamStep((SharedBegin(name),), leaves, device_id)
+            yield StreamStep((SharedEnd(),))
 
 
 def _begin(device: ThinDevice) -> DeviceBegin:
@@ -224,16 +224,16 @@ def _begin(device: ThinDevice) -> DeviceBegin:
 
 
 def _device_stretches(
-    device_id: DeviceId, sections: Iterator[tuple[bool, Leaves]]
-) -> Iterator[Stretch]:
+    device_id: DeviceId, sections: Iterator[tuple[bool, NodeList]]
+) -> Iterator[StreamStep]:
     for is_shared, leaves in sections:
         if is_shared:
-            yield Stretch((SharedRef(int(leaves.blocks[0])),))
+            yield StreamStep((SharedRef(int(leaves.blocks[0])),))
         else:
-            yield Stretch((), leaves, device_id)
+            yield StreamStep((), leaves, device_id)
 
 
-class _Tally:
+class _MappingTally:
     """Counts each device's mappings and compares with what its details say."""
 
     def __init__(self, devices: Devices, on_damage: OnDamage) -> None:

@@ -20,12 +20,12 @@ from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import OnProgress
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes
 from thinmeta.walk.ragged import distinct_places
 
 
-class Tree(NamedTuple):
+class ExaminedTree(NamedTuple):
     """A mapping tree to look at.
 
     Attributes:
@@ -50,7 +50,7 @@ class DeviceLoss:
         beyond: mappings in sound nodes to blocks past its end, which are left out.
     """
 
-    tree: Tree
+    tree: ExaminedTree
     ranges: tuple[LostRange, ...]
     found: int
     beyond: int
@@ -141,8 +141,11 @@ def losses_of_pool(
         on_progress: told of each piece of the mapping trees that was read.
     """
     table = pool.device_table
-    trees = [Tree(each.device_id, each.mapping_root, each.mapped_blocks) for each in table.devices]
-    trees += [Tree(device_id, root, None) for device_id, root in table.unlisted.items()]
+    trees = [
+        ExaminedTree(each.device_id, each.mapping_root, each.mapped_blocks)
+        for each in table.devices
+    ]
+    trees += [ExaminedTree(device_id, root, None) for device_id, root in table.unlisted.items()]
     wanted = [tree for tree in sorted(trees) if selected is None or tree.device_id in selected]
     return replace(
         losses_of_trees(pool, wanted, on_progress),
@@ -152,7 +155,7 @@ def losses_of_pool(
 
 
 def losses_of_trees(
-    pool: Pool, trees: Sequence[Tree], on_progress: OnProgress | None = None
+    pool: Pool, trees: Sequence[ExaminedTree], on_progress: OnProgress | None = None
 ) -> Losses:
     """Look at some mapping trees, each of their nodes once; no damage raises."""
     source = pool.source._replace(nr_data_blocks=None, doubts_repeats=True)
@@ -217,7 +220,7 @@ def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
     )
 
 
-def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:
+def _agree(leaves: NodeList, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:
     blocks, identity = distinct_places(leaves.blocks)
     bad = np.bincount(identity, codes != 0, minlength=len(blocks))
     some_are_bad = (bad > 0) & (bad < np.bincount(identity, minlength=len(blocks)))
@@ -227,7 +230,7 @@ def _agree(leaves: Leaves, codes: Codes, devices: Sequence[DeviceLoss]) -> bool:
 
 
 def _found_losses(
-    trees: Sequence[Tree], forest: Forest, counted: CountedLeaves
+    trees: Sequence[ExaminedTree], forest: Forest, counted: CountedLeaves
 ) -> list[DeviceLoss]:
     """Return what is lost of each tree of the forest."""
     found = forest.totals(counted.within).tolist()

@@ -8,10 +8,10 @@ from thinmeta.lvm.state import LvmState
 from thinmeta.model.device_spec import ExternalOrigin
 from thinmeta.names.catalogue import Catalogue, NamedDevice, NameKind
 
-_Identity = tuple[int, int]
+_VolumeIdentity = tuple[int, int]
 """Device id, and the transaction that the device was created in."""
 
-_Found = tuple[VolumeGroup, LogicalVolume, ThinVolume]
+_ThinOfGroup = tuple[VolumeGroup, LogicalVolume, ThinVolume]
 """A thin volume, and the version of its group that has it."""
 
 
@@ -54,8 +54,8 @@ def names_of(
     """
     current = [(group, *found) for found in group.thin_volumes(pool.name)]
     there = {_identity(one) for _, _, one in current}
-    others: dict[_Identity, _Found] = {}
-    called: dict[_Identity, dict[str, None]] = {}
+    others: dict[_VolumeIdentity, _ThinOfGroup] = {}
+    called: dict[_VolumeIdentity, dict[str, None]] = {}
     for version in versions:
         pools = (each.name for each in version.volumes.values() if each.id == pool.id)
         for each, one in version.thin_volumes(next(pools, "")):
@@ -69,7 +69,7 @@ def names_of(
     taken = {spelling for name in group.volumes for spelling in spellings(group.name, name)}
     taken |= {dashed(each.id) for each in group.volumes.values()}
 
-    def aliases(identity: _Identity, *own: str) -> tuple[str, ...]:
+    def aliases(identity: _VolumeIdentity, *own: str) -> tuple[str, ...]:
         return (*own, *(name for name in called.get(identity, ()) if name not in taken))
 
     found = []
@@ -88,11 +88,13 @@ def names_of(
     return tuple(found)
 
 
-def _identity(one: ThinVolume) -> _Identity:
+def _identity(one: ThinVolume) -> _VolumeIdentity:
     return one.device_id, one.transaction_id
 
 
-def _named(group: VolumeGroup, found: _Found, shown: str, aliases: tuple[str, ...]) -> NamedDevice:
+def _named(
+    group: VolumeGroup, found: _ThinOfGroup, shown: str, aliases: tuple[str, ...]
+) -> NamedDevice:
     version, each, one = found
     origin = version.volumes.get(one.origin)
     is_other = version is not group

@@ -11,7 +11,7 @@ import numpy as np
 from thinmeta.volume.layout import Layout, Pieces, Source
 from thinmeta.volume.reader import fill
 from thinmeta.volume.sources import Sources, Unreadable, UnreadableError, read_around
-from thinmeta.volume.target import Target
+from thinmeta.volume.target import CopyTarget
 
 OnUnreadable = Callable[[Unreadable], None]
 """Told of each part that cannot be had: it raises, or it is left a hole."""
@@ -42,7 +42,7 @@ def no_progress(_: int) -> None:
 def copy(  # noqa: PLR0913  # what, where from, where to, and two to tell
     layout: Layout,
     sources: Sources,
-    target: Target,
+    target: CopyTarget,
     *,
     parts: Iterable[tuple[int, int]] | None = None,
     on_unreadable: OnUnreadable = raise_unreadable,
@@ -106,7 +106,7 @@ def stream(
 class _Copier:
     """Copies parts, one after the other."""
 
-    def __init__(self, sources: Sources, target: Target, on_unreadable: OnUnreadable) -> None:
+    def __init__(self, sources: Sources, target: CopyTarget, on_unreadable: OnUnreadable) -> None:
         self._sources = sources
         self._target = target
         self._on_unreadable = on_unreadable

@@ -26,7 +26,7 @@ from thinmeta.schemas.filesystems import (
 )
 from thinmeta.volume.reader import Volume
 
-Fields = Any
+_LogRecord = Any
 """One element of an array with a schema's dtype."""
 
 BEGINNING_BYTES = 4096
@@ -35,7 +35,7 @@ BEGINNING_BYTES = 4096
 _LOG_AT_ONCE = 4 << 20
 
 
-class Kind(Enum):
+class FilesystemKind(Enum):
     """A file system that is known here."""
 
     EXT4 = "ext4"
@@ -56,7 +56,7 @@ class Journal(Enum):
 class FileSystem:
     """What is on a volume."""
 
-    kind: Kind
+    kind: FilesystemKind
     journal: Journal
 
 
@@ -69,11 +69,11 @@ def recognise(volume: Volume) -> FileSystem | None:
     ext4 = _fields(dtype_of(Ext4Superblock), _read(volume, EXT4_SUPERBLOCK_OFFSET, 1024))
     if ext4["s_magic"] == EXT4_SUPER_MAGIC:
         needs_recovery = int(ext4["s_feature_incompat"]) & EXT4_FEATURE_INCOMPAT_RECOVER
-        return FileSystem(Kind.EXT4, Journal.DIRTY if needs_recovery else Journal.CLEAN)
+        return FileSystem(FilesystemKind.EXT4, Journal.DIRTY if needs_recovery else Journal.CLEAN)
     xfs = _fields(dtype_of(XfsSuperblock), _read(volume, 0, XLOG_BASIC_BLOCK_BYTES))
     if xfs["sb_magicnum"].tobytes() == XFS_SB_MAGIC:
         clean = _xfs_log_is_clean(volume, xfs)
-        return FileSystem(Kind.XFS, Journal.CLEAN if clean else Journal.MAYBE_DIRTY)
+        return FileSystem(FilesystemKind.XFS, Journal.CLEAN if clean else Journal.MAYBE_DIRTY)
     return None
 
 
@@ -92,7 +92,7 @@ def file_system_uuid(beginning: bytes) -> str | None:
     return None
 
 
-def _xfs_log_is_clean(volume: Volume, superblock: Fields) -> bool:
+def _xfs_log_is_clean(volume: Volume, superblock: _LogRecord) -> bool:
     """Tell whether the record that was written last is that of an unmount.
 
     Source: `xlog_check_unmount_rec()`, fs/xfs/xfs_log_recover.c.
@@ -116,14 +116,14 @@ def _xfs_log_is_clean(volume: Volume, superblock: Fields) -> bool:
     return bool(int(operation["oh_flags"]) & XLOG_UNMOUNT_TRANS)
 
 
-def _last_record(volume: Volume, begin: int, size: int) -> Fields | None:
+def _last_record(volume: Volume, begin: int, size: int) -> _LogRecord | None:
     """Return the record with the highest cycle and block; None if there is none.
 
     Only a record's header begins with the magic: in all other basic blocks the log keeps
     the cycle there.
     """
     layout = dtype_of(XfsLogRecord)
-    last: Fields | None = None
+    last: _LogRecord | None = None
     for done in range(0, size, _LOG_AT_ONCE):
         part = _read(volume, begin + done, min(_LOG_AT_ONCE, size - done))
         rows = np.frombuffer(part, dtype=np.uint8).reshape(-1, XLOG_BASIC_BLOCK_BYTES)
@@ -138,7 +138,7 @@ def _last_record(volume: Volume, begin: int, size: int) -> Fields | None:
     return last
 
 
-def _fields(layout: np.dtype[Any], data: bytes) -> Fields:
+def _fields(layout: np.dtype[Any], data: bytes) -> _LogRecord:
     return np.frombuffer(data, layout, count=1)[0]
 
 

@@ -14,7 +14,7 @@ from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.ragged import ragged
 
 
-class Segment(NamedTuple):
+class DeviceSegment(NamedTuple):
     """A piece of the data device, or all of it.
 
     Attributes:
@@ -29,7 +29,7 @@ class Segment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Targets(Columnar):
+class LinearTargets(Columnar):
     """Targets as columns, each of shape `(n,)`; together they cover the volume, in order.
 
     Attributes:
@@ -51,8 +51,8 @@ ERROR = 254
 
 
 def linear_targets(
-    layout: Layout, data: Sequence[Segment], origin: Sequence[Segment]
-) -> tuple[Targets, list[str]]:
+    layout: Layout, data: Sequence[DeviceSegment], origin: Sequence[DeviceSegment]
+) -> tuple[LinearTargets, list[str]]:
     """Return the targets that map a volume straight onto what it lies on.
 
     Args:
@@ -84,13 +84,13 @@ def linear_targets(
     parts.append(_targets(lost.begin, lost.end, np.zeros_like(lost.begin), ERROR))
     begin, end = layout.holes()
     parts.append(_targets(begin, end, np.zeros(len(begin), dtype=np.uint64), ZERO))
-    targets = Targets.joined(parts)
+    targets = LinearTargets.joined(parts)
     return targets[np.argsort(targets.begin, kind="stable")], names
 
 
 def _on_segments(
-    pieces: Pieces, data: Sequence[Segment], names: list[str], block_bytes: int
-) -> Targets:
+    pieces: Pieces, data: Sequence[DeviceSegment], names: list[str], block_bytes: int
+) -> LinearTargets:
     """Return targets for pieces of the data device, cut where a segment ends."""
     lengths = np.array([segment.length for segment in data], dtype=np.uint64)
     ends = np.cumsum(lengths)
@@ -114,10 +114,10 @@ def _on_segments(
 
 def _targets(
     begin: Bytes, end: Bytes, offset: Bytes, device: int | npt.NDArray[np.uint8]
-) -> Targets:
+) -> LinearTargets:
     unit = np.uint64(SECTOR_BYTES)
     devices = np.broadcast_to(np.asarray(device, dtype=np.uint8), begin.shape)
-    return Targets(begin // unit, (end - begin) // unit, offset // unit, devices)
+    return LinearTargets(begin // unit, (end - begin) // unit, offset // unit, devices)
 
 
 def _past_end(place: int, begin: int, block_bytes: int) -> InputError:

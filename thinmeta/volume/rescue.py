@@ -18,7 +18,7 @@ from thinmeta.volume.reader import fill
 from thinmeta.volume.rescue_map import RescueMap, Status
 from thinmeta.volume.sources import Sources, Unreadable
 from thinmeta.volume.subject import Subject
-from thinmeta.volume.target import BlockTarget, FileTarget, Target
+from thinmeta.volume.target import BlockTarget, CopyTarget, FileTarget
 
 _SAVE_SECONDS = 5.0
 _NR_SAMPLES = 64
@@ -33,7 +33,7 @@ class Rescue:
         map_path: the file that it is in.
     """
 
-    def __init__(self, target: Target, map_path: Path, rescue_map: RescueMap) -> None:
+    def __init__(self, target: CopyTarget, map_path: Path, rescue_map: RescueMap) -> None:
         """See `open_rescue`."""
         self.map = rescue_map
         self.map_path = map_path

@@ -21,7 +21,7 @@ class Status(Enum):
     FINISHED = "+"
 
 
-class Part(NamedTuple):
+class MapPart(NamedTuple):
     """A range of the volume, in bytes, and what became of it."""
 
     begin: int
@@ -36,7 +36,7 @@ class RescueMap:
         subject: lines that say what is rescued; a map goes with no other.
     """
 
-    def __init__(self, subject: str, parts: Iterable[Part]) -> None:
+    def __init__(self, subject: str, parts: Iterable[MapPart]) -> None:
         """Take the parts, which follow each other from 0 on."""
         self.subject = subject
         self._parts = list(parts)
@@ -44,7 +44,7 @@ class RescueMap:
     @classmethod
     def new(cls, subject: str, size: int) -> Self:
         """Return the map of a volume of which nothing was tried."""
-        return cls(subject, [Part(0, size, Status.NON_TRIED)] if size else [])
+        return cls(subject, [MapPart(0, size, Status.NON_TRIED)] if size else [])
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -69,7 +69,7 @@ class RescueMap:
             if begin != end or size <= 0:
                 raise ValueError(f"the range at {row[0]} does not follow the one before it")
             end = begin + size
-            parts.append(Part(begin, end, _STATUSES.get(row[2], Status.NON_TRIED)))
+            parts.append(MapPart(begin, end, _STATUSES.get(row[2], Status.NON_TRIED)))
         return cls("\n".join(subject), parts)
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ class RescueMap:
         return self._parts[-1].end if self._parts else 0
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[MapPart]:
         """All parts, in order."""
         return self._parts[:]
 
@@ -114,12 +114,12 @@ class RescueMap:
         first = bisect_right(self._parts, begin, key=itemgetter(0)) - 1
         last = bisect_left(self._parts, end, key=itemgetter(0))
         before, after = self._parts[first], self._parts[last - 1]
-        marked = [Part(before.begin, begin, before.status)]
+        marked = [MapPart(before.begin, begin, before.status)]
         for bad_begin, bad_end in sorted(bad):
-            marked += [Part(begin, bad_begin, Status.FINISHED)]
-            marked += [Part(bad_begin, bad_end, Status.BAD)]
+            marked += [MapPart(begin, bad_begin, Status.FINISHED)]
+            marked += [MapPart(bad_begin, bad_end, Status.BAD)]
             begin = bad_end
-        marked += [Part(begin, end, Status.FINISHED), Part(end, after.end, after.status)]
+        marked += [MapPart(begin, end, Status.FINISHED), MapPart(end, after.end, after.status)]
         # With their neighbours, which may have the same status.
         low, high = max(first - 1, 0), last + 1
         beside = self._parts[low:first], self._parts[last:high]
@@ -130,14 +130,14 @@ _SUBJECT = "# Of: "
 _STATUSES = {status.value: status for status in Status}
 
 
-def _joined(parts: Iterable[Part]) -> list[Part]:
+def _joined(parts: Iterable[MapPart]) -> list[MapPart]:
     """Return parts without empty ones, neighbours of one status as one."""
-    joined: list[Part] = []
+    joined: list[MapPart] = []
     for part in parts:
         if part.begin == part.end:
             continue
         if joined and joined[-1].status is part.status:
-            joined[-1] = Part(joined[-1].begin, part.end, part.status)
+            joined[-1] = MapPart(joined[-1].begin, part.end, part.status)
         else:
             joined.append(part)
     return joined

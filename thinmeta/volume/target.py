@@ -13,7 +13,7 @@ _ZEROS_AT_ONCE = 1 << 30
 _BUFFER = 1 << 20
 
 
-class Target(Protocol):
+class CopyTarget(Protocol):
     """A place that a volume is written to.
 
     Attributes:

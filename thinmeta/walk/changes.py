@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from thinmeta.schemas import block_time
 from thinmeta.walk.columnar import Columnar
-from thinmeta.walk.difference import Window
+from thinmeta.walk.difference import TwoTreeWindow
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import piece_begins
 
@@ -30,7 +30,7 @@ class Change(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ranges(Columnar):
+class ChangeRanges(Columnar):
     """Neighbouring blocks of one kind of change, as columns of shape `(n,)`, in order.
 
     Attributes:
@@ -49,7 +49,7 @@ class Ranges(Columnar):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Blocks:
+class ComparedBlocks:
     """Single blocks of a window, as columns of shape `(n,)`, in order.
 
     Attributes:
@@ -68,12 +68,12 @@ class Blocks:
     is_left: npt.NDArray[np.bool_] | None = None
     is_right: npt.NDArray[np.bool_] | None = None
 
-    def __getitem__(self, part: npt.NDArray[np.bool_]) -> "Blocks":
+    def __getitem__(self, part: npt.NDArray[np.bool_]) -> "ComparedBlocks":
         """Return some of the blocks."""
-        return Blocks(self.change[part], self.keys[part], self.left[part], self.right[part])
+        return ComparedBlocks(self.change[part], self.keys[part], self.left[part], self.right[part])
 
 
-def compared(window: Window) -> Blocks:
+def compared(window: TwoTreeWindow) -> ComparedBlocks:
     """Return all blocks that either tree maps in the window, and what became of them."""
     blocks = _compared(window)
     for first, last in window.lost:
@@ -83,14 +83,14 @@ def compared(window: Window) -> Blocks:
     return blocks
 
 
-def _compared(window: Window) -> Blocks:
+def _compared(window: TwoTreeWindow) -> ComparedBlocks:
     left, right = window.left_keys, window.right_keys
     if len(left) == len(right) and bool((left == right).all()):
         # The same blocks on both sides, as in most windows of related devices.
         left_data = block_time.data_block(window.left_values)
         right_data = block_time.data_block(window.right_values)
         change = (left_data != right_data).view(np.uint8)
-        return Blocks(change, left, left_data, right_data)
+        return ComparedBlocks(change, left, left_data, right_data)
     at = np.searchsorted(right, left)
     in_both = np.zeros(len(left), dtype=np.bool_)
     inside = at < len(right)
@@ -110,7 +110,7 @@ def _compared(window: Window) -> Blocks:
     is_left[left_places], is_right[right_places] = True, True
     change = (left_data != right_data).astype(np.uint8)
     change[~is_left], change[~is_right] = Change.ADDED, Change.REMOVED
-    return Blocks(change, keys, left_data, right_data, is_left, is_right)
+    return ComparedBlocks(change, keys, left_data, right_data, is_left, is_right)
 
 
 class RangeJoiner:
@@ -119,9 +119,9 @@ class RangeJoiner:
     def __init__(self, *, by_data: bool) -> None:
         """Hold nothing back yet; `by_data` ends a range where its data blocks do not go on."""
         self._by_data = by_data
-        self._held: Ranges | None = None
+        self._held: ChangeRanges | None = None
 
-    def feed(self, blocks: Blocks) -> Iterator[Ranges]:
+    def feed(self, blocks: ComparedBlocks) -> Iterator[ChangeRanges]:
         """Take the next blocks and return the ranges that are complete."""
         if not len(blocks.keys):
             return
@@ -133,7 +133,7 @@ class RangeJoiner:
                 counts = (blocks.change[1:] != without) & (blocks.change[1:] != Change.UNKNOWN)
                 breaks |= (data[1:] - data[:-1] != 1) & counts
         places = np.flatnonzero(piece_begins(len(blocks.keys), breaks))
-        ranges = Ranges(
+        ranges = ChangeRanges(
             blocks.change[places],
             blocks.keys[places],
             np.diff(places, append=len(blocks.keys)).astype(np.uint64),
@@ -151,12 +151,12 @@ class RangeJoiner:
         if len(ranges) > 1:
             yield ranges[:-1]
 
-    def close(self) -> Iterator[Ranges]:
+    def close(self) -> Iterator[ChangeRanges]:
         """Return the range that was held back."""
         if self._held is not None:
             yield self._held
 
-    def _goes_on(self, held: Ranges, ranges: Ranges) -> bool:
+    def _goes_on(self, held: ChangeRanges, ranges: ChangeRanges) -> bool:
         change, length = int(held.change[0]), held.length[0]
         if change != ranges.change[0] or held.begin[0] + length != ranges.begin[0]:
             return False

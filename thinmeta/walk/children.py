@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.schemas.columns import CHILD
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
     Codes,
     Keys,
-    Kind,
     Metadata,
+    TreeKind,
     checked_entries,
     read_nodes,
 )
@@ -38,11 +38,11 @@ class SharedChildren(NamedTuple):
     codes: Codes
     bodies: Places
     starts: Places
-    inner: Leaves
-    last: Leaves
+    inner: NodeList
+    last: NodeList
 
 
-def shared_children(source: Metadata, nodes: Leaves, kind: Kind) -> SharedChildren:
+def shared_children(source: Metadata, nodes: NodeList, kind: TreeKind) -> SharedChildren:
     """Return the children of `nodes`; each distinct block is read once.
 
     Two nodes that lie in one block differ in their highest key only, and so do their
@@ -50,7 +50,7 @@ def shared_children(source: Metadata, nodes: Leaves, kind: Kind) -> SharedChildr
     """
     blocks, where = distinct_places(nodes.blocks)
     read = _DistinctNodes(blocks)
-    parts = [Leaves.none()]
+    parts = [NodeList.none()]
     counts = [np.empty(0, dtype=np.int64)]
     for begin in range(0, len(blocks), NODES_AT_ONCE):
         inner, nr_inner = read.read(source, kind, slice(begin, begin + NODES_AT_ONCE))
@@ -61,13 +61,13 @@ def shared_children(source: Metadata, nodes: Leaves, kind: Kind) -> SharedChildr
     codes[outside & (codes == 0)] = KEYS_OUT_OF_RANGE
     good = np.flatnonzero(codes == 0)
     of = where[good]
-    last = Leaves(
+    last = NodeList(
         read.last_child[of], read.last_key[of], nodes.last[good], np.zeros(len(good), np.uint8)
     )
     nr_inner = np.concatenate(counts)
     used = np.zeros(len(blocks), dtype=np.bool_)
     used[of] = True
-    inner = Leaves.joined(parts)
+    inner = NodeList.joined(parts)
     if not used.all():  # none but the places of bad nodes: what is below is not followed
         inner = inner[np.repeat(used, nr_inner)]
         nr_inner[~used] = 0
@@ -82,11 +82,11 @@ class _DistinctNodes:
         self.first_key, self.last_key, self.last_child = np.zeros((3, len(blocks)), dtype=np.uint64)
         self._blocks = blocks
 
-    def read(self, source: Metadata, kind: Kind, some: slice) -> tuple[Leaves, Places]:
+    def read(self, source: Metadata, kind: TreeKind, some: slice) -> tuple[NodeList, Places]:
         """Read some of the nodes; return all their children but the last, and how many."""
         blocks = self._blocks[some]
         nodes, codes = read_nodes(source, blocks, kind, internal=True)
-        whole = Leaves.roots(blocks, codes)
+        whole = NodeList.roots(blocks, codes)
         entries = checked_entries(nodes, codes, whole.low, whole.last, CHILD)
         counts = np.diff(entries.starts)
         full = np.flatnonzero(counts)
@@ -98,7 +98,7 @@ class _DistinctNodes:
         is_inner = np.ones(len(entries.keys), dtype=np.bool_)
         is_inner[ends] = False
         places = np.flatnonzero(is_inner)
-        inner = Leaves(
+        inner = NodeList(
             entries.values[places],
             entries.keys[places],
             entries.keys[places + 1] - np.uint64(1),
@@ -108,10 +108,10 @@ class _DistinctNodes:
 
 
 def children_of(
-    source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None = None
-) -> tuple[Leaves, Places]:
+    source: Metadata, nodes: NodeList, kind: TreeKind, wanted: Wanted | None = None
+) -> tuple[NodeList, Places]:
     """Return the children of `nodes`, and how many each has; a bad node is its own child."""
-    parts = [Leaves.none()]
+    parts = [NodeList.none()]
     counts = [np.empty(0, dtype=np.int64)]
     for begin in range(0, len(nodes), NODES_AT_ONCE):
         part, nr_children = _children_of_few(
@@ -119,12 +119,12 @@ def children_of(
         )
         parts.append(part)
         counts.append(nr_children)
-    return Leaves.joined(parts), np.concatenate(counts)
+    return NodeList.joined(parts), np.concatenate(counts)
 
 
 def _children_of_few(
-    source: Metadata, nodes: Leaves, kind: Kind, wanted: Wanted | None
-) -> tuple[Leaves, Places]:
+    source: Metadata, nodes: NodeList, kind: TreeKind, wanted: Wanted | None
+) -> tuple[NodeList, Places]:
     read, found = read_nodes(source, nodes.blocks, kind, internal=True)
     codes = np.where(nodes.codes != 0, nodes.codes, found)
     entries = checked_entries(read, codes, nodes.low, nodes.last, CHILD)
@@ -141,7 +141,7 @@ def _children_of_few(
     last = np.empty(total, dtype=np.uint64)
     last[:-1] = low[1:] - np.uint64(1)
     last[starts[1:] - 1] = nodes.last
-    children = Leaves(blocks, low, last, np.repeat(codes, counts))
+    children = NodeList(blocks, low, last, np.repeat(codes, counts))
     if wanted is None:
         return children, counts
     keep = wanted(children.low, children.last)

@@ -11,14 +11,14 @@ from thinmeta.units import LAST_KEY, MetadataBlock
 from thinmeta.walk.children import children_of
 from thinmeta.walk.heights import roots_of
 from thinmeta.walk.leaves import damage_of, read_leaves
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata
 
 Values = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class TwoTreeWindow:
     """All mappings of two trees within a range of keys; arrays are empty where there are none.
 
     Attributes:
@@ -36,7 +36,7 @@ class Window:
 
 def unshared_leaves(
     source: Metadata, roots: tuple[MetadataBlock | None, MetadataBlock | None], *, prune: bool
-) -> tuple[Leaves, Leaves]:
+) -> tuple[NodeList, NodeList]:
     """Return the leaves of two trees without those that both have.
 
     Two trees that both have a node agree on all of its keys, so nothing below it
@@ -50,8 +50,8 @@ def unshared_leaves(
     places = np.array([root for root in roots if root is not None], dtype=np.uint64)
     trees, heights, _ = roots_of(source, places, MAPPINGS)
     starts = iter(zip((trees[:1], trees[1:]), heights.tolist(), strict=False))
-    above = [next(starts) if root is not None else (Leaves.none(), 0) for root in roots]
-    sides = [Leaves.none(), Leaves.none()]
+    above = [next(starts) if root is not None else (NodeList.none(), 0) for root in roots]
+    sides = [NodeList.none(), NodeList.none()]
     for height in range(max(start for _, start in above), -1, -1):
         for side, (root, start) in enumerate(above):
             if start == height:
@@ -63,7 +63,7 @@ def unshared_leaves(
     return sides[0], sides[1]
 
 
-def _pruned(left: Leaves, right: Leaves) -> tuple[Leaves, Leaves]:
+def _pruned(left: NodeList, right: NodeList) -> tuple[NodeList, NodeList]:
     """Return both without the sound nodes that stand in both."""
     order = np.argsort(right.blocks, kind="stable")
     if not len(left) or not len(order):
@@ -77,8 +77,8 @@ def _pruned(left: Leaves, right: Leaves) -> tuple[Leaves, Leaves]:
 
 
 def windows(
-    source: Metadata, left: Leaves, right: Leaves, on_damage: tuple[OnDamage, OnDamage]
-) -> Iterator[Window]:
+    source: Metadata, left: NodeList, right: NodeList, on_damage: tuple[OnDamage, OnDamage]
+) -> Iterator[TwoTreeWindow]:
     """Read two lists of leaves in step, in windows that hold the same range of keys.
 
     Args:
@@ -95,7 +95,7 @@ def windows(
         lost = (*sides[0].lost, *sides[1].lost)
         taken = [side.take(limit) for side in sides]
         if len(taken[0][0]) or len(taken[1][0]):
-            yield Window(*taken[0], *taken[1], lost)
+            yield TwoTreeWindow(*taken[0], *taken[1], lost)
 
 
 class _Side:
@@ -106,10 +106,10 @@ class _Side:
         lost: ranges of keys that were told of as lost, and are not taken yet.
     """
 
-    def __init__(self, source: Metadata, leaves: Leaves, on_damage: OnDamage) -> None:
+    def __init__(self, source: Metadata, leaves: NodeList, on_damage: OnDamage) -> None:
         self._source = source
         self._leaves = leaves
-        self._piece = Leaves.none()  # of which some leaves were taken, and some perhaps not
+        self._piece = NodeList.none()  # of which some leaves were taken, and some perhaps not
         self._done = 0
         nothing = np.empty(0, dtype=np.uint64)
         self._entries = Entries(nothing, nothing, np.zeros(1, dtype=np.int64))

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.node_list import Leaves
-from thinmeta.walk.nodes import REACHED_TWICE, Keys, Kind
+from thinmeta.walk.node_list import NodeList
+from thinmeta.walk.nodes import REACHED_TWICE, Keys, TreeKind
 from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 
 NOWHERE = -1
@@ -43,14 +43,14 @@ class Level:
         last: each node's last child, which follows those of its body; or `NOWHERE`.
     """
 
-    nodes: Leaves
+    nodes: NodeList
     bodies: Places
     starts: Places
     inner: Places
     last: Places
 
     @classmethod
-    def of_leaves(cls, nodes: Leaves) -> "Level":
+    def of_leaves(cls, nodes: NodeList) -> "Level":
         """Return a level without one below."""
         nothing = np.empty(0, dtype=np.int64)
         return cls(nodes, nothing, np.zeros(1, dtype=np.int64), nothing, nothing)
@@ -84,17 +84,17 @@ class Forest:
         nr_bad: nodes that cannot be believed.
     """
 
-    kind: Kind
+    kind: TreeKind
     levels: list[Level]
     heights: Places
     roots: Places
     nr_bad: int = 0
 
-    def leaves(self, tree: int) -> Leaves:
+    def leaves(self, tree: int) -> NodeList:
         """Return the leaves of one tree, in key order."""
         return self.leaves_at(self.leaf_places(tree))
 
-    def leaves_at(self, places: Places) -> Leaves:
+    def leaves_at(self, places: Places) -> NodeList:
         """Return the leaves of one tree, given its `leaf_places`, or what is left of them."""
         found = self.levels[0].nodes[places]
         order = np.argsort(found.blocks, kind="stable")
@@ -102,7 +102,7 @@ class Forest:
         twice = order[1:][ascending[1:] == ascending[:-1]]
         codes = found.codes.copy()
         codes[twice[codes[twice] == 0]] = REACHED_TWICE
-        return Leaves(found.blocks, found.low, found.last, codes)
+        return NodeList(found.blocks, found.low, found.last, codes)
 
     def leaf_places(self, tree: int) -> Places:
         """Return the leaves of one tree as places in `levels[0]`, in key order."""

@@ -9,12 +9,14 @@ from thinmeta.device.blocks import Blocks
 from thinmeta.walk.children import SharedChildren, Wanted, children_of, shared_children
 from thinmeta.walk.forest import NOWHERE, Forest, Level
 from thinmeta.walk.heights import roots_of
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
-from thinmeta.walk.nodes import Kind, Metadata, read_nodes
+from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
+from thinmeta.walk.nodes import Metadata, TreeKind, read_nodes
 from thinmeta.walk.ragged import Places, distinct_places, is_new, starts_of
 
 
-def grow(source: Metadata, roots: Blocks, kind: Kind, *, wanted: Wanted | None = None) -> Forest:
+def grow(
+    source: Metadata, roots: Blocks, kind: TreeKind, *, wanted: Wanted | None = None
+) -> Forest:
     """Walk the trees at `roots` down to the list of their leaves.
 
     The cost follows the number of distinct nodes above the leaves.
@@ -49,18 +51,18 @@ class _Growing:
     def __init__(self, nr_trees: int) -> None:
         self._roots = np.empty(nr_trees, dtype=np.int64)
         self._levels: list[Level] = []
-        self._bad = [Leaves.none()]
+        self._bad = [NodeList.none()]
         self._nr_bad = 0
-        self._above = Leaves.none()  # the children of the lowest level
+        self._above = NodeList.none()  # the children of the lowest level
         self._where = self._here = np.empty(0, dtype=np.int64)
 
-    def add(self, roots: Leaves, trees: Places) -> Leaves:
+    def add(self, roots: NodeList, trees: Places) -> NodeList:
         """Begin the next level: the children of the one above, and the roots of some trees."""
-        nodes, self._where = _distinct(Leaves.joined([self._above, roots]))
+        nodes, self._where = _distinct(NodeList.joined([self._above, roots]))
         self._here = trees
         return nodes
 
-    def follow(self, nodes: Leaves, children: SharedChildren) -> None:
+    def follow(self, nodes: NodeList, children: SharedChildren) -> None:
         """End a level whose nodes share their children."""
         good = children.codes == 0
         nr_good = int(np.count_nonzero(good))
@@ -72,18 +74,18 @@ class _Growing:
         self._bad.append(bad)
         self._nr_bad += len(bad)
         self._end(nodes[good], children.bodies[good], children.starts)
-        self._above = Leaves.joined([children.inner, children.last])
+        self._above = NodeList.joined([children.inner, children.last])
 
-    def follow_apart(self, nodes: Leaves, children: Leaves, counts: Places) -> None:
+    def follow_apart(self, nodes: NodeList, children: NodeList, counts: Places) -> None:
         """End a level each of whose nodes has children of its own, a bad one itself."""
         self._settle(np.arange(len(nodes)))
         self._end(nodes, np.arange(len(nodes)), starts_of(counts))
         self._above = children
 
-    def forest(self, kind: Kind, heights: Places, leaves: Leaves) -> Forest:
+    def forest(self, kind: TreeKind, heights: Places, leaves: NodeList) -> Forest:
         """End with the leaves."""
         self._settle(np.arange(len(leaves)))
-        levels = [*self._levels, Level.of_leaves(Leaves.joined([leaves, *self._bad]))]
+        levels = [*self._levels, Level.of_leaves(NodeList.joined([leaves, *self._bad]))]
         return Forest(kind, levels[::-1], heights, self._roots, self._nr_bad)
 
     def _settle(self, places: Places) -> None:
@@ -96,7 +98,7 @@ class _Growing:
             self._levels[-1] = replace(level, inner=found[:nr_inner], last=last)
         self._roots[self._here] = found[len(self._above) :]
 
-    def _end(self, nodes: Leaves, bodies: Places, starts: Places) -> None:
+    def _end(self, nodes: NodeList, bodies: Places, starts: Places) -> None:
         nothing = np.empty(0, dtype=np.int64)
         self._levels.append(Level(nodes, bodies, starts, nothing, np.full(len(nodes), NOWHERE)))
 
@@ -115,7 +117,7 @@ def _mark_bad_leaves(source: Metadata, forest: Forest, trees: npt.NDArray[np.boo
     leaves.codes[places] = np.where(leaves.codes[places], leaves.codes[places], codes[where])
 
 
-def _distinct(nodes: Leaves) -> tuple[Leaves, Places]:
+def _distinct(nodes: NodeList) -> tuple[NodeList, Places]:
     """Return the nodes without repeats, and where each of `nodes` is among them."""
     order = np.argsort(nodes.blocks, kind="stable")
     ascending = nodes.blocks[order]

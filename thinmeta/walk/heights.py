@@ -8,16 +8,16 @@ from thinmeta.schemas.btree_node import MAX_SPINE_DEPTH
 from thinmeta.schemas.columns import CHILD
 from thinmeta.schemas.node_layout import first_children
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
-from thinmeta.walk.nodes import Codes, Kind, Metadata, Nodes, checked_entries, read_nodes
+from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
+from thinmeta.walk.nodes import Codes, Metadata, Nodes, TreeKind, checked_entries, read_nodes
 from thinmeta.walk.ragged import Places, distinct
 
 _MAX_PROBES = 1000
 
 
 def roots_of(
-    source: Metadata, roots: Blocks, kind: Kind
-) -> tuple[Leaves, Places, npt.NDArray[np.bool_]]:
+    source: Metadata, roots: Blocks, kind: TreeKind
+) -> tuple[NodeList, Places, npt.NDArray[np.bool_]]:
     """Return the roots as nodes, each tree's height, and whether a sound leaf shows it.
 
     Where none does, what is taken for leaves may as well be nodes above them.
@@ -30,7 +30,7 @@ def roots_of(
     probe = _Probe(source, kind)
     for tree in np.flatnonzero(ends_badly[at]).tolist():
         heights[tree], sure[tree] = probe.height(int(roots[tree]))
-    return Leaves.roots(roots, spine.codes[at]), heights, sure
+    return NodeList.roots(roots, spine.codes[at]), heights, sure
 
 
 class _Spine:
@@ -41,7 +41,7 @@ class _Spine:
         codes: of each, an index of `REASONS`.
     """
 
-    def __init__(self, source: Metadata, kind: Kind) -> None:
+    def __init__(self, source: Metadata, kind: TreeKind) -> None:
         self.blocks = np.empty(0, dtype=np.uint64)
         self.codes = np.empty(0, dtype=np.uint8)
         self._first = np.empty(0, dtype=np.uint64)
@@ -113,7 +113,7 @@ def _first_children(nodes: Nodes, which: npt.NDArray[np.bool_]) -> Blocks:
 class _Probe:
     """Heights of trees some of whose first children are bad; no node is read for two of them."""
 
-    def __init__(self, source: Metadata, kind: Kind) -> None:
+    def __init__(self, source: Metadata, kind: TreeKind) -> None:
         self._source = source
         self._kind = kind
         self._left = 0

@@ -13,7 +13,7 @@ from thinmeta.units import MetadataBlock
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.columnar import GrowingColumn
 from thinmeta.walk.growing import grow
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
     MAPPINGS,
@@ -23,9 +23,9 @@ from thinmeta.walk.nodes import (
     Codes,
     Entries,
     Keys,
-    Kind,
     Mask,
     Metadata,
+    TreeKind,
     checked_entries,
     read_nodes,
 )
@@ -35,7 +35,7 @@ OnProgress = Callable[[int, int], None]
 """Told how many leaves more were read, of how many in all."""
 
 
-def read_leaves(source: Metadata, leaves: Leaves, kind: Kind) -> tuple[Entries, Codes]:
+def read_leaves(source: Metadata, leaves: NodeList, kind: TreeKind) -> tuple[Entries, Codes]:
     """Read one piece of a tree's leaves.
 
     Args:
@@ -72,15 +72,15 @@ class LeafPiece(NamedTuple):
     """
 
     places: Places
-    leaves: Leaves
+    leaves: NodeList
     entries: Entries
     codes: Codes
 
 
 def leaf_pieces(
     source: Metadata,
-    leaves: Leaves,
-    kind: Kind,
+    leaves: NodeList,
+    kind: TreeKind,
     on_progress: OnProgress | None = None,
     *,
     places: Places | None = None,
@@ -105,10 +105,10 @@ def leaf_pieces(
 
 
 def _read_repeated(
-    source: Metadata, leaves: Leaves, kind: Kind, blocks: Blocks, where: Places
+    source: Metadata, leaves: NodeList, kind: TreeKind, blocks: Blocks, where: Places
 ) -> tuple[Entries, Codes]:
     """Read leaves that stand in several places; `where` each is among the distinct `blocks`."""
-    whole = Leaves.roots(blocks, np.zeros(len(blocks), dtype=np.uint8))
+    whole = NodeList.roots(blocks, np.zeros(len(blocks), dtype=np.uint8))
     nodes, found = read_nodes(source, blocks, kind, internal=False)
     entries = checked_entries(nodes, found, whole.low, whole.last, kind.values)
     counts = np.diff(entries.starts)
@@ -158,7 +158,7 @@ def _on_the_data_device(entries: Entries, nr_data_blocks: int) -> Entries:
     return entries if there.all() else _only(entries, there)
 
 
-def damage_of(leaves: Leaves, codes: Codes, place: int, kind: Kind) -> Damage:
+def damage_of(leaves: NodeList, codes: Codes, place: int, kind: TreeKind) -> Damage:
     """Describe the leaf at `place`, or what above it hides it, as damage."""
     return Damage(
         what=f"the B-tree node {REASONS[codes[place]]}; what it held is lost",
@@ -172,7 +172,7 @@ def damage_of(leaves: Leaves, codes: Codes, place: int, kind: Kind) -> Damage:
 def read_tree(
     source: Metadata,
     root: int,
-    kind: Kind,
+    kind: TreeKind,
     *,
     on_damage: OnDamage,
     wanted: Wanted | None = None,

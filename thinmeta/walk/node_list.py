@@ -14,7 +14,7 @@ NODES_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Leaves(Columnar):
+class NodeList(Columnar):
     """Leaves of a tree, in key order; every array has shape `(n,)`.
 
     Attributes:
@@ -30,9 +30,9 @@ class Leaves(Columnar):
     last: Keys
     codes: Codes
 
-    def within(self, others: "Leaves") -> "Leaves":
+    def within(self, others: "NodeList") -> "NodeList":
         """Return these leaves with only what `others`, the same blocks, may hold as well."""
-        return Leaves(
+        return NodeList(
             self.blocks,
             np.maximum(self.low, others.low),
             np.minimum(self.last, others.last),
@@ -40,12 +40,12 @@ class Leaves(Columnar):
         )
 
     @classmethod
-    def none(cls) -> "Leaves":
+    def none(cls) -> "NodeList":
         """Return no leaves."""
         return cls.roots(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint8))
 
     @classmethod
-    def roots(cls, blocks: Blocks, codes: Codes) -> "Leaves":
+    def roots(cls, blocks: Blocks, codes: Codes) -> "NodeList":
         """Return nodes that may hold any key."""
         nothing = np.zeros(len(blocks), dtype=np.uint64)
         return cls(blocks, nothing, np.full(len(blocks), LAST_KEY, dtype=np.uint64), codes)

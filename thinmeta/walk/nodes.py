@@ -34,18 +34,18 @@ Codes = npt.NDArray[np.uint8]
 Headers = npt.NDArray[Any]
 
 
-class Kind(NamedTuple):
+class TreeKind(NamedTuple):
     """A kind of tree: what its leaves hold, and what its keys are called."""
 
     values: np.dtype[Any]
     key_name: str
 
 
-MAPPINGS = Kind(BLOCK_TIME, "origin block")
-DEVICE_ROOTS = Kind(CHILD, "device id")
-DETAILS = Kind(DEVICE_DETAILS, "device id")
-BITMAP_INDEX = Kind(INDEX_ENTRY, "bitmap")
-REF_COUNTS = Kind(REF_COUNT, "block")
+MAPPINGS = TreeKind(BLOCK_TIME, "origin block")
+DEVICE_ROOTS = TreeKind(CHILD, "device id")
+DETAILS = TreeKind(DEVICE_DETAILS, "device id")
+BITMAP_INDEX = TreeKind(INDEX_ENTRY, "bitmap")
+REF_COUNTS = TreeKind(REF_COUNT, "block")
 
 
 class Metadata(NamedTuple):
@@ -132,7 +132,7 @@ def _is_leaf(nodes: Nodes) -> Mask:
 
 
 def read_nodes(
-    source: Metadata, blocks: Blocks, kind: Kind, *, internal: bool | None
+    source: Metadata, blocks: Blocks, kind: TreeKind, *, internal: bool | None
 ) -> tuple[Nodes, Codes]:
     """Read nodes and check all that a node by itself can show.
 

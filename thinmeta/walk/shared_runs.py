@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.node_list import Leaves
+from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import Mask
 from thinmeta.walk.ragged import Places, distinct, distinct_places
 
@@ -36,7 +36,7 @@ class SharedRuns:
     is_shared: Mask
     is_left: Mask | None = None
 
-    def sections(self, tree: int) -> Iterator[tuple[bool, Leaves]]:
+    def sections(self, tree: int) -> Iterator[tuple[bool, NodeList]]:
         """Return a tree's leaves cut into sections: one shared run, or what is not shared.
 
         A shared run of which nothing is left is not returned, nor is anything of a tree

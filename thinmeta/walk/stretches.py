@@ -14,7 +14,7 @@ from thinmeta.errors import Damage, OnDamage
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import damage_of, read_leaves
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Metadata
 from thinmeta.walk.ragged import Places, distinct_places
 from thinmeta.walk.runs import Joiner, Runs
@@ -24,7 +24,7 @@ _MARKS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class StreamStep:
     """Leaves of one device that follow each other, and the marks that come before them.
 
     Attributes:
@@ -35,13 +35,13 @@ class Stretch:
     """
 
     marks: tuple[Mark, ...] = ()
-    leaves: Leaves | None = None
+    leaves: NodeList | None = None
     device_id: DeviceId | None = None
     damage: Damage | None = None
 
 
 def read_stretches(
-    source: Metadata, stretches: Iterable[Stretch], on_damage: OnDamage
+    source: Metadata, stretches: Iterable[StreamStep], on_damage: OnDamage
 ) -> Iterator[StreamPart]:
     """Read the stream that `stretches` describe.
 
@@ -55,7 +55,7 @@ def read_stretches(
         on_damage: told of each bad leaf, with its device; of one that a device has in
             several places once.
     """
-    reader = _Reader(source, on_damage)
+    reader = _StreamReader(source, on_damage)
     for piece in _pieces(stretches):
         yield from reader.read(piece)
     yield StreamPart(reader.joiner.close())
@@ -78,7 +78,7 @@ def read_runs(
     if root is None:
         return
     leaves = grow(source, np.array([root], dtype=np.uint64), MAPPINGS).leaves(0)
-    stretch = Stretch((), leaves, device_id)
+    stretch = StreamStep((), leaves, device_id)
     for part in read_stretches(source, [stretch], on_damage):
         if len(part.runs):
             yield part.runs
@@ -88,7 +88,7 @@ def read_runs(
 class _Piece:
     """As much of the stream as is in memory at once; `at` are the marks' leaves."""
 
-    leaves: Leaves
+    leaves: NodeList
     devices: list[DeviceId | None]
     ends: Places
     marks: list[Mark]
@@ -99,8 +99,8 @@ class _Piece:
         return self.devices[int(np.searchsorted(self.ends, place, side="right"))]
 
 
-def _pieces(stretches: Iterable[Stretch]) -> Iterator[_Piece]:
-    parts: list[Leaves] = []
+def _pieces(stretches: Iterable[StreamStep]) -> Iterator[_Piece]:
+    parts: list[NodeList] = []
     devices: list[DeviceId | None] = []
     ends: list[int] = []
     marks: list[Mark] = []
@@ -108,7 +108,7 @@ def _pieces(stretches: Iterable[Stretch]) -> Iterator[_Piece]:
     size = 0
 
     def piece(damage: Damage | None = None) -> _Piece:
-        leaves = Leaves.joined(parts) if parts else Leaves.none()
+        leaves = NodeList.joined(parts) if parts else NodeList.none()
         places = np.array(at, dtype=np.int64)
         made = _Piece(leaves, devices[:], np.array(ends), marks[:], places, damage)
         for filled in (parts, devices, ends, marks, at):
@@ -135,7 +135,7 @@ def _pieces(stretches: Iterable[Stretch]) -> Iterator[_Piece]:
         yield piece()
 
 
-class _Reader:
+class _StreamReader:
     """The state that goes from one piece to the next."""
 
     def __init__(self, source: Metadata, on_damage: OnDamage) -> None:

@@ -14,9 +14,9 @@ from tests.made_images import device_over
 from tests.model.references import Walked
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import (
+    CheckExtent,
     CheckOptions,
     CheckReport,
-    Extent,
     Finding,
     Part,
     Severity,
@@ -184,14 +184,14 @@ def test_the_snapshot_alone_can_be_checked() -> None:
     assert report.nr_mappings == sum(map(held.mapped_blocks, held.device_ids))
 
 
-@pytest.mark.parametrize("extent", [Extent.SUPERBLOCK, Extent.DEVICES])
-def test_what_is_not_asked_for_is_not_checked(extent: Extent) -> None:
+@pytest.mark.parametrize("extent", [CheckExtent.SUPERBLOCK, CheckExtent.DEVICES])
+def test_what_is_not_asked_for_is_not_checked(extent: CheckExtent) -> None:
     image, anatomy = DamagedImage.of(*SHARED), Anatomy.of(*SHARED)
     image.zero(anatomy.leaves(0)[0].block)
 
     assert checked(image, CheckOptions(extent)).worst is None
     image.zero(anatomy.details[0].block)
-    expected = None if extent is Extent.SUPERBLOCK else Severity.FATAL
+    expected = None if extent is CheckExtent.SUPERBLOCK else Severity.FATAL
     assert checked(image, CheckOptions(extent)).worst is expected
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.made_images import BLOCK
 from tests.properties import examples
 from thinmeta.device.pack.encoder import encoded, literal, shifted
-from thinmeta.device.pack.machine import Blocks, Machine
+from thinmeta.device.pack.machine import Machine, MadeBlocks
 
 NUMBER = 7
 MASK = 2**64 - 1
@@ -94,7 +94,7 @@ def slowly(code: bytes) -> tuple[bytes, int]:  # noqa: PLR0912, PLR0915  # a bra
     return b"".join(parts), at
 
 
-def run(code: bytes, begin: int, most: int) -> Blocks:
+def run(code: bytes, begin: int, most: int) -> MadeBlocks:
     """Run instructions in a machine of their own."""
     return Machine().run(code, begin, most)
 

@@ -8,12 +8,12 @@ import numpy as np
 from thinmeta.analyse.check.comparison import Comparison
 from thinmeta.analyse.check.device_trees import CheckedState, check_device_trees
 from thinmeta.analyse.check.findings import (
+    CheckExtent,
     CheckOptions,
+    CheckProgress,
     CheckReport,
-    Extent,
     Finding,
     Part,
-    Progress,
     Severity,
 )
 from thinmeta.analyse.check.mappings import check_mappings
@@ -47,9 +47,9 @@ def check_pool(
     Raises:
         InputError: a metadata snapshot was read, and the pool moved on meanwhile.
     """
-    progress = Progress()
+    progress = CheckProgress()
     progress.add(_impossible_fields(pool))
-    if options.extent is Extent.SUPERBLOCK:
+    if options.extent is CheckExtent.SUPERBLOCK:
         return _report(progress)
     source, live = pool.source, pool.live_superblock
     references = BlockCounts(min(source.nr_blocks, MAX_METADATA_BLOCKS))
@@ -62,7 +62,7 @@ def check_pool(
     _check_size(pool, progress)
     trees = check_device_trees(walker, states)
     nr_devices = sum(tree.in_snapshot == is_snapshot for tree in trees)
-    if options.extent is Extent.DEVICES:
+    if options.extent is CheckExtent.DEVICES:
         pool.verify_unchanged()
         return _report(progress, nr_devices)
     nr_data_blocks = live.data_space_map.nr_blocks
@@ -110,7 +110,7 @@ def _impossible_fields(pool: Pool) -> Iterator[Finding]:
             yield Finding(Severity.NOT_FATAL, part, f"{what} in use")
 
 
-def _held_superblock(pool: Pool, progress: Progress) -> Superblock | None:
+def _held_superblock(pool: Pool, progress: CheckProgress) -> Superblock | None:
     """Return the superblock of the metadata snapshot, if one is held and it is sound."""
     held_root = pool.live_superblock.held_root
     if not held_root:
@@ -134,7 +134,7 @@ def _held_superblock(pool: Pool, progress: Progress) -> Superblock | None:
         return None
 
 
-def _check_size(pool: Pool, progress: Progress) -> None:
+def _check_size(pool: Pool, progress: CheckProgress) -> None:
     """Tell when the file is too short, even if nothing that is in use is cut off."""
     held, promised = pool.source.device.nr_blocks, pool.source.nr_blocks
     if held < promised:
@@ -150,7 +150,7 @@ def _check_size(pool: Pool, progress: Progress) -> None:
 
 
 def _report(
-    progress: Progress, nr_devices: int = 0, nr_mappings: int = 0, *, space_maps: bool = False
+    progress: CheckProgress, nr_devices: int = 0, nr_mappings: int = 0, *, space_maps: bool = False
 ) -> CheckReport:
     return CheckReport(
         tuple(progress.findings),

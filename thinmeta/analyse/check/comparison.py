@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.analyse.check.findings import Finding, Progress, Severity
+from thinmeta.analyse.check.findings import CheckProgress, Finding, Severity
 from thinmeta.analyse.check.mismatches import NO_ENTRY, Mismatches, Numbers
 from thinmeta.analyse.check.space_maps import StoredMap
 from thinmeta.errors import Damage
@@ -23,7 +23,7 @@ from thinmeta.walk.space_map import BLOCKS_AT_ONCE, IndexEntries, read_bitmaps
 _BITMAPS_AT_ONCE = 64
 _BITMAPS_A_WINDOW = BLOCKS_AT_ONCE // ENTRIES_PER_BLOCK
 
-Packed = npt.NDArray[np.uint8]
+PackedCounts = npt.NDArray[np.uint8]
 
 # Of the four counts in a byte: each of them, and how many are not 0.
 _EVERY_BYTE = np.zeros((1, ENTRIES_PER_BLOCK // 4), dtype=np.uint8)
@@ -36,7 +36,7 @@ class Comparison:
     """Compares one space map, some bitmaps at a time."""
 
     def __init__(
-        self, source: Metadata, stored: StoredMap, counted: BlockCounts, progress: Progress
+        self, source: Metadata, stored: StoredMap, counted: BlockCounts, progress: CheckProgress
     ) -> None:
         """Take what is stored and what was counted."""
         self._source = source
@@ -98,7 +98,7 @@ class Comparison:
         first: int,
         nr_blocks: int,
         offsets: Numbers,
-        in_bitmap: Packed,
+        in_bitmap: PackedCounts,
         counted: Numbers,
     ) -> None:
         """Compare blocks, of which all others have the count that was counted, below 3."""
@@ -230,5 +230,5 @@ class Comparison:
 class _Bitmaps:
     """Bitmaps as they are stored, a row each, and which of them cannot be believed."""
 
-    rows: Packed
+    rows: PackedCounts
     bad: npt.NDArray[np.bool_]

@@ -13,7 +13,7 @@ from thinmeta.errors import raise_damage
 from thinmeta.model.device_table import DeviceTable, DeviceTree, joined_trees
 from thinmeta.model.superblock import Superblock
 from thinmeta.units import MAX_DEVICE_ID, DeviceId, MetadataBlock
-from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, Entries, Kind
+from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, Entries, TreeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _walk(
     walker: TreeWalker,
     states: list[CheckedState],
     part: Part,
-    kind: Kind,
+    kind: TreeKind,
     roots: list[MetadataBlock],
 ) -> list[DeviceTree]:
     """Check one tree by device id of each state, and return what it holds."""

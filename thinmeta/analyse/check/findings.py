@@ -59,7 +59,7 @@ class Finding:
     key_name: str | None = None
 
 
-class Extent(Enum):
+class CheckExtent(Enum):
     """How much to check."""
 
     SUPERBLOCK = "superblock"
@@ -79,7 +79,7 @@ class CheckOptions:
         details_root: root of the details tree, instead of the superblock's.
     """
 
-    extent: Extent = Extent.ALL
+    extent: CheckExtent = CheckExtent.ALL
     mapping_root: MetadataBlock | None = None
     details_root: MetadataBlock | None = None
 
@@ -121,7 +121,7 @@ class CheckReport:
 
 
 @dataclass(slots=True)
-class Progress:
+class CheckProgress:
     """What a check has gathered so far.
 
     Attributes:

@@ -9,14 +9,14 @@ from thinmeta.analyse.check.trees import WalkedTrees
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage
 from thinmeta.walk.leaves import combined, damage_of
-from thinmeta.walk.nodes import Entries, Keys, Kind
+from thinmeta.walk.nodes import Entries, Keys, TreeKind
 from thinmeta.walk.ragged import Places, ragged, starts_of
 
 
 class KeptEntries:
     """The entries of distinct leaves, in the order of their blocks."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: TreeKind) -> None:
         """Begin with nothing; `kind` is what the leaves hold."""
         self._kind = kind
         self._blocks: list[Blocks] = [np.empty(0, dtype=np.uint64)]

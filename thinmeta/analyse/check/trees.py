@@ -9,24 +9,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thinmeta.analyse.check.findings import Finding, Part, Progress, Severity
+from thinmeta.analyse.check.findings import CheckProgress, Finding, Part, Severity
 from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY, MetadataBlock
 from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.leaves import OnProgress
-from thinmeta.walk.node_list import NODES_AT_ONCE, Leaves
+from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
     REASONS,
     Codes,
     Entries,
     Keys,
-    Kind,
     Mask,
     Metadata,
     Nodes,
+    TreeKind,
     checked_entries,
     read_nodes,
 )
@@ -96,7 +96,7 @@ class TreeWalker:
         self,
         source: Metadata,
         references: BlockCounts,
-        progress: Progress,
+        progress: CheckProgress,
         on_progress: OnProgress | None = None,
     ) -> None:
         """Begin.
@@ -112,7 +112,7 @@ class TreeWalker:
         self.progress = progress
         self._on_progress = on_progress
 
-    def walk(self, roots: Blocks, kind: Kind, part: Part, on_entries: OnEntries) -> WalkedTrees:
+    def walk(self, roots: Blocks, kind: TreeKind, part: Part, on_entries: OnEntries) -> WalkedTrees:
         """Walk the trees at `roots` and count what their nodes refer to.
 
         What refers to the roots is the caller's to count, as are the values of leaves.
@@ -193,7 +193,7 @@ class _ReadLeaves:
         self._first_key = np.full(len(blocks), LAST_KEY, dtype=np.uint64)
         self._last_key = np.zeros(len(blocks), dtype=np.uint64)
 
-    def read(self, source: Metadata, kind: Kind, some: slice) -> tuple[Nodes, Entries]:
+    def read(self, source: Metadata, kind: TreeKind, some: slice) -> tuple[Nodes, Entries]:
         """Read some of the leaves; one that fits no parent's range has no entries."""
         nodes, codes = read_nodes(source, self._blocks[some], kind, internal=False)
         entries = checked_entries(nodes, codes, self._low[some], self._last[some], kind.values)
@@ -205,7 +205,7 @@ class _ReadLeaves:
         self._last_key[some][full] = entries.keys[entries.starts[full + 1] - 1]
         return nodes, entries
 
-    def codes_in(self, leaves: Leaves, where: Places) -> Codes:
+    def codes_in(self, leaves: NodeList, where: Places) -> Codes:
         """Return the codes of leaves that stand in key ranges of their own.
 
         Args:
@@ -218,7 +218,7 @@ class _ReadLeaves:
         return codes
 
 
-def _widest(leaves: Leaves, where: Places, nr_blocks: int) -> tuple[Keys, Keys]:
+def _widest(leaves: NodeList, where: Places, nr_blocks: int) -> tuple[Keys, Keys]:
     """Return the range that holds all key ranges of each distinct leaf."""
     low = np.full(nr_blocks, LAST_KEY, dtype=np.uint64)
     last = np.zeros(nr_blocks, dtype=np.uint64)

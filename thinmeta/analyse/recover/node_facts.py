@@ -176,7 +176,7 @@ def _kinds(headers: Headers) -> Classes:
     return kinds
 
 
-class _Entries(NamedTuple):
+class _NodeEntries(NamedTuple):
     """Keys and values of nodes of one shape, each of shape `(n, m)`.
 
     Attributes:
@@ -196,7 +196,7 @@ class _Entries(NamedTuple):
 
 def _entries_of(
     rows: Rows, where: Places, counts: Counts, room: int, values: np.dtype[Any]
-) -> _Entries:
+) -> _NodeEntries:
     """Return the entries of the nodes in the rows `where`."""
     if 2 * len(where) < len(rows):  # else to copy them takes longer than to look at all
         rows, where = rows[where], np.arange(len(where))
@@ -206,7 +206,7 @@ def _entries_of(
         lengths = np.zeros(len(rows), dtype=np.int64)
         lengths[where] = counts
         in_use = np.arange(width) < lengths[:, np.newaxis]
-    return _Entries(
+    return _NodeEntries(
         where,
         counts,
         keys_of(rows, room)[:, :width],
@@ -215,7 +215,7 @@ def _entries_of(
     )
 
 
-def _set_keys(nodes: NodeFacts, group: Places, entries: _Entries) -> None:
+def _set_keys(nodes: NodeFacts, group: Places, entries: _NodeEntries) -> None:
     """Set the lowest and highest keys; a node with keys out of order is `BAD`."""
     descends: Mask = entries.keys[:, 1:] <= entries.keys[:, :-1]
     if entries.in_use is not None:
@@ -230,7 +230,7 @@ def _set_keys(nodes: NodeFacts, group: Places, entries: _Entries) -> None:
         nodes.last[group[filled]] = entries.keys[rows, entries.counts[filled] - 1]
 
 
-def _set_mappings(nodes: NodeFacts, group: Places, entries: _Entries) -> None:
+def _set_mappings(nodes: NodeFacts, group: Places, entries: _NodeEntries) -> None:
     """Set times and data blocks; find the leaves that hold device roots.
 
     A mapping to data block 1 is a higher number than any metadata block has, and a
@@ -267,7 +267,7 @@ def _set_mappings(nodes: NodeFacts, group: Places, entries: _Entries) -> None:
 
 
 def _kept(
-    groups: list[tuple[Places, _Entries]], wanted: Mask, values: np.dtype[Any]
+    groups: list[tuple[Places, _NodeEntries]], wanted: Mask, values: np.dtype[Any]
 ) -> tuple[Keys, npt.NDArray[Any]]:
     """Return the entries of the wanted nodes, in the order of the nodes."""
     owners = [np.empty(0, dtype=np.int64)]

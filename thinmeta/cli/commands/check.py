@@ -51,12 +51,12 @@ def check(  # noqa: PLR0913  # one parameter an option
     Exit codes: 0 healthy; 7 only findings that are not fatal, such as leaked blocks; 5
     damage.
     """
-    from thinmeta.analyse.check.findings import CheckOptions, Extent, Severity
+    from thinmeta.analyse.check.findings import CheckExtent, CheckOptions, Severity
     from thinmeta.units import MetadataBlock
 
-    extent = Extent.DEVICES if skip_mappings else Extent.ALL
+    extent = CheckExtent.DEVICES if skip_mappings else CheckExtent.ALL
     options = CheckOptions(
-        Extent.SUPERBLOCK if super_block_only else extent,
+        CheckExtent.SUPERBLOCK if super_block_only else extent,
         None if mapping_root is None else MetadataBlock(mapping_root),
         None if details_root is None else MetadataBlock(details_root),
     )

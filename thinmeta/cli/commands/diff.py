@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from thinmeta.analyse.diff import Diff
     from thinmeta.formats.style import Buffer
     from thinmeta.model.device_spec import DeviceSpec
-    from thinmeta.walk.changes import Ranges
+    from thinmeta.walk.changes import ChangeRanges
 
 _KINDS = ("added", "changed", "removed", "unknown", "same")
 _RANGES_KEPT = 1 << 20  # of a summary that comes first, so that they are not read twice
@@ -138,9 +138,9 @@ def _text(
     yield from style.render(_shown(ranges, shown))
 
 
-def _kept(difference: "Diff") -> "list[Ranges] | None":
+def _kept(difference: "Diff") -> "list[ChangeRanges] | None":
     """Read all ranges, which the summary needs; return them if they are not too many."""
-    kept: list[Ranges] | None = []
+    kept: list[ChangeRanges] | None = []
     size = 0
     for ranges in difference.ranges():
         size += len(ranges)
@@ -151,7 +151,7 @@ def _kept(difference: "Diff") -> "list[Ranges] | None":
     return kept
 
 
-def _shown(parts: "Iterator[Ranges]", shown: frozenset[str]) -> "Iterator[Ranges]":
+def _shown(parts: "Iterator[ChangeRanges]", shown: frozenset[str]) -> "Iterator[ChangeRanges]":
     import numpy as np
 
     from thinmeta.formats.ranges import WORDS

@@ -87,7 +87,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
     output, and a map in the format of GNU ddrescue (OUT.map, or where --map says), stay
     when the run is cut short; the same command goes on from there.
     """
-    from thinmeta.device.replacing import Kind, kind_of
+    from thinmeta.device.replacing import OutputKind, kind_of
     from thinmeta.volume.sources import SMALLEST_READ
 
     if output in (None, Path("-")) and sys.stdout.isatty():
@@ -101,10 +101,10 @@ def extract(  # noqa: PLR0913  # one parameter an option
         chosen = choice.choose(pool, device)
         size_bytes = chosen.size if size is None else bytes_of(size)
         # Past the page cache, where only whole sectors are read, as they are not for a stream.
-        direct = kind is not Kind.STREAM and (size_bytes or 0) % SMALLEST_READ == 0
+        direct = kind is not OutputKind.STREAM and (size_bytes or 0) % SMALLEST_READ == 0
         files = Files(data, origin)
         inputs = inputs_of(pool, choice.names, files)
-        if output is not None and kind is not Kind.STREAM:
+        if output is not None and kind is not OutputKind.STREAM:
             inputs.refuse(output)
         data_device = open_data(pool, files, choice.names, report, direct=direct)
         if data_device is None:
@@ -131,7 +131,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
             if not salvage:
                 report.finish()  # before there is any output
             extraction = _Extraction(chosen, layout, sources, report, format_name, quiet=quiet)
-            if output is None or kind is Kind.STREAM:
+            if output is None or kind is OutputKind.STREAM:
                 extraction.to_stream(output, inputs)
             elif salvage:
                 extraction.rescue(output, inputs, map_path, force=force)
@@ -182,11 +182,17 @@ class _Extraction:
 
     def to_place(self, output: Path, *, force: bool) -> None:
         """Write it to a file, whole or not at all, or to a block device."""
-        from thinmeta.device.replacing import Kind, errors_of, kind_of, opened_device, replacing
+        from thinmeta.device.replacing import (
+            OutputKind,
+            errors_of,
+            kind_of,
+            opened_device,
+            replacing,
+        )
         from thinmeta.volume.extract import copy
         from thinmeta.volume.target import BlockTarget, FileTarget
 
-        is_device = kind_of(output) is Kind.DEVICE
+        is_device = kind_of(output) is OutputKind.DEVICE
         place, new_target = (opened_device, BlockTarget) if is_device else (replacing, FileTarget)
         with (
             errors_of(str(output)),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from thinmeta.units import DeviceId
 
 
-class _Fields(ParameterType):
+class _FieldList(ParameterType):
     name = "fields"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -39,7 +39,7 @@ class _Fields(ParameterType):
 @click.option(
     "-o",
     "--fields",
-    type=_Fields(),
+    type=_FieldList(),
     metavar="FIELD,...",
     help="The columns: thin_ls's 20 fields, NEW, RUNS and NAME.  "
     "[default: DEV,MAPPED,CREATE_TIME,SNAP_TIME, and NAME where there are names]",

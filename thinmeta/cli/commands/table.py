@@ -13,7 +13,7 @@ from thinmeta.cli.damage import report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, FILE, format_option, quiet_option
-from thinmeta.cli.table_place import Place, data_segments, open_place, origin_segments
+from thinmeta.cli.table_place import TablePlace, data_segments, open_place, origin_segments
 from thinmeta.cli.volumes import (
     Files,
     bytes_of,
@@ -124,7 +124,7 @@ def table(  # noqa: PLR0913  # one parameter an option
         host = choice.names.on_host()
         if sectors is None and chosen.size is not None:
             sectors = chosen.size // SECTOR_BYTES
-        place = Place(
+        place = TablePlace(
             is_linear, Files(data, origin), sectors, thin.origin if thin else None, chosen
         )
         volume = open_place(place, choice.names, report, files)
@@ -216,7 +216,7 @@ def _pool_path(
     return f"/dev/mapper/{holders[0]}" if holders else _ANY_POOL
 
 
-def _extract_words(choice: MetadataChoice, place: Place, sectors: int) -> list[str]:
+def _extract_words(choice: MetadataChoice, place: TablePlace, sectors: int) -> list[str]:
     """Return the words of the command that writes a copy of the device."""
     chosen = place.chosen
     words = ["thinmeta", "extract", chosen.name, *choice.words(chosen.pool.source.device.name)]

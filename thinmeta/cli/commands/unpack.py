@@ -39,14 +39,14 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
     Blocks that the pack file does not have are zeros. Any other METADATA, as a
     compressed image, is written as the image that it is.
     """
-    from thinmeta.device.replacing import Kind, kind_of
+    from thinmeta.device.replacing import OutputKind, kind_of
 
     if output is None and sys.stdout.isatty():
         raise click.UsageError("an image is no text for a terminal; give --output FILE")
     progress = Progress(quiet=quiet)
     with ExitStack() as stack:
         try:
-            if output is None or kind_of(output) is Kind.STREAM:
+            if output is None or kind_of(output) is OutputKind.STREAM:
                 device = _opened(choice, stack)
                 with open_output(output, choice.names.inputs(device.name)) as file:
                     for rows in _pieces(device, progress):

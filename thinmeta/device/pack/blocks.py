@@ -75,13 +75,13 @@ def _whole(blocks: Blocks, rows: Rows) -> Code:
     return Code(code.reshape(-1), np.arange(len(rows) + 1) * code.shape[1])
 
 
-class _Layout(NamedTuple):
+class _PackLayout(NamedTuple):
     is_leaf: bool
     max_entries: int
     value_size: int
 
 
-def _alike(headers: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[np.intp], _Layout]]:
+def _alike(headers: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[np.intp], _PackLayout]]:
     """Return the places of what looks like nodes, those of one layout together."""
     flags, rooms, sizes = (
         headers[name].astype(np.uint64) for name in ("flags", "max_entries", "value_size")
@@ -94,10 +94,10 @@ def _alike(headers: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[np.intp], _L
     for layout in sorted(set(layouts[fits].tolist())):
         is_leaf = layout >> 32 == LEAF_NODE
         places = np.flatnonzero(fits & (layouts == layout))
-        yield places, _Layout(is_leaf, layout >> 16 & 0xFFFF, layout & 0xFFFF)
+        yield places, _PackLayout(is_leaf, layout >> 16 & 0xFFFF, layout & 0xFFFF)
 
 
-def _nodes(blocks: Blocks, rows: Rows, layout: _Layout) -> Code:
+def _nodes(blocks: Blocks, rows: Rows, layout: _PackLayout) -> Code:
     """Return the instructions for some nodes of one layout."""
     done = values_begin(layout.max_entries)
     has_numbers = layout.value_size == CHILD.itemsize

@@ -17,7 +17,7 @@ _ALIKE = 16
 """So many blocks of one shape are worth an instruction at a time."""
 
 
-class Blocks(NamedTuple):
+class MadeBlocks(NamedTuple):
     """Blocks that were unpacked.
 
     Attributes:
@@ -40,7 +40,7 @@ class Machine:
         """Begin with no shape."""
         self._shape: Shape | None = None
 
-    def run(self, code: bytes, begin: int, most: int) -> Blocks:
+    def run(self, code: bytes, begin: int, most: int) -> MadeBlocks:
         """Unpack up to `most` whole blocks from `begin` on.
 
         Each is its number in 8 bytes and instructions that write 4096 bytes.
@@ -69,7 +69,7 @@ class Machine:
             if self._shape is not None and len(self._shape.rows(code, at, _ALIKE)) == _ALIKE:
                 break  # these go on alike
         if not numbers:
-            return Blocks([], memoryview(b""), at, wrong)
+            return MadeBlocks([], memoryview(b""), at, wrong)
         steps = Steps.of(code[begin:at], np.array(starts) - begin, np.array(firsts))
         sound = steps.nr_sound_blocks()
         if sound < len(numbers):
@@ -79,9 +79,9 @@ class Machine:
         elif nr_alike == _ALIKE:
             last = steps.starts[firsts[-1] :] - (at - length - begin)
             self._shape = Shape(Steps.of(code[at - length : at], last, np.zeros(1, dtype=np.int64)))
-        return Blocks(numbers, memoryview(steps.content() if sound else b""), at, wrong)
+        return MadeBlocks(numbers, memoryview(steps.content() if sound else b""), at, wrong)
 
-    def _run_alike(self, code: bytes, begin: int, most: int) -> Blocks | None:
+    def _run_alike(self, code: bytes, begin: int, most: int) -> MadeBlocks | None:
         """Unpack blocks of the shape of those before, where enough of them follow."""
         if self._shape is None:
             return None
@@ -89,4 +89,4 @@ class Machine:
         if len(rows) < _ALIKE:
             return None
         numbers = rows[:, :NUMBER_BYTES].copy().view(NUMBER)[:, 0].tolist()
-        return Blocks(numbers, self._shape.content(rows), begin + rows.size, None)
+        return MadeBlocks(numbers, self._shape.content(rows), begin + rows.size, None)

@@ -30,7 +30,7 @@ _MOST_CODE = 1 << 16  # of one block; sound ones have a quarter of it at most
 _BLOCKS_AT_ONCE = 128  # few enough for a cache of the processor
 
 
-class Stretch(NamedTuple):
+class PackStretch(NamedTuple):
     """Blocks that are neighbours: where the first belongs, and the bytes of all."""
 
     first: int
@@ -71,7 +71,7 @@ class PackFile:
         self._room = self.nr_blocks
         self._machine = Machine()
 
-    def stretches(self) -> Iterator[Stretch]:
+    def stretches(self) -> Iterator[PackStretch]:
         """Return all blocks that can be had; after a fault it goes on at the next chunk."""
         first_fault, faults = "", 0
         number, begin = 0, _HEADER_BYTES
@@ -89,7 +89,7 @@ class PackFile:
                 self.wrong = first_fault + more
             number, begin = number + 1, end
 
-    def _chunk(self, length: int) -> Iterator[Stretch]:
+    def _chunk(self, length: int) -> Iterator[PackStretch]:
         code = b""
         for part in self._unpacked(length):
             code += part
@@ -123,7 +123,7 @@ class PackFile:
         if length or stream.unused_data:
             raise _BrokenError("more follows its zlib stream")
 
-    def _believed(self, numbers: list[int], content: memoryview) -> Iterator[Stretch]:
+    def _believed(self, numbers: list[int], content: memoryview) -> Iterator[PackStretch]:
         """Return the blocks, which must be of the device, and not more than it has."""
         self._room -= len(numbers)
         if self._room < 0:
@@ -133,14 +133,14 @@ class PackFile:
             and numbers[-1] < self.nr_blocks
             and numbers == [*range(numbers[0], numbers[-1] + 1)]
         ):
-            yield Stretch(numbers[0], content)
+            yield PackStretch(numbers[0], content)
             return
         sound = next((at for at, each in enumerate(numbers) if each >= self.nr_blocks), None)
         first = 0
         for at, (one, other) in enumerate(pairwise([*numbers[:sound], -1]), 1):
             if other != one + 1:
                 part = content[first * METADATA_BLOCK_BYTES : at * METADATA_BLOCK_BYTES]
-                yield Stretch(numbers[first], part)
+                yield PackStretch(numbers[first], part)
                 first = at
         if sound is not None:
             raise _BrokenError(f"block {numbers[sound]} of a device of {self.nr_blocks} blocks")
