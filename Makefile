@@ -1,11 +1,14 @@
-# make demo: dump a real Docker pool. make test: run the tests. make check: all that CI asks.
+# make demo: dump a real Docker pool. make test: run the tests. make check: what CI asks, here.
+# make release: build and check what is published, in dist.
 # Each sets up what it needs in .venv, which needs python3 with venv, and nothing else.
 
 PYTHON ?= python3
 BIN := .venv/bin
+# The tests start hundreds of processes: each would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 IMAGE := fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz
 
-.PHONY: demo test lint check docs clean
+.PHONY: demo test lint check docs release clean
 
 demo: .venv/installed
 	@echo '$$ thinmeta dump $(IMAGE) | head -n 24'
@@ -21,10 +24,13 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/generate_docs.py --check
 
-check: lint test
+check: lint test release
 
 docs: .venv/dev
 	$(BIN)/python tools/generate_docs.py
+
+release: .venv/release
+	tools/release
 
 clean:
 	rm -rf .venv build dist
@@ -36,10 +42,12 @@ clean:
 
 .venv/installed: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	@$(BIN)/python -m compileall -q thinmeta
 	@touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@$(BIN)/python -m compileall -q thinmeta
+	@touch $@ .venv/installed
+
+.venv/release: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
 	@touch $@ .venv/installed
