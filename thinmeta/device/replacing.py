@@ -195,7 +195,8 @@ def _refuse_held(path: Path) -> None:
 
 
 def _refuse_metadata(path: Path) -> None:
-    from thinmeta.device.occupants import METADATA, occupant_of
+    from thinmeta.device.occupants import occupant_of
+    from thinmeta.schemas.magics import METADATA
 
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -9,8 +9,10 @@ import numpy as np
 
 from thinmeta.device.containers import MAGIC_BYTES, packing_of
 from thinmeta.errors import InputError, NoSuperblockError
-from thinmeta.schemas.decode import parse_superblock, superblock_fault
+from thinmeta.schemas.decode import parse_superblock, parsed, superblock_fault
 from thinmeta.schemas.image_formats import (
+    CACHE_SUPERBLOCK_MAGIC,
+    ERA_SUPERBLOCK_MAGIC,
     EWF2_SIGNATURE,
     EWF_SIGNATURE,
     LUKS_MAGIC,
@@ -19,8 +21,10 @@ from thinmeta.schemas.image_formats import (
     VDI_SIGNATURE,
     VHD_COOKIE,
     VHDX_SIGNATURE,
+    VMDK_DESCRIPTOR,
     VMDK_MAGIC,
     MdSuperblock,
+    TargetSuperblock,
     VdiHeader,
 )
 from thinmeta.schemas.lvm_label import LABEL_ID, LABEL_SCAN_SECTORS
@@ -33,15 +37,7 @@ from thinmeta.schemas.partition_table import (
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION, THIN_SUPERBLOCK_MAGIC
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, SECTOR_BYTES
 
-CACHE_SUPERBLOCK_MAGIC = 0o6142003
-"""Source: drivers/md/dm-cache-metadata.c."""
-
-ERA_SUPERBLOCK_MAGIC = 2126579579
-"""Source: drivers/md/dm-era-target.c."""
-
-_MAGIC = slice(32, 40)  # the superblocks of thin, cache and era all keep it here
 _LVM_TEXT = b"Text Format Volume Group"
-_VMDK_DESCRIPTOR = b"# Disk DescriptorFile"
 _DISK_IMAGES = {
     QCOW_MAGIC: "qcow2",
     VMDK_MAGIC: "VMDK",
@@ -112,9 +108,9 @@ def md_member(beginning: bytes) -> str | None:
     Args:
         beginning: where the superblock may stand: the first block of a member, or the second.
     """
-    if int.from_bytes(beginning[:4], "little") != MD_SB_MAGIC:
+    fields = _as(MdSuperblock, beginning)
+    if fields.magic != MD_SB_MAGIC:
         return None
-    fields = MdSuperblock.parse(beginning)
     level = "not a RAID" if fields.level < 0 else f"RAID {fields.level}"
     return (
         f"is a member of an md array ({level}), whose data begins at its sector "
@@ -143,7 +139,7 @@ def _text(beginning: bytes) -> str | None:
         return "is XML, not binary metadata; thinmeta restore makes metadata from a dump"
     if _LVM_TEXT in beginning:
         return "is LVM's text metadata, which --lvm takes; METADATA is the pool's _tmeta"
-    if beginning.startswith(_VMDK_DESCRIPTOR):
+    if beginning.startswith(VMDK_DESCRIPTOR):
         return "is the descriptor of a VMDK image, and names the files with its contents"
     try:
         # A character may be cut off at the end of the block.
@@ -159,8 +155,7 @@ def _disk_image(beginning: bytes) -> str | None:
         return "is an image in EnCase's format (E01); ewfexport -f raw makes a raw one of it"
     name = next((_DISK_IMAGES[each] for each in _DISK_IMAGES if beginning.startswith(each)), None)
     if name is None:
-        header = VdiHeader.parse(beginning.ljust(VdiHeader.sizeof(), b"\0"))
-        name = "VDI" if header.signature == VDI_SIGNATURE else None
+        name = "VDI" if _as(VdiHeader, beginning).signature == VDI_SIGNATURE else None
     if name is None:
         return None
     return f"is a {name} image of a disk; qemu-img convert -O raw FILE RAW makes a raw one of it"
@@ -199,7 +194,7 @@ def _written_over(beginning: bytes) -> str | None:
             "/dev/mapper/NAME of it"
         )
     kind = "GPT" if beginning.startswith(GPT_HEADER_SIGNATURE, SECTOR_BYTES) else None
-    table = BootRecord.parse(beginning)
+    table = parsed(BootRecord, beginning)
     if kind is None and table.signature == MSDOS_LABEL_MAGIC and _are_partitions(table):
         kind = "MBR"
     if kind is None:
@@ -219,4 +214,9 @@ def _are_partitions(table: Any) -> bool:
 
 
 def _has_magic(beginning: bytes, magic: int) -> bool:
-    return int.from_bytes(beginning[_MAGIC], "little") == magic
+    return bool(_as(TargetSuperblock, beginning).magic == magic)
+
+
+def _as(schema: Any, beginning: bytes) -> Any:
+    """Return the fields of a structure, zeros where an image is too short for it."""
+    return parsed(schema, beginning.ljust(schema.sizeof(), b"\0"))

@@ -14,6 +14,7 @@ from typing import Any
 from thinmeta.errors import InputError
 from thinmeta.lvm.disk import Disk
 from thinmeta.lvm.partitions import partitions
+from thinmeta.schemas.decode import parsed
 from thinmeta.schemas.lvm_label import (
     FMTT_MAGIC,
     FMTT_VERSION,
@@ -131,10 +132,10 @@ def _volume_at(disk: Disk, start: int) -> FoundVolume | None:
 
 
 def _labelled(disk: Disk, start: int, sector: bytes) -> FoundVolume | None:
-    label = LabelHeader.parse(sector)
+    label = parsed(LabelHeader, sector)
     if label.type != LVM2_LABEL or label.offset > SECTOR - PvHeader.sizeof():
         return None
-    header = PvHeader.parse(sector[label.offset :])
+    header = parsed(PvHeader, sector[label.offset :])
     if not _UUID.fullmatch(header.pv_uuid):
         return None
     where = f"{disk.path}: physical volume at byte {start}"
@@ -164,7 +165,7 @@ def _labelled(disk: Disk, start: int, sector: bytes) -> FoundVolume | None:
 
 def _metadata_areas(lists: bytes) -> list[Any]:
     """Return the second of two lists, each of which ends with zeros: the data areas' come first."""
-    areas = list(DiskLocn[len(lists) // DiskLocn.sizeof()].parse(lists))
+    areas = list(parsed(DiskLocn[len(lists) // DiskLocn.sizeof()], lists))
     ends = [number for number, area in enumerate(areas) if not area.offset]
     return areas[ends[0] + 1 : ends[1]][:_MOST_AREAS] if len(ends) > 1 else []
 
@@ -172,7 +173,7 @@ def _metadata_areas(lists: bytes) -> list[Any]:
 def _texts_of(area: bytes, source: str) -> tuple[list[FoundText], str | None]:
     """Return the texts in a metadata area, and what is wrong with it."""
     ring = area[MDA_HEADER_SIZE:]
-    header = MdaHeader.parse(area[:MDA_HEADER_SIZE])
+    header = parsed(MdaHeader, area[:MDA_HEADER_SIZE])
     if (
         header.magic != FMTT_MAGIC
         or header.version != FMTT_VERSION

@@ -4,18 +4,19 @@ import zlib
 from typing import Any, NamedTuple
 
 from thinmeta.lvm.disk import Disk
+from thinmeta.schemas.decode import parsed
 from thinmeta.schemas.partition_table import (
     EFI_PMBR_OSTYPE,
     EXTENDED_TYPES,
     GPT_HEADER_SIGNATURE,
+    LOGICAL_BLOCKS,
     MSDOS_LABEL_MAGIC,
     BootRecord,
     GptEntry,
     GptHeader,
 )
+from thinmeta.units import SECTOR_BYTES
 
-_SECTOR = 512
-_LOGICAL_BLOCKS = (512, 4096)
 _MOST_PARTITIONS = 1024
 _MOST_TABLE_BYTES = 1 << 20
 
@@ -52,7 +53,7 @@ def _mbr(disk: Disk) -> list[Partition]:
         if record.sys_ind in EXTENDED_TYPES:
             found += _logical(disk, record.start_sect)
         elif record.sys_ind:
-            found.append(Partition(number, record.start_sect * _SECTOR))
+            found.append(Partition(number, record.start_sect * SECTOR_BYTES))
     return found
 
 
@@ -68,22 +69,22 @@ def _logical(disk: Disk, extended: int) -> list[Partition]:
             if record.sys_ind in EXTENDED_TYPES:
                 following = extended + record.start_sect
             elif record.sys_ind:
-                found.append(Partition(5 + len(found), (here + record.start_sect) * _SECTOR))
+                found.append(Partition(5 + len(found), (here + record.start_sect) * SECTOR_BYTES))
         here = following
     return found
 
 
 def _records(disk: Disk, sector: int) -> list[Any]:
-    block = disk.read(sector * _SECTOR, _SECTOR)
-    if len(block) < _SECTOR:
+    block = disk.read(sector * SECTOR_BYTES, SECTOR_BYTES)
+    if len(block) < SECTOR_BYTES:
         return []
-    table = BootRecord.parse(block)
+    table = parsed(BootRecord, block)
     return list(table.partition_record) if table.signature == MSDOS_LABEL_MAGIC else []
 
 
 def _gpt(disk: Disk) -> list[Partition] | None:
     """Return the partitions of the first sound table; None if there is none."""
-    for block in _LOGICAL_BLOCKS:
+    for block in LOGICAL_BLOCKS:
         for at in (block, disk.size // block * block - block):
             if (found := _gpt_at(disk, at, block)) is not None:
                 return found
@@ -91,13 +92,13 @@ def _gpt(disk: Disk) -> list[Partition] | None:
 
 
 def _gpt_at(disk: Disk, at: int, block: int) -> list[Partition] | None:
-    beginning = disk.read(at, _SECTOR) if at > 0 else b""
-    if len(beginning) < _SECTOR or not beginning.startswith(GPT_HEADER_SIGNATURE):
+    beginning = disk.read(at, SECTOR_BYTES) if at > 0 else b""
+    if len(beginning) < SECTOR_BYTES or not beginning.startswith(GPT_HEADER_SIGNATURE):
         return None
-    header = GptHeader.parse(beginning)
+    header = parsed(GptHeader, beginning)
     size, entry_size = header.header_size, header.sizeof_partition_entry
     table_bytes = header.num_partition_entries * entry_size
-    if not GptHeader.sizeof() <= size <= _SECTOR or table_bytes > _MOST_TABLE_BYTES:
+    if not GptHeader.sizeof() <= size <= SECTOR_BYTES or table_bytes > _MOST_TABLE_BYTES:
         return None
     without_crc = beginning[:16] + bytes(4) + beginning[20:size]
     table = disk.read(header.partition_entry_lba * block, table_bytes)
@@ -108,7 +109,10 @@ def _gpt_at(disk: Disk, at: int, block: int) -> list[Partition] | None:
         or len(table) < table_bytes
     ):
         return None
-    entries = (GptEntry.parse(table[begin:]) for begin in range(0, table_bytes, entry_size))
+    entries = (
+        parsed(GptEntry, table[begin : begin + entry_size])
+        for begin in range(0, table_bytes, entry_size)
+    )
     return [
         Partition(number, entry.starting_lba * block)
         for number, entry in enumerate(entries, 1)

@@ -55,6 +55,16 @@ def dtype_of(schema: Construct) -> np.dtype[Any]:
     raise TypeError(f"{schema!r} has no fixed-width dtype")
 
 
+def field_of(schema: Construct, name: str) -> tuple[int, Construct]:
+    """Return at which byte of a structure a field begins, and its schema."""
+    offset = 0
+    for field in _unwrapped(schema, Struct).subcons:
+        if field.name == name:
+            return offset, field
+        offset += field.sizeof()
+    raise KeyError(name)
+
+
 def bit_fields(schema: Construct) -> dict[str, tuple[int, int]]:
     """Return shift and mask of each field of a packed integer, by name.
 

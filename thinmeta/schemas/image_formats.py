@@ -20,6 +20,14 @@ EWF2_SIGNATURE = b"EVF2\x0d\x0a\x81\x00"
 VDI_SIGNATURE = 0xBEDA107F
 MD_SB_MAGIC = 0xA92B4EFC
 
+CACHE_SUPERBLOCK_MAGIC = 0o6142003
+"""Source: drivers/md/dm-cache-metadata.c."""
+
+ERA_SUPERBLOCK_MAGIC = 2126579579
+"""Source: drivers/md/dm-era-target.c."""
+
+VMDK_DESCRIPTOR = b"# Disk DescriptorFile"
+
 VdiHeader = "VdiHeader" / Struct(
     "text" / Bytes(64) * "for people",
     "signature" / Int32ul * "0xbeda107f",
@@ -32,4 +40,9 @@ MdSuperblock = "mdp_superblock_1" / Struct(
     "level" / Int32sl * "of the RAID; below 0: linear and others",
     Padding(52),
     "data_offset" / Int64ul * "sector of the member where the array's data begins",
+)
+
+TargetSuperblock = "superblock" / Struct(
+    Padding(32),
+    "magic" / Int64ul * "at the same place for dm-thin, dm-cache and dm-era",
 )

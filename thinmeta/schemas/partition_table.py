@@ -6,6 +6,7 @@ block/partitions/msdos.c and efi.c, whose names are used.
 
 from construct import Bytes, Int8ul, Int16ul, Int32ul, Int64ul, Padding, Struct
 
+LOGICAL_BLOCKS = (512, 4096)
 MSDOS_LABEL_MAGIC = 0xAA55
 MSDOS_ACTIVE = 0x80
 EFI_PMBR_OSTYPE = 0xEE

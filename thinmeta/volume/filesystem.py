@@ -8,6 +8,7 @@ from uuid import UUID
 import numpy as np
 
 from thinmeta.schemas.columns import dtype_of
+from thinmeta.schemas.decode import parsed
 from thinmeta.schemas.filesystems import (
     EXT4_FEATURE_INCOMPAT_RECOVER,
     EXT4_SUPER_MAGIC,
@@ -27,7 +28,7 @@ from thinmeta.schemas.filesystems import (
 from thinmeta.volume.reader import Volume
 
 _LogRecord = Any
-"""One element of an array with a schema's dtype."""
+"""One structure, by the names of its fields."""
 
 BEGINNING_BYTES = 4096
 """In these are the superblocks of ext4 and XFS."""
@@ -66,12 +67,12 @@ def recognise(volume: Volume) -> FileSystem | None:
     A part that cannot be read is taken for zeros, so that nothing raises but damage to
     the metadata.
     """
-    ext4 = _fields(dtype_of(Ext4Superblock), _read(volume, EXT4_SUPERBLOCK_OFFSET, 1024))
+    ext4 = parsed(Ext4Superblock, _read(volume, EXT4_SUPERBLOCK_OFFSET, 1024))
     if ext4["s_magic"] == EXT4_SUPER_MAGIC:
         needs_recovery = int(ext4["s_feature_incompat"]) & EXT4_FEATURE_INCOMPAT_RECOVER
         return FileSystem(FilesystemKind.EXT4, Journal.DIRTY if needs_recovery else Journal.CLEAN)
-    xfs = _fields(dtype_of(XfsSuperblock), _read(volume, 0, XLOG_BASIC_BLOCK_BYTES))
-    if xfs["sb_magicnum"].tobytes() == XFS_SB_MAGIC:
+    xfs = parsed(XfsSuperblock, _read(volume, 0, XLOG_BASIC_BLOCK_BYTES))
+    if xfs["sb_magicnum"] == XFS_SB_MAGIC:
         clean = _xfs_log_is_clean(volume, xfs)
         return FileSystem(FilesystemKind.XFS, Journal.CLEAN if clean else Journal.MAYBE_DIRTY)
     return None
@@ -83,12 +84,12 @@ def file_system_uuid(beginning: bytes) -> str | None:
     Args:
         beginning: the first `BEGINNING_BYTES` of the volume.
     """
-    ext4 = _fields(dtype_of(Ext4Superblock), beginning[EXT4_SUPERBLOCK_OFFSET:])
+    ext4 = parsed(Ext4Superblock, beginning[EXT4_SUPERBLOCK_OFFSET:])
     if ext4["s_magic"] == EXT4_SUPER_MAGIC:
-        return str(UUID(bytes=ext4["s_uuid"].tobytes()))
-    xfs = _fields(dtype_of(XfsSuperblock), beginning)
-    if xfs["sb_magicnum"].tobytes() == XFS_SB_MAGIC:
-        return str(UUID(bytes=xfs["sb_uuid"].tobytes()))
+        return str(UUID(bytes=ext4["s_uuid"]))
+    xfs = parsed(XfsSuperblock, beginning)
+    if xfs["sb_magicnum"] == XFS_SB_MAGIC:
+        return str(UUID(bytes=xfs["sb_uuid"]))
     return None
 
 
@@ -112,7 +113,7 @@ def _xfs_log_is_clean(volume: Volume, superblock: _LogRecord) -> bool:
         header_blocks = max(1, -(-int(last["h_size"]) // XLOG_HEADER_CYCLE_BYTES))
     place = (int(last["h_lsn"]) & 0xFFFFFFFF) + header_blocks  # the log may go round here
     at = begin + place * XLOG_BASIC_BLOCK_BYTES % size
-    operation = _fields(dtype_of(XfsLogOperation), _read(volume, at, XLOG_BASIC_BLOCK_BYTES))
+    operation = parsed(XfsLogOperation, _read(volume, at, XLOG_BASIC_BLOCK_BYTES))
     return bool(int(operation["oh_flags"]) & XLOG_UNMOUNT_TRANS)
 
 
@@ -136,10 +137,6 @@ def _last_record(volume: Volume, begin: int, size: int) -> _LogRecord | None:
             if last is None or latest["h_lsn"] > last["h_lsn"]:
                 last = latest
     return last
-
-
-def _fields(layout: np.dtype[Any], data: bytes) -> _LogRecord:
-    return np.frombuffer(data, layout, count=1)[0]
 
 
 def _read(volume: Volume, begin: int, size: int) -> bytes:

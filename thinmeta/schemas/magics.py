@@ -1,0 +1,95 @@
+"""Bytes by which what a device holds is recognised, whether or not more of it is known here.
+
+On-disk truth: magic(5) of file 5.44, and the man page of blkid(8): what wipefs finds.
+"""
+
+from typing import Any, NamedTuple
+
+from construct import Construct
+
+from thinmeta.schemas.columns import field_of
+from thinmeta.schemas.filesystems import (
+    EXT4_SUPER_MAGIC,
+    EXT4_SUPERBLOCK_OFFSET,
+    XFS_SB_MAGIC,
+    Ext4Superblock,
+    XfsSuperblock,
+)
+from thinmeta.schemas.image_formats import (
+    CACHE_SUPERBLOCK_MAGIC,
+    ERA_SUPERBLOCK_MAGIC,
+    LUKS_MAGIC,
+    MD_SB_MAGIC,
+    MdSuperblock,
+    TargetSuperblock,
+)
+from thinmeta.schemas.lvm_label import LABEL_ID, LABEL_SCAN_SECTORS, SECTOR
+from thinmeta.schemas.partition_table import (
+    GPT_HEADER_SIGNATURE,
+    LOGICAL_BLOCKS,
+    MSDOS_LABEL_MAGIC,
+    BootRecord,
+)
+from thinmeta.schemas.superblock import THIN_SUPERBLOCK_MAGIC, Superblock
+
+METADATA = "metadata of a pool"
+
+
+class Signature(NamedTuple):
+    """Bytes by which something is recognised."""
+
+    offset: int
+    magic: bytes
+    what: str
+
+
+def _signature(schema: Construct, field: str, value: Any, what: str, *, at: int = 0) -> Signature:
+    offset, kind = field_of(schema, field)
+    return Signature(at + offset, bytes(kind.build(value)), what)
+
+
+SIGNATURES = (
+    _signature(Superblock, "magic", THIN_SUPERBLOCK_MAGIC, METADATA),
+    *(Signature(sector * SECTOR, LABEL_ID, "LVM's label") for sector in range(LABEL_SCAN_SECTORS)),
+    _signature(
+        Ext4Superblock,
+        "s_magic",
+        EXT4_SUPER_MAGIC,
+        "a file system (ext2, ext3 or ext4)",
+        at=EXT4_SUPERBLOCK_OFFSET,
+    ),
+    _signature(XfsSuperblock, "sb_magicnum", XFS_SB_MAGIC, "a file system (XFS)"),
+    Signature(0x10040, b"_BHRfS_M", "a file system (Btrfs)"),
+    Signature(0x400, b"\x10\x20\xf5\xf2", "a file system (F2FS)"),
+    Signature(0x10034, b"ReIsEr", "a file system (ReiserFS)"),
+    Signature(0x8000, b"JFS1", "a file system (JFS)"),
+    Signature(0x8001, b"CD001", "a file system (ISO 9660)"),
+    Signature(0, b"hsqs", "a file system (SquashFS)"),
+    Signature(0x8001, b"BEA01", "a file system (UDF)"),
+    Signature(0x10000, b"\x01\x16\x19\x70", "a file system (GFS2)"),
+    *(Signature(kib << 10, b"OCFSV2", "a file system (OCFS2)") for kib in (1, 2, 4, 8)),
+    Signature(0x406, b"\x34\x34", "a file system (NILFS2)"),
+    Signature(0x400, b"\xe2\xe1\xf5\xe0", "a file system (EROFS)"),
+    Signature(0x400, b"H+", "a file system (HFS+)"),
+    Signature(0x400, b"HX", "a file system (HFSX)"),
+    Signature(3, b"ReFS\0\0\0\0", "a file system (ReFS)"),
+    Signature(3, b"-FVE-FS-", "an encrypted volume (BitLocker)"),
+    Signature(3, b"NTFS    ", "a file system (NTFS)"),
+    Signature(3, b"EXFAT   ", "a file system (exFAT)"),
+    Signature(0x36, b"FAT1", "a file system (FAT)"),
+    Signature(0x52, b"FAT32   ", "a file system (FAT)"),
+    Signature(0, LUKS_MAGIC, "an encrypted volume (LUKS)"),
+    Signature(4120, b"\xc6\x85\x73\xf6", "a bcache or bcachefs"),
+    Signature(0, b"dmvdo001", "a VDO volume"),
+    Signature(0, b"bluestore block device", "a Ceph volume"),
+    _signature(TargetSuperblock, "magic", CACHE_SUPERBLOCK_MAGIC, "dm-cache metadata"),
+    _signature(TargetSuperblock, "magic", ERA_SUPERBLOCK_MAGIC, "dm-era metadata"),
+    Signature(4086, b"SWAPSPACE2", "swap space"),
+    *(
+        _signature(MdSuperblock, "magic", MD_SB_MAGIC, "a RAID member", at=begin)
+        for begin in (0, 4096)
+    ),
+    *(Signature(block, GPT_HEADER_SIGNATURE, "a partition table") for block in LOGICAL_BLOCKS),
+    _signature(BootRecord, "signature", MSDOS_LABEL_MAGIC, "a partition table"),
+)
+"""In the order in which they count: a boot sector of FAT ends as a partition table does."""
