@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -190,3 +191,84 @@ def test_a_case_says_what_it_is_and_where_it_is_from() -> None:
 
 def test_nothing_but_cases_is_among_the_fixtures() -> None:
     assert {path.name for path in FIXTURES.iterdir()} - {*case_names()} <= {"README.md"}
+
+
+# Where bytes that are no structure of a disk are taken apart by hand, and why.
+BY_HAND = {
+    "thinmeta/builder/xml_lines.py": "words of XML text, eight characters in a number",
+    "thinmeta/builder/xml_words.py": "the same words",
+    "thinmeta/formats/lines.py": "text as a matrix of bytes, four digits in a number",
+    "thinmeta/volume/target.py": "what an ioctl takes",
+}
+
+
+def by_hand(module: Path) -> set[str]:
+    """Return what in a module decodes or encodes bytes beside the schemas."""
+    found = set()
+    schemas = set()
+    for node in ast.walk(parsed(module)):
+        match node:
+            case ast.Import(names=names) if any(name.name == "struct" for name in names):
+                found.add("struct")
+            case ast.ImportFrom(module=str(where), names=names):
+                if where == "struct":
+                    found.add("struct")
+                if where.startswith("thinmeta.schemas."):
+                    schemas |= {name.asname or name.name for name in names}
+            case ast.Attribute(attr="from_bytes" | "to_bytes" as name):
+                found.add(name)
+            case ast.Attribute(value=ast.Name(id=of), attr="parse" | "build" as name):
+                if of in schemas:
+                    found.add(f"{of}.{name}")
+            case ast.Constant(value=str(text)) if re.match(r"[<>=|][iufVSb]\d*$", text):
+                found.add(f"the dtype {text}")
+            case ast.Call(func=ast.Attribute(attr="frombuffer"), args=args, keywords=named):
+                kinds = [*args[1:2], *(each.value for each in named if each.arg == "dtype")]
+                if [ast.unparse(kind) for kind in kinds] != ["np.uint8"]:
+                    found.add("frombuffer")
+    return found
+
+
+def test_bytes_are_decoded_by_schemas_alone() -> None:
+    elsewhere = [module for module in MODULES if module.parent != PACKAGE / "schemas"]
+    offenders = {
+        str(module.relative_to(CHECKOUT)): found
+        for module in elsewhere
+        if (found := by_hand(module))
+    }
+
+    assert {name: found for name, found in offenders.items() if name not in BY_HAND} == {}
+    assert {*BY_HAND} - {*offenders} == set()
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Within functions neither; what only a type checker imports does not count."""
+    modules = {
+        ".".join(module.relative_to(CHECKOUT).with_suffix("").parts): module for module in MODULES
+    }
+    reached = {name: imported_by(module) & {*modules} for name, module in modules.items()}
+    for middle in modules:
+        for name in modules:
+            if middle in reached[name]:
+                reached[name] |= reached[middle]
+
+    assert [name for name in modules if name in reached[name]] == []
+
+
+def imported_by(module: Path) -> set[str]:
+    """Return all that a module imports from, and each name there, which may be a module."""
+    tree = parsed(module)
+    unseen = {
+        each
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for each in ast.walk(statement)
+    }
+    return {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node not in unseen
+        for each in node.names
+        for name in (str(node.module), f"{node.module}.{each.name}")
+    }

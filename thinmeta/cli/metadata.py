@@ -1,6 +1,5 @@
 """Which metadata a command reads: the one place where METADATA is resolved."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,14 @@ import click
 
 from thinmeta.cli.name_options import names_options
 from thinmeta.cli.naming import NameChoice
-from thinmeta.cli.parameters import BLOCK_SIZE, FILE, STATE, ParameterType
+from thinmeta.cli.parameters import (
+    BLOCK_SIZE,
+    FILE,
+    METADATA_ENVIRONMENT,
+    STATE,
+    ParameterType,
+    from_environment,
+)
 from thinmeta.errors import (
     DamagedMetadataError,
     InputError,
@@ -27,7 +33,6 @@ if TYPE_CHECKING:
     from thinmeta.model.pool import Pool
     from thinmeta.model.state import AnyState
 
-ENVIRONMENT = "THINMETA_POOL"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -176,12 +181,6 @@ def _snapshot(state: "AnyState | None") -> "AnyState":
     return State.SNAP
 
 
-def from_environment() -> Path | None:
-    """Return the metadata that the environment names."""
-    value = os.environ.get(ENVIRONMENT)
-    return Path(value) if value else None
-
-
 @contextmanager
 def opened(
     choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool = False, hints: bool = True
@@ -272,7 +271,7 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
 def _only_active_pool() -> Any:
     from thinmeta.device.kernel import active_pools
 
-    missing = f"no METADATA was given and {ENVIRONMENT} is not set"
+    missing = f"no METADATA was given and {METADATA_ENVIRONMENT} is not set"
     try:
         pools = active_pools()
     except InputError as error:

@@ -1,5 +1,6 @@
 """What people type for devices, quantities and formats."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,14 @@ if TYPE_CHECKING:
     ParameterType = click.ParamType[Any]
 else:  # not generic before click 8.2
     ParameterType = click.ParamType
+
+METADATA_ENVIRONMENT = "THINMETA_POOL"
+
+
+def from_environment() -> Path | None:
+    """Return the metadata that the environment names."""
+    value = os.environ.get(METADATA_ENVIRONMENT)
+    return Path(value) if value else None
 
 
 class DeviceParameter(ParameterType):

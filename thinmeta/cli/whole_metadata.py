@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from thinmeta.cli.metadata import MetadataChoice, from_environment, opened
+from thinmeta.cli.metadata import MetadataChoice, opened
 from thinmeta.cli.name_options import names_options
 from thinmeta.cli.naming import NameChoice
-from thinmeta.cli.parameters import FILE
+from thinmeta.cli.parameters import FILE, from_environment
 from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ def _words(choice: "MetadataChoice") -> list[str]:
 
 def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
     """Open the metadata again, whatever its first block is; of a compressed image a part."""
-    from thinmeta.cli.metadata import from_environment
+    from thinmeta.cli.parameters import from_environment
     from thinmeta.device.opening import open_blocks
     from thinmeta.device.signatures import refuse_other_formats
     from thinmeta.model.state import State

@@ -18,6 +18,7 @@ from thinmeta.errors import (
     InputError,
     LiveDeviceError,
     NoSnapshotError,
+    NotThereError,
     OnDamage,
     raise_damage,
 )
@@ -172,10 +173,18 @@ class Pool:
         size: int | None = None,
         origin: str | Path | Extents | None = None,
     ) -> "Volume":
-        """Open a device's contents, which are in `data`; see `model.volumes.open_volume`."""
+        """Open a device's contents, which are in `data`; see `model.volumes.open_volume`.
+
+        Raises:
+            NotThereError: there is no such device.
+            InputError: `data` or `origin` cannot be read, or the block size is not known.
+        """
         from thinmeta.model.volumes import open_volume
 
-        return open_volume(self, device_id, data, size=size, origin=origin)
+        device = self.devices.get(device_id)
+        if device is None:
+            raise NotThereError(f"{self.source.device.name}: there is no device {device_id}")
+        return open_volume(device, self.data_block_bytes(), data, size=size, origin=origin)
 
     @property
     def data_ref_counts(self) -> RefCounts:

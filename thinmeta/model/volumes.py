@@ -3,16 +3,15 @@
 from pathlib import Path
 
 from thinmeta.device.extents import Extents
-from thinmeta.errors import NotThereError
-from thinmeta.model.pool import Pool
+from thinmeta.model.thin_device import ThinDevice
 from thinmeta.volume.layout import Layout
 from thinmeta.volume.reader import Volume
 from thinmeta.volume.sources import Sources, open_source
 
 
 def open_volume(
-    pool: Pool,
-    device_id: int,
+    device: ThinDevice,
+    block_bytes: int,
     data: str | Path | Extents,
     *,
     size: int | None = None,
@@ -21,20 +20,15 @@ def open_volume(
     """Open the contents of a device, so that a library that knows file systems can read them.
 
     Args:
-        pool: the pool, in the state to read; it must stay open.
-        device_id: the device.
+        device: of a pool that must stay open.
+        block_bytes: the size of the pool's data blocks.
         data: the pool's data device, or an image of it; taken over if it is open.
         size: of the device, in bytes; None is up to its last mapped block.
         origin: its external origin, or an image of it; taken over if it is open.
 
     Raises:
-        NotThereError: there is no such device.
-        InputError: `data` or `origin` cannot be read, or the block size is not known.
+        InputError: `data` or `origin` cannot be read.
     """
-    device = pool.devices.get(device_id)
-    if device is None:
-        raise NotThereError(f"{pool.source.device.name}: there is no device {device_id}")
-    block_bytes = pool.data_block_bytes()
     opened = _opened(data)
     sources = Sources(opened, block_bytes, None if origin is None else _opened(origin))
 
@@ -47,7 +41,7 @@ def open_volume(
             origin_bytes=sources.origin_bytes,
         )
 
-    return Volume(f"device {device_id}", load, sources)
+    return Volume(f"device {device.device_id}", load, sources)
 
 
 def _opened(source: str | Path | Extents) -> Extents:

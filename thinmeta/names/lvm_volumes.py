@@ -7,7 +7,6 @@ from thinmeta.lvm.state import LvmState
 from thinmeta.model.device_spec import ExternalOrigin
 from thinmeta.model.pool import Pool, open_pool
 from thinmeta.model.state import State
-from thinmeta.model.volumes import open_volume
 from thinmeta.names.catalogue import known_as
 from thinmeta.names.lvm_catalogue import lvm_catalogue
 from thinmeta.volume.laid_out import LaidOut
@@ -80,7 +79,7 @@ def _open(
         )
     origin = known[0].external_origin
     opened = None if origin is None else _open_origin(state, origin, within)
-    return open_volume(pool, device_id, state.open_data(lv), size=known[0].size, origin=opened)
+    return pool.open_volume(device_id, state.open_data(lv), size=known[0].size, origin=opened)
 
 
 def _open_origin(state: LvmState, origin: ExternalOrigin, within: tuple[str, ...]) -> Extents:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import Progress
-from thinmeta.cli.metadata import from_environment
 from thinmeta.cli.output import force_option, open_output, output_option
-from thinmeta.cli.parameters import quiet_option
+from thinmeta.cli.parameters import from_environment, quiet_option
 from thinmeta.cli.whole_metadata import (
     WholeChoice,
     opened_whole,
