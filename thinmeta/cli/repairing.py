@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,9 @@ from thinmeta.errors import DamagedMetadataError, InputError, SalvagedError
 if TYPE_CHECKING:
     from thinmeta.analyse.recover.repair import Choice
     from thinmeta.model.pool import Pool
+
+
+_FINDINGS_TOLD = 8
 
 
 class RepairReport(SalvageReport):
@@ -67,8 +71,28 @@ class RepairReport(SalvageReport):
             self._tell_of_whole(pool, progress)
         return left
 
+    def check(self, output: Path) -> None:
+        """Tell what is bad about what was written, as where what is left contradicts itself.
+
+        A leaf of a former time may map a data block that another one maps now. Nobody knows
+        which is right, so both stay; but who uses the pool must know.
+        """
+        from thinmeta.analyse.check.checker import check_pool
+        from thinmeta.analyse.check.findings import Severity
+        from thinmeta.formats.check_report import finding_text
+        from thinmeta.model.pool import open_pool
+
+        with open_pool(output) as pool:
+            findings = check_pool(pool).findings
+        fatal = [each for each in findings if each.severity is Severity.FATAL]
+        for finding in fatal[:_FINDINGS_TOLD]:
+            self.warn(f"{output}: {finding_text(finding)}")
+        if fatal:
+            what = "what is left contradicts itself; `thinmeta check` lists all of it"
+            self._cost = self._cost or f"{output}: {what}"
+
     def finish(self) -> None:
-        """Fail if anything is lost, or a newer state, or newer details, were passed over.
+        """Fail if anything is lost or bad, or a newer state, or newer details, were passed over.
 
         Raises:
             SalvagedError: it is.

@@ -16,6 +16,7 @@ from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
 from tests.golden import thin_dump
 from thinmeta.schemas.btree_node import LEAF_NODE
+from thinmeta.schemas.columns import BLOCK_TIME
 
 CASES = ["a08-snapshots-of-snapshots", "a09-discards-and-deletes", "docker-loop-lvm-xfs-64k"]
 
@@ -79,6 +80,23 @@ def test_a_node_that_is_taken_for_a_leaf_is_lost(
     assert f"metadata block {root.block}: the B-tree node maps a data block" in result.stderr
     assert thinmeta("dump", "--salvage", damaged).exit_code == 6
     assert_sound(output, thinmeta)
+
+
+def test_leaves_that_contradict_each_other_are_told(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """Each is sound by itself; which one is right nobody knows."""
+    image, anatomy = DamagedImage.of(CASES[0]), Anatomy.of(CASES[0])
+    one, other, *_ = (leaf.block for leaf in anatomy.leaves(1))
+    image.values(other, BLOCK_TIME)[0] = image.values(one, BLOCK_TIME)[0]
+    image.restamp(other)
+    damaged, output = image.write_to(tmp_path / "damaged.bin"), tmp_path / "new.bin"
+
+    result = thinmeta("repair", "-i", damaged, "-o", output)
+
+    assert result.exit_code == 6
+    assert f"Warning: {output}: fatal: mappings: device" in result.stderr
+    assert "mapped more than once by the same device" in result.stderr
+    assert result.stderr.endswith("contradicts itself; `thinmeta check` lists all of it\n")
+    assert thinmeta("check", output).exit_code == 5
 
 
 @pytest.mark.parametrize("number", [0, 1, 5_000])
