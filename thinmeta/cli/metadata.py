@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import click
 
 from thinmeta.cli.name_options import names_options
-from thinmeta.cli.naming import NameChoice
+from thinmeta.cli.naming import metadata_words, resolved
 from thinmeta.cli.parameters import (
     BLOCK_SIZE,
     FILE,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.model.state import AnyState
+    from thinmeta.names.sources import NameSources
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -45,16 +46,16 @@ class MetadataChoice:
         path: where it is; None if nothing says so.
         state: which state of it to read; None is the live one.
         ignore_unsupported: read superblocks that are not known here.
-        data_block_sectors: the data block size, instead of the superblock's.
         names: who names its devices, and perhaps knows where it is.
+        data_block_sectors: the data block size, instead of the superblock's.
         likely_block_sectors: the data block size where the superblock is lost, as others say.
     """
 
     path: Path | None
     state: "AnyState | None"
     ignore_unsupported: bool
+    names: "NameSources"
     data_block_sectors: int | None = None
-    names: NameChoice = field(default_factory=NameChoice)
     likely_block_sectors: int | None = None
 
     def for_devices(self, *specs: "DeviceSpec") -> Self:
@@ -76,7 +77,7 @@ class MetadataChoice:
         Args:
             opened: the metadata that was opened.
         """
-        words = self.names.metadata_words(self.path, opened)
+        words = metadata_words(self.names, self.path, opened)
         words += ["--ignore-unsupported"] if self.ignore_unsupported else []
         if self.data_block_sectors is not None:
             words += ["--data-block-size", str(self.data_block_sectors)]
@@ -89,8 +90,8 @@ class MetadataChoice:
         return self.names.introduced(choose_device(pool, self.resolved(pool, spec)))
 
     def resolved(self, pool: "Pool", spec: "DeviceSpec") -> "DeviceSpec":
-        """Return `spec` with the device id that its name stands for; see `NameChoice`."""
-        return self.names.resolved(pool, spec, self.path)
+        """Return `spec` with the device id that its name stands for; see `naming.resolved`."""
+        return resolved(self.names, pool, spec, self.path)
 
 
 def metadata_options(
@@ -113,7 +114,7 @@ def metadata_options(
         state: "AnyState | None",
         ignore_unsupported: bool,
         data_block_sectors: int | None,
-        names: NameChoice,
+        names: "NameSources",
         metadata: Path | None = None,
         **others: Any,
     ) -> Any:
@@ -122,7 +123,7 @@ def metadata_options(
         if metadata_snapshot:
             state = _snapshot(state)
         choice = MetadataChoice(
-            pool or metadata, state, ignore_unsupported, data_block_sectors, names
+            pool or metadata, state, ignore_unsupported, names, data_block_sectors
         )
         return function(*args, choice=choice, **others)
 

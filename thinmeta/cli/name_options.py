@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.parameters import DISK, FILE
+
+if TYPE_CHECKING:
+    from thinmeta.names.sources import NameSources
 
 ENVIRONMENT = "THINMETA_DOCKER_ROOT"
 
@@ -17,7 +19,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def names_options(function: _Function) -> _Function:
-    """Add `--docker-root`, `--lvm` and `--lv`; they arrive as a `NameChoice`, `names`."""
+    """Add `--docker-root`, `--lvm` and `--lv`; they arrive as `NameSources`, `names`."""
 
     @wraps(function)  # also what click keeps on it
     def collected(
@@ -30,7 +32,7 @@ def names_options(function: _Function) -> _Function:
         if lv and not lvm:
             raise click.UsageError("--lv names a pool of --lvm, which was not given")
         is_said = docker_root is not None or lvm  # an option counts more than the environment
-        names = NameChoice(docker_root, lvm, lv, None if is_said else _from_environment())
+        names = _sources(docker_root, lvm, lv, None if is_said else _from_environment())
         return function(*args, names=names, **others)
 
     for decorate in (
@@ -53,6 +55,15 @@ def names_options(function: _Function) -> _Function:
     ):
         collected = decorate(collected)
     return collected  # type: ignore[return-value]
+
+
+def _sources(
+    docker_root: Path | None, lvm: tuple[str, ...], lv: str | None, default_root: Path | None
+) -> "NameSources":
+    from thinmeta.names.sources import NameSources
+
+    names = NameSources(docker_root, lvm, lv, default_root=default_root)
+    return click.get_current_context().with_resource(names)
 
 
 def _from_environment() -> Path | None:

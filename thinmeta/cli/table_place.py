@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import DamageReport
-from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.volumes import MAX_BYTES, Files, open_data, read_layout, with_origin
 from thinmeta.errors import InputError
 from thinmeta.units import SECTOR_BYTES
@@ -16,6 +15,7 @@ from thinmeta.units import SECTOR_BYTES
 if TYPE_CHECKING:
     from thinmeta.lvm.places import OnHost, TableLine
     from thinmeta.model.device_spec import ChosenDevice, ExternalOrigin
+    from thinmeta.names.sources import NameSources
     from thinmeta.volume.layout import Layout
     from thinmeta.volume.linear import DeviceSegment
     from thinmeta.volume.reader import Volume
@@ -67,7 +67,7 @@ def data_segments(linear: Path | None, host: "OnHost | None") -> "list[DeviceSeg
 
 
 def origin_segments(
-    place: TablePlace, names: NameChoice, *, on_disks: bool
+    place: TablePlace, names: "NameSources", *, on_disks: bool
 ) -> "list[DeviceSegment]":
     """Return what the external origin consists of; nothing if there is none.
 
@@ -102,7 +102,7 @@ def _pieces(volume: str, lines: "list[TableLine]", instead: str) -> "list[Device
 
 
 def open_place(
-    place: TablePlace, names: NameChoice, report: DamageReport, files: ExitStack
+    place: TablePlace, names: "NameSources", report: DamageReport, files: ExitStack
 ) -> "Volume":
     """Return the volume, which reads where its bytes are when that is asked for.
 

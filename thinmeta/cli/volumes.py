@@ -7,7 +7,6 @@ import click
 from click.decorators import FC
 
 from thinmeta.cli.messages import DamageReport
-from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.parameters import FILE, QUANTITY
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from thinmeta.device.inputs import Inputs
     from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.model.pool import Pool
+    from thinmeta.names.sources import NameSources
     from thinmeta.units import Quantity
     from thinmeta.volume.layout import Layout
     from thinmeta.volume.sources import Sources
@@ -71,7 +71,7 @@ def bytes_of(size: "Quantity | None") -> int | None:
 
 
 def inputs_of(
-    pool: "Pool", names: NameChoice, files: Files, table: Path | int | None = None
+    pool: "Pool", names: "NameSources", files: Files, table: Path | int | None = None
 ) -> "Inputs":
     """Return what is read of a volume: its pool, names, data and external origin, and a table."""
     inputs = names.inputs(pool.source.device.name)
@@ -82,7 +82,7 @@ def inputs_of(
 
 
 def open_data(
-    pool: "Pool", files: Files, names: NameChoice, report: DamageReport, *, direct: bool
+    pool: "Pool", files: Files, names: "NameSources", report: DamageReport, *, direct: bool
 ) -> "Extents | None":
     """Open the data device, and warn if it is in use; None if nobody knows where it is.
 
@@ -116,7 +116,7 @@ def with_origin(  # noqa: PLR0913  # what it is made of
     chosen: "ChosenDevice",
     data: "Extents",
     files: Files,
-    names: NameChoice,
+    names: "NameSources",
     report: DamageReport,
     *,
     direct: bool,

@@ -11,12 +11,12 @@ import click
 
 from thinmeta.cli.metadata import MetadataChoice, opened
 from thinmeta.cli.name_options import names_options
-from thinmeta.cli.naming import NameChoice
 from thinmeta.cli.parameters import FILE, from_environment
 from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
+    from thinmeta.names.sources import NameSources
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -33,7 +33,7 @@ class WholeChoice:
 
     path: Path | None
     metadata_snapshot: bool
-    names: NameChoice
+    names: "NameSources"
 
 
 def whole_metadata_argument(function: _Function) -> _Function:
@@ -45,7 +45,7 @@ def whole_metadata_argument(function: _Function) -> _Function:
         metadata: Path | None,
         pool: Path | None,
         metadata_snapshot: bool,
-        names: NameChoice,
+        names: "NameSources",
         **others: Any,
     ) -> Any:
         if metadata and pool:
@@ -93,6 +93,7 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
     from thinmeta.device.pack.writer import refuse_without_metadata
     from thinmeta.device.signatures import refuse_other_formats
     from thinmeta.model.state import State
+    from thinmeta.names.sources import NameSources
 
     path, exclusive = choice.path, not choice.metadata_snapshot
     place = None
@@ -101,7 +102,7 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
     if path is None and place is None:
         path = choice.names.metadata_path(from_environment())
     if place is None and (path is None or choice.metadata_snapshot):
-        snapshot = MetadataChoice(path, State.SNAP, ignore_unsupported=True)
+        snapshot = MetadataChoice(path, State.SNAP, ignore_unsupported=True, names=NameSources())
         with opened(snapshot, raise_damage, all_blocks=True) as pool:
             yield pool.source.device
         return

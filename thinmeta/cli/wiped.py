@@ -3,6 +3,7 @@
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from thinmeta.cli.naming import metadata_words
 from thinmeta.errors import InputError, NoSuperblockError, WipedSuperblockError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _copied_block_sectors(device: "BlockDevice | None") -> int:
 def _words(choice: "MetadataChoice") -> list[str]:
     """Return the words that name the same metadata: no names, but of LVM, for the block size."""
     if choice.path is None or choice.names.lvm:
-        return choice.names.metadata_words(choice.path)
+        return metadata_words(choice.names, choice.path)
     return ["-p", str(choice.path)]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.naming import metadata_words
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.whole_metadata import WholeChoice, opened_whole, whole_metadata_argument
@@ -59,7 +60,7 @@ def scan(  # one parameter an option
         if format_name == "json":
             lines = scan_json(found)
         else:
-            words = choice.names.metadata_words(choice.path, path)
+            words = metadata_words(choice.names, choice.path, path)
             if not found.superblocks and choice.names.data_block_sectors() is None:
                 words += ["--data-block-size", "SECTORS"]  # nothing says it
             lines = scan_text(found, words, show_all=show_all)

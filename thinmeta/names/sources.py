@@ -1,0 +1,296 @@
+"""Who names a pool's devices, and may know where the pool itself is: Docker and LVM."""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from thinmeta.errors import InputError
+
+if TYPE_CHECKING:
+    from thinmeta.device.blocks import BlockDevice
+    from thinmeta.device.containers import Inspect
+    from thinmeta.device.extents import Extents
+    from thinmeta.device.inputs import Inputs
+    from thinmeta.lvm.places import OnHost
+    from thinmeta.lvm.state import LvmState
+    from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
+    from thinmeta.model.pool import Pool
+    from thinmeta.names.catalogue import Catalogue
+    from thinmeta.names.docker.root import DockerRoot
+
+_DOCKER_ROOT = Path("/var/lib/docker")
+_DOCKERS_ROOT = "Docker's root"
+
+
+class NameSources:
+    """Where names come from; nothing is read before it is asked for. A context manager.
+
+    Attributes:
+        docker_root: /var/lib/docker or a copy of it; None if none was given.
+        lvm: files of LVM's text metadata, and disks that hold it, all of those that a pool
+            is on; `FILE@OFFSET` where a disk begins further on.
+        lv: the pool among LVM's, as `vg/pool`; None is the only one.
+        default_root: Docker's root where nothing else says who names devices; None if
+            there is none.
+    """
+
+    def __init__(
+        self,
+        docker_root: str | os.PathLike[str] | None = None,
+        lvm: Iterable[str | os.PathLike[str]] = (),
+        lv: str | None = None,
+        *,
+        default_root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Choose the sources; see the class."""
+        self.docker_root = None if docker_root is None else Path(docker_root)
+        self.lvm = tuple(os.fspath(each) for each in lvm)
+        self.lv = lv
+        self.default_root = None if default_root is None else Path(default_root)
+        self._roots: dict[Path, DockerRoot] = {}
+        self._catalogues: dict[Path, list[Catalogue]] = {}
+        self._lvm: LvmState | None = None
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the disks."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the disks; what was opened from them stays open, and they open again if need be."""
+        if self._lvm is not None:
+            self._lvm.close()
+            self._lvm = None
+
+    def open_metadata(self, *, exclusive: bool, inspect: "Inspect") -> "BlockDevice | None":
+        """Open the pool's metadata where it lies on the disks of `lvm`, if that names any.
+
+        Args:
+            exclusive: refuse a pool that is active.
+            inspect: refuses what is no metadata.
+
+        Raises:
+            InputError: it cannot be read there.
+            LiveDeviceError: `exclusive`, and the pool is active.
+            NotThereError: there is no such pool.
+        """
+        disks = self._lvm_disks()
+        if disks is None:
+            return None
+        return disks.open_metadata(self.lv, exclusive=exclusive, inspect=inspect)
+
+    def open_data(self, pool: "Pool") -> "Extents | None":
+        """Open the data device of `pool`, if `lvm` or Docker's root has it.
+
+        Raises:
+            InputError: it cannot be read there.
+        """
+        from thinmeta.names.docker.root import loop_files
+        from thinmeta.volume.sources import open_source
+
+        disks = self._lvm_disks()
+        if disks is not None:
+            return disks.open_data(self.lv)
+        files = loop_files(self._root) if self._root else None
+        if files is None or (self.docker_root is None and not _is_same(_path_of(pool), files[0])):
+            return None  # the environment's root may be that of another pool
+        return open_source(files[1])
+
+    def inputs(self, *paths: str) -> "Inputs":
+        """Return what is read: `paths`, and all that these sources lead to.
+
+        Below Docker's root that is everything, read or not.
+        """
+        from thinmeta.device.inputs import Inputs
+
+        inputs = Inputs(*map(Path, paths))
+        for name in self.lvm:
+            path = Path(name)
+            inputs.add(path if path.exists() else Path(name.rpartition("@")[0]))
+        for root in {*self._roots, *filter(None, [self._root])}:
+            from thinmeta.names.docker.root import folders_of, loop_files
+
+            for folder in folders_of(root):
+                inputs.add_folder(folder, _DOCKERS_ROOT)
+            with suppress(InputError):
+                for file in loop_files(root) or ():
+                    inputs.add(file)
+        for docker in self._roots.values():
+            inputs.add_files(docker.files_read, f"a file of {_DOCKERS_ROOT}")
+        return inputs
+
+    def refuse_other_pool(self, pool: "Pool", data: "Extents") -> None:
+        """Refuse Docker's root, by an InputError, if the data show that it is another pool's."""
+        docker = self.docker(pool)
+        if docker is not None:
+            from thinmeta.names.docker.belonging import refuse_other_pool
+
+            refuse_other_pool(docker, pool, data)
+
+    @property
+    def has_disks(self) -> bool:
+        """Whether `lvm` names disks, where the pool itself is."""
+        return self._lvm_disks() is not None
+
+    def metadata_path(self, environment: Path | None) -> Path | None:
+        """Return the pool's metadata where no argument says where it is.
+
+        What Docker keeps in a file under the root that was given counts most, then
+        `environment`, then the file under the default root.
+
+        Raises:
+            InputError: the root is none.
+        """
+        from thinmeta.names.docker.root import loop_files
+
+        files = loop_files(self.docker_root) if self.docker_root else None
+        if files is None and environment is not None:
+            return environment
+        if files is None and self.default_root is not None:
+            files = loop_files(self.default_root)
+        return files[0] if files else None
+
+    def docker(self, pool: "Pool") -> "DockerRoot | None":
+        """Return Docker's root, if one was given or `pool` is live and there is one.
+
+        Raises:
+            InputError: the root that was given is none.
+        """
+        root = self._root
+        if root is None and not self.lvm:
+            root = _root_of_live(_path_of(pool))
+        if root is None:
+            return None
+        from thinmeta.names.docker.root import read_docker_root
+
+        if root not in self._roots:
+            self._roots[root] = read_docker_root(root)
+        return self._roots[root]
+
+    def catalogues(self, pool: "Pool") -> "list[Catalogue]":
+        """Return the names from all sources there are; read once, Docker's first.
+
+        Raises:
+            InputError: a source that was given cannot be used.
+            NotThereError: LVM's metadata has no such pool.
+        """
+        metadata = _path_of(pool)
+        if not self._catalogues.get(metadata):
+            docker, state = self.docker(pool), self._lvm_state()
+            found = [docker.catalogue()] if docker else []
+            if state is not None:
+                from thinmeta.names.lvm_catalogue import lvm_catalogue
+
+                found.append(lvm_catalogue(state, self.lv))
+            self._catalogues[metadata] = found
+        return self._catalogues[metadata]
+
+    def data_block_sectors(self) -> int | None:
+        """Return the pool's data block size, as LVM knows it."""
+        state = self._lvm_state()
+        return state.pool(self.lv).pool.chunk_sectors if state is not None else None
+
+    def on_host(self) -> "OnHost | None":
+        """Return what LVM calls the pool on its host; None without LVM's metadata."""
+        state = self._lvm_state()
+        return state.on_host(self.lv) if state is not None else None
+
+    def resolved(self, pool: "Pool", spec: "DeviceSpec", scan: str) -> "DeviceSpec":
+        """Return `spec` with the device id that its name stands for.
+
+        Args:
+            pool: the pool.
+            spec: as it was typed.
+            scan: the command that lists the states of `pool`, for messages.
+
+        Raises:
+            NotThereError: nobody is called so, or several are, or the pool, in the state
+                that is asked for, has no such device.
+        """
+        from thinmeta.names.catalogue import find
+        from thinmeta.names.presence import refuse_other_device
+
+        catalogues = self.catalogues(pool) if spec.name is not None else []
+        if spec.name is None or not catalogues:
+            return spec
+        named = find(catalogues, spec.name)
+        refuse_other_device(pool.in_state(spec.state) if spec.state else pool, named, scan)
+        return replace(spec, device_id=named.device_id)
+
+    def introduced(self, chosen: "ChosenDevice") -> "ChosenDevice":
+        """Return a device with its name and its size, if there is a source of them."""
+        from thinmeta.model.state import State
+        from thinmeta.names.catalogue import known_as
+
+        if chosen.device_id is None:
+            return chosen
+        catalogues = self.catalogues(chosen.pool)
+        transaction_id = chosen.device.transaction_id if chosen.device else None
+        is_live = chosen.pool.state is State.LIVE
+        known = known_as(catalogues, chosen.device_id, transaction_id, is_live=is_live)
+        if not known:
+            return chosen
+        size = next((each.size for each in known if each.size is not None), None)
+        origin = next((each.external_origin for each in known if each.external_origin), None)
+        return replace(chosen, known_as=known[0].name, size=size, external_origin=origin)
+
+    def may_have_origin(self, chosen: "ChosenDevice") -> bool:
+        """Tell whether nobody knows `chosen`, and others of its pool have external origins."""
+        catalogues = self.catalogues(chosen.pool)
+        return chosen.known_as is None and any(
+            named.external_origin for catalogue in catalogues for named in catalogue.devices
+        )
+
+    def state_with_origins(self) -> "LvmState":
+        """Return LVM's state, from which a device's external origin is known."""
+        state = self._lvm_state()
+        assert state is not None  # who else knows of origins
+        return state
+
+    @property
+    def _root(self) -> Path | None:
+        return self.docker_root or self.default_root
+
+    def _lvm_disks(self) -> "LvmState | None":
+        state = self._lvm_state()
+        return state if state is not None and state.has_disks else None
+
+    def _lvm_state(self) -> "LvmState | None":
+        if self.lvm and self._lvm is None:
+            from thinmeta.lvm.state import read_lvm
+
+            self._lvm = read_lvm(self.lvm)
+        return self._lvm
+
+
+def _path_of(pool: "Pool") -> Path:
+    return Path(pool.source.device.name)
+
+
+def _root_of_live(metadata: Path) -> Path | None:
+    from thinmeta.device.kernel import holders_of
+
+    try:
+        has_root = (_DOCKER_ROOT / "devicemapper/metadata").is_dir()
+        is_live = has_root and metadata.is_block_device() and bool(holders_of(metadata))
+    except OSError:  # nobody can tell
+        return None
+    return _DOCKER_ROOT if is_live else None
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return path.samefile(other)
+    return False
