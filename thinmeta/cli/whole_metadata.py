@@ -90,8 +90,8 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
         NoSnapshotError: the pool is active, and no metadata snapshot is held.
     """
     from thinmeta.device.opening import open_blocks
-    from thinmeta.device.pack.writer import refuse_without_metadata
     from thinmeta.device.signatures import refuse_other_formats
+    from thinmeta.device.sweep import refuse_without_metadata
     from thinmeta.model.state import State
     from thinmeta.names.sources import NameSources
 

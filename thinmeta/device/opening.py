@@ -40,18 +40,50 @@ def open_blocks(
         LiveDeviceError: `exclusive`, and it is in use.
     """
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
+        if path.is_dir():
             raise InputError(f"{path}: is a directory, not a metadata device or image")
-        if stat.S_ISBLK(mode):
+        if is_block_device(path):
             return _open_block_device(path, inspect, exclusive=exclusive, sysfs=sysfs)
-        if not stat.S_ISREG(mode):
-            raise InputError(f"{path}: is neither a regular file nor a block device")
         if exclusive and (holders := holders_of(path, sysfs)):
             raise LiveDeviceError(live_message(path, holders))
         return _open_file(path, inspect, into)
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def open_to_read(path: Path, *, direct: bool, exclusive: bool = False) -> int:
+    """Open a file or a block device for reading.
+
+    Args:
+        path: which.
+        direct: past the page cache (O_DIRECT), where the driver can do without it; reads
+            must then be aligned, as whole blocks are.
+        exclusive: of a block device, only if nobody else holds it so.
+
+    Raises:
+        OSError: it cannot be opened; EBUSY where somebody holds it.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_EXCL if exclusive else 0)
+    if direct:
+        try:
+            return os.open(path, flags | os.O_DIRECT)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+    return os.open(path, flags)
+
+
+def is_block_device(path: Path) -> bool:
+    """Tell a block device from a regular file.
+
+    Raises:
+        InputError: it is neither.
+        OSError: it is missing, or cannot be reached.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISBLK(mode) and not stat.S_ISREG(mode):
+        raise InputError(f"{path}: is neither a regular file nor a block device")
+    return stat.S_ISBLK(mode)
 
 
 def live_message(path: Path, pools: list[str]) -> str:
@@ -73,7 +105,7 @@ def snapshot_commands(pool: str) -> str:
 
 
 def _open_file(path: Path, inspect: Inspect, into: int | None) -> BlockDevice:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = open_to_read(path, direct=False)
     try:
         beginning = _read_beginning(fd)
         if beginning is None:
@@ -114,15 +146,12 @@ def _read_beginning(fd: int) -> bytes | None:
 def _open_block_device(
     path: Path, inspect: Inspect, *, exclusive: bool, sysfs: Path
 ) -> BlockDevice:
-    flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_EXCL if exclusive else 0)
     try:
-        fd = os.open(path, flags | os.O_DIRECT)
+        fd = open_to_read(path, direct=True, exclusive=exclusive)
     except OSError as error:
-        if error.errno == errno.EBUSY:
-            raise LiveDeviceError(live_message(path, holders_of(path, sysfs))) from error
-        if error.errno != errno.EINVAL:
+        if error.errno != errno.EBUSY:
             raise
-        fd = os.open(path, flags)  # not every driver can do without the page cache
+        raise LiveDeviceError(live_message(path, holders_of(path, sysfs))) from error
     device = BlockDevice(fd, str(path))
     try:
         first = device.read(np.zeros(1, dtype=np.uint64))

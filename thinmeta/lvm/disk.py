@@ -1,12 +1,12 @@
 """A disk or an image of one, as it was named: `FILE`, or `FILE@OFFSET`."""
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from thinmeta.device.containers import MAGIC_BYTES, packing_of, unpack
+from thinmeta.device.opening import is_block_device, open_to_read
 from thinmeta.errors import InputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, Quantity
 
@@ -45,10 +45,8 @@ class Disk:
         """
         path, offset = _path_and_offset(name)
         try:
-            mode = path.stat().st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-                raise InputError(f"{path}: is neither a regular file nor a block device")
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            is_block_device(path)  # or it raises: it is neither
+            fd = open_to_read(path, direct=False)
         except OSError as error:
             raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
         try:

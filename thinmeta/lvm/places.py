@@ -1,6 +1,5 @@
 """Where a logical volume lies: on which physical volumes, in bytes and as dmsetup's lines."""
 
-import errno
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from thinmeta.device.extents import Extent, Extents, Stripes
 from thinmeta.device.kernel import holders_of
+from thinmeta.device.opening import open_to_read
 from thinmeta.errors import InputError
 from thinmeta.lvm.disk import Disk
 from thinmeta.lvm.group import LogicalVolume, LvmDisk, Segment, VolumeGroup
@@ -173,10 +173,9 @@ def _host_path(disk: LvmDisk) -> str:
 
 
 def _opened(disk: Disk, *, direct: bool) -> int:
-    if direct and disk.path.is_block_device():
-        try:
-            return os.open(disk.path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # not every driver can do without the page cache
-                raise InputError(f"{disk.path}: {error.strerror}") from error
-    return os.dup(disk.fd)
+    if not direct or not disk.path.is_block_device():
+        return os.dup(disk.fd)
+    try:
+        return open_to_read(disk.path, direct=True)
+    except OSError as error:
+        raise InputError(f"{disk.path}: {error.strerror}") from error

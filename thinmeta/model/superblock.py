@@ -25,8 +25,6 @@ from thinmeta.schemas.superblock import (
 from thinmeta.schemas.superblock import Superblock as SuperblockSchema
 from thinmeta.units import SECTOR_BYTES, MetadataBlock
 
-_BLOCKS_AT_ONCE = 1024
-
 
 @dataclass(frozen=True, slots=True)
 class SpaceMapRoot:
@@ -130,9 +128,10 @@ def copied_superblock(device: BlockDevice) -> Superblock:
 
 
 def _copies(device: BlockDevice) -> Iterator[Rows]:
-    for begin in range(0, device.nr_blocks, _BLOCKS_AT_ONCE):
-        blocks = np.arange(begin, min(begin + _BLOCKS_AT_ONCE, device.nr_blocks), dtype=np.uint64)
-        rows = device.read(blocks).rows
+    from thinmeta.device.sweep import sweep
+
+    for blocks, batch in sweep(device, device.nr_blocks):
+        rows = batch.rows
         magics = rows[:, : _LAYOUT.itemsize].view(_LAYOUT)["magic"][:, 0]
         for place in np.flatnonzero(magics == THIN_SUPERBLOCK_MAGIC).tolist():
             if superblock_fault(rows[place], int(blocks[place])) is None:

@@ -2,13 +2,13 @@
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from thinmeta.device.containers import MAGIC_BYTES, packing_of
 from thinmeta.device.extents import Extents
+from thinmeta.device.opening import is_block_device, open_to_read
 from thinmeta.errors import InputError
 from thinmeta.volume.layout import Source
 
@@ -160,31 +160,23 @@ def open_source(path: Path, *, direct: bool = False) -> Extents:
         InputError: it cannot be read, is of the wrong kind, or compressed.
     """
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISBLK(mode) and not stat.S_ISREG(mode):
-            raise InputError(f"{path}: is neither a regular file nor a block device")
-        flags = os.O_RDONLY | os.O_CLOEXEC
-        if stat.S_ISREG(mode):
-            fd = os.open(path, flags)
+        if is_block_device(path):
+            fd = _open_block_device(path, direct=direct)
+        else:
+            fd = open_to_read(path, direct=False)
             if path.suffix in _PACKED_NAMES and packing_of(os.pread(fd, MAGIC_BYTES, 0)):
                 os.close(fd)
                 raise InputError(f"{path}: is compressed; unpack it first")
-        else:
-            fd = _open_block_device(path, flags, direct=direct)
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     return Extents.of_file(fd, str(path))
 
 
-def _open_block_device(path: Path, flags: int, *, direct: bool) -> int:
+def _open_block_device(path: Path, *, direct: bool) -> int:
     """Open it alone if nobody holds it, so that nobody writes to a disk that it is a part of."""
-    if direct:
-        flags |= os.O_DIRECT
     try:
-        return os.open(path, flags | os.O_EXCL)
+        return open_to_read(path, direct=direct, exclusive=True)
     except OSError as error:
-        if error.errno == errno.EINVAL:
-            return os.open(path, flags & ~os.O_DIRECT)  # not every driver can do without the cache
         if error.errno != errno.EBUSY:
             raise
-    return os.open(path, flags)
+    return open_to_read(path, direct=direct)

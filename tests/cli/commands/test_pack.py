@@ -16,8 +16,8 @@ from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
 from tests.made_images import BLOCK, written
 from thinmeta.device.opening import open_blocks
-from thinmeta.device.pack.writer import nr_blocks_of
 from thinmeta.device.signatures import refuse_foreign
+from thinmeta.device.sweep import nr_blocks_of
 
 CASE = "a08-snapshots-of-snapshots"
 POOL = unpacked(CASE)

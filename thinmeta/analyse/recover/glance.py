@@ -8,10 +8,9 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-import numpy as np
-
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
 from thinmeta.device.signatures import md_member
+from thinmeta.device.sweep import sweep
 from thinmeta.schemas.checksum import known_salts
 from thinmeta.schemas.node_layout import copied_headers
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, MetadataBlock
@@ -19,7 +18,6 @@ from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, MetadataBl
 MOST_BYTES = 256 << 20
 MOST_SECONDS = 2.0
 
-_BLOCKS_AT_ONCE = 1024
 _ENOUGH = 3
 """Blocks that must agree on where the metadata begins, if not where it should."""
 
@@ -60,9 +58,7 @@ def glance(
     places: Counter[int] = Counter()
     sound_block = written_over = None
     is_zeros, done = True, 0
-    while sound_block is None and done < nr_wanted and time.monotonic() < end:
-        blocks = np.arange(done, min(done + _BLOCKS_AT_ONCE, nr_wanted), dtype=np.uint64)
-        batch = device.read(blocks)
+    for blocks, batch in sweep(device, nr_wanted):
         if not done and len(blocks) > 1:
             written_over = md_member(batch.rows[1].tobytes())
         is_zeros = is_zeros and not batch.faults.any() and not batch.rows.any()
@@ -71,6 +67,8 @@ def glance(
         if len(in_place := sound[begins == 0]):
             sound_block = MetadataBlock(int(in_place[0]))
         places.update(begins.tolist())
+        if sound_block is not None or time.monotonic() >= end:
+            break
     begins_at = next((at for at, times in places.most_common(1) if times >= _ENOUGH), 0)
     return Glance(
         sound_block=sound_block,

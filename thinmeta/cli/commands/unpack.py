@@ -65,9 +65,9 @@ def _opened(choice: WholeChoice, stack: ExitStack, into: int | None = None) -> "
 
 
 def _pieces(device: "BlockDevice", progress: Progress) -> Iterator["Rows"]:
-    from thinmeta.device.pack.writer import all_blocks, unreadable
+    from thinmeta.device.sweep import nr_blocks_of, sweep, unreadable
 
-    for blocks, batch in all_blocks(device, progress.advance):
+    for blocks, batch in sweep(device, nr_blocks_of(device), progress.advance):
         if batch.faults.any():
             damage = unreadable(blocks, batch, int(batch.faults.argmax()))
             raise DamagedMetadataError(damage, device.name)
@@ -79,7 +79,7 @@ def _write_image(
 ) -> "BlockDevice":
     """Write a file or a block device; what is compressed is unpacked right into it."""
     from thinmeta.builder.target import open_target
-    from thinmeta.device.pack.writer import nr_blocks_of
+    from thinmeta.device.sweep import nr_blocks_of
     from thinmeta.units import METADATA_BLOCK_BYTES
 
     path = choice.path or from_environment()
