@@ -25,7 +25,7 @@ from thinmeta.walk.nodes import MAPPINGS, Keys, Mask
 from thinmeta.walk.ragged import Places, distinct_places, starts_of
 from thinmeta.walk.shared_runs import occurrences
 
-RUNS_AT_ONCE = 1 << 16
+RUNS_AT_ONCE = 1 << 14
 """Runs of a piece that is returned."""
 
 _LEAVES_AT_ONCE = 1 << 18
