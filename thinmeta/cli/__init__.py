@@ -64,7 +64,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ThinmetaError as error:
-            from thinmeta.cli.messages import failure
+            from thinmeta.cli.ending import failure
 
             raise failure(str(error), error.exit_code) from error
 

@@ -1,4 +1,4 @@
-"""`--salvage`: how commands read past damage, and say what is lost."""
+"""What damage does to a command: it ends it, or with `--salvage` is said and read past."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from click.decorators import FC
 
-from thinmeta.cli.messages import DamageReport, Progress
-from thinmeta.errors import Damage, DamageKind, SalvagedError
+from thinmeta.cli.ending import say
+from thinmeta.errors import (
+    Damage,
+    DamagedMetadataError,
+    DamageKind,
+    SalvagedError,
+    raise_damage,
+)
+from thinmeta.formats.printable import printable
 
 if TYPE_CHECKING:
+    from thinmeta.cli.progress import Progress
     from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.model.losses import Losses
     from thinmeta.model.pool import Pool
@@ -25,9 +33,98 @@ def salvage_option(function: FC) -> FC:
     )(function)
 
 
-def report_for(*, salvage: bool, quiet: bool) -> DamageReport:
-    """Return the policy that the command line asks for."""
-    return SalvageReport(quiet=quiet) if salvage else DamageReport(quiet=quiet)
+class DamageReport:
+    """The policy of commands that stop where mappings are lost.
+
+    Attributes:
+        incomplete: the first damage by which the output misses something although
+            the reading went on.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Report nothing yet."""
+        self.incomplete: Damage | None = None
+        self._quiet = quiet
+
+    def __call__(self, damage: Damage) -> None:
+        """Say what is wrong; raise where the reading cannot go on.
+
+        Raises:
+            DamagedMetadataError: mappings are lost from here on.
+        """
+        raise_damage(damage)
+        if damage.kind is DamageKind.DEVICE_IDS and self.incomplete is None:
+            self.incomplete = damage  # the last word, see `finish`
+        else:
+            self.warn(str(damage))
+
+    def warn(self, text: str) -> None:
+        """Say something that is not the end, unless it was to be quiet."""
+        if not self._quiet:
+            say(f"Warning: {printable(text)}")
+
+    def warn_of(self, pool: "Pool") -> None:
+        """Say what was odd about opening `pool`, and what no pool can be."""
+        from thinmeta.units import DATA_BLOCK_SECTORS, impossible_block_size
+
+        name, sectors = pool.source.device.name, pool.superblock.data_block_sectors
+        for note in pool.source.device.notes:
+            self.warn(note)
+        is_known = sectors or pool.superblock_damage is None
+        if is_known and sectors not in DATA_BLOCK_SECTORS:
+            self.warn(f"{name}: {impossible_block_size(sectors)}")
+
+    def warn_of_time(self, pool: "Pool") -> None:
+        """Say that the pool's time has gone past what a mapping can hold."""
+        from thinmeta.schemas import block_time
+
+        time = pool.live_superblock.time
+        if time > block_time.MAX_TIME:
+            self.warn(
+                f"{pool.source.device.name}: the pool's time, {time}, does not fit into the "
+                "24 bits that a mapping has for it: the kernel would write the rest into the "
+                "number of the data block"
+            )
+
+    def prepared(
+        self,
+        pool: "Pool",
+        progress: "Progress",  # noqa: ARG002  # for who looks for damage first
+        selected: frozenset[int] | None = None,  # noqa: ARG002
+    ) -> "tuple[Pool, Losses | None]":
+        """Return the pool to read, and what is lost of it, None where nobody looked.
+
+        Here it is the pool as it is, for damage is told when it is met.
+
+        Args:
+            pool: in the state to read.
+            progress: is shown.
+            selected: ids of the devices to look at; None is all.
+        """
+        return pool, None
+
+    def prepared_devices(
+        self, *devices: "ChosenDevice"
+    ) -> "tuple[list[ChosenDevice], Losses | None]":
+        """Return the devices to read, and what is lost of them; see `prepared`."""
+        return list(devices), None
+
+    def fail_for(self, damage: Damage, name: str) -> NoReturn:  # noqa: ARG002  # for who salvages
+        """Fail for damage that hides a part of an answer.
+
+        Raises:
+            DamagedMetadataError: always.
+        """
+        raise DamagedMetadataError(damage)
+
+    def finish(self) -> None:
+        """Fail if the output misses something.
+
+        Raises:
+            DamagedMetadataError: it does.
+        """
+        if self.incomplete is not None:
+            raise DamagedMetadataError(self.incomplete)
 
 
 class SalvageReport(DamageReport):
@@ -44,6 +141,7 @@ class SalvageReport(DamageReport):
         self._known: set[int] = set()
         self._disagreements: set[Damage] = set()
         self._met_later: Damage | None = None
+        self._cost: str | None = None
 
     def __call__(self, damage: Damage) -> None:
         """Go on; tell of what is not known yet."""
@@ -58,9 +156,9 @@ class SalvageReport(DamageReport):
             self.warn(str(damage))
 
     def prepared(
-        self, pool: "Pool", progress: Progress, selected: frozenset[int] | None = None
-    ) -> "Pool":
-        """Tell what is lost of a pool, or of some devices, and return what is left of it."""
+        self, pool: "Pool", progress: "Progress", selected: frozenset[int] | None = None
+    ) -> "tuple[Pool, Losses]":
+        """Tell what is lost of a pool, or of some devices; return what is left, and that."""
         from thinmeta.model.losses import losses_of_pool, salvaged
 
         try:
@@ -68,13 +166,13 @@ class SalvageReport(DamageReport):
         finally:
             progress.clear()
         self._tell(pool, losses)
-        return salvaged(pool, losses, self)
+        return salvaged(pool, losses, self), losses
 
-    def prepared_devices(self, *devices: "ChosenDevice") -> "list[ChosenDevice]":
-        """Tell what is lost of some devices, and return what is left of them."""
-        from thinmeta.model.losses import ExaminedTree, losses_of_trees
+    def prepared_devices(self, *devices: "ChosenDevice") -> "tuple[list[ChosenDevice], Losses]":
+        """Tell what is lost of some devices; return what is left of them, and that."""
+        from thinmeta.model.losses import ExaminedTree, Losses, losses_of_trees
 
-        left = []
+        lost = []
         for chosen in devices:
             device = chosen.device
             tree = (
@@ -82,38 +180,14 @@ class SalvageReport(DamageReport):
                 if device is not None
                 else ExaminedTree(None, chosen.mapping_root, None)
             )
-            self._tell(chosen.pool, losses_of_trees(chosen.pool, [tree]))
-            left.append(replace(chosen, pool=chosen.pool.for_salvage(self)))
-        return left
+            lost.append(losses_of_trees(chosen.pool, [tree]))
+            self._tell(chosen.pool, lost[-1])
+        left = [replace(each, pool=each.pool.for_salvage(self)) for each in devices]
+        return left, Losses.joined(lost)
 
-    def losses(self) -> "Losses":
-        """Return all that was found lost."""
-        from thinmeta.model.losses import Losses
-
-        return Losses.joined(self._losses)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing was found lost."""
-        return self.losses().is_complete
-
-    @property
-    def lost_blocks(self) -> frozenset[int]:
-        """Leaves of mapping trees of which nothing is left."""
-        # A block that is bad in another tree may be sound here.
-        losses = self.losses()
-        return losses.emptied | losses.blocks
-
-    @property
-    def sharing_is_sound(self) -> bool:
-        """Whether what devices share is sound for all of them or for none."""
-        return self.losses().agree
-
-    def json_lines(self) -> Iterable[bytes]:
-        """Return an object for each thing that is lost."""
-        from thinmeta.formats.losses import losses_json
-
-        return losses_json(self.losses())
+    def costs(self, what: str) -> None:
+        """Take note of what a repair costs: the first is the last word, unless more is lost."""
+        self._cost = self._cost or what
 
     def fail_for(self, damage: Damage, name: str) -> NoReturn:
         """Fail for damage that hides a part of an answer.
@@ -124,18 +198,20 @@ class SalvageReport(DamageReport):
         raise SalvagedError(f"{name}: {damage}")
 
     def finish(self) -> None:
-        """Fail if anything is lost.
+        """Fail if anything is lost, or a repair costs something.
 
         Raises:
             SalvagedError: something is.
         """
-        from thinmeta.formats.losses import last_word
+        if any(not losses.is_complete for losses in self._losses):
+            from thinmeta.formats.losses import last_word
+            from thinmeta.model.losses import Losses
 
-        losses = self.losses()
-        if not losses.is_complete:
-            raise SalvagedError(f"{self._name}: {last_word(losses)}")
+            raise SalvagedError(f"{self._name}: {last_word(Losses.joined(self._losses))}")
         if self._met_later is not None:
             raise SalvagedError(f"{self._name}: {self._met_later}")
+        if self._cost is not None:
+            raise SalvagedError(self._cost)
 
     def _tell(self, pool: "Pool", losses: "Losses") -> None:
         from thinmeta.formats.losses import losses_text
@@ -147,3 +223,17 @@ class SalvageReport(DamageReport):
         self._disagreements.update(losses.disagreements)
         for line in losses_text(losses):
             self.warn(line)
+
+
+def report_for(*, salvage: bool, quiet: bool) -> DamageReport:
+    """Return the policy that the command line asks for."""
+    return SalvageReport(quiet=quiet) if salvage else DamageReport(quiet=quiet)
+
+
+def lost_lines(losses: "Losses | None") -> Iterable[bytes]:
+    """Return a JSON object for each thing that is lost; none where nobody looked."""
+    if losses is None:
+        return ()
+    from thinmeta.formats.losses import losses_json
+
+    return losses_json(losses)

@@ -53,6 +53,13 @@ def run(command: Callable[[], Any]) -> int:
     return code or ExitCode.OTHER
 
 
+def failure(message: str, code: int) -> click.ClickException:
+    """Return what ends the command with this last word and exit code."""
+    error = click.ClickException(message)
+    error.exit_code = int(code)  # type: ignore[misc]  # click declares a ClassVar
+    return error
+
+
 def say(text: str, *, nl: bool = True) -> None:
     """Say something on standard error, with nothing in it that a terminal would obey.
 

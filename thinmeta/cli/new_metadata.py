@@ -10,7 +10,7 @@ from thinmeta.cli.parameters import FILE, NUMBER, QUANTITY
 
 if TYPE_CHECKING:
     from thinmeta.builder.restore import Restored
-    from thinmeta.cli.messages import DamageReport
+    from thinmeta.cli.damage import DamageReport
     from thinmeta.units import Quantity
 
 _MOST_BYTES = 2**63 - 1  # of a file

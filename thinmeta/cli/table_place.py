@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport
+from thinmeta.cli.damage import DamageReport
 from thinmeta.cli.volumes import MAX_BYTES, Files, open_data, read_layout, with_origin
 from thinmeta.errors import InputError
 from thinmeta.units import SECTOR_BYTES
@@ -143,12 +143,13 @@ def open_place(
         origin_bytes = sources.origin_bytes
 
     def load() -> "Layout":
-        return read_layout(
+        layout, _ = read_layout(
             chosen,
             report,
             size=None if place.sectors is None else place.sectors * SECTOR_BYTES,
             data_bytes=sources.data.size if data else MAX_BYTES,
             origin_bytes=origin_bytes // SECTOR_BYTES * SECTOR_BYTES,
         )
+        return layout
 
     return files.enter_context(Volume(f"device {chosen.name}", load, sources))

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 from click.decorators import FC
 
-from thinmeta.cli.messages import DamageReport
+from thinmeta.cli.damage import DamageReport
 from thinmeta.cli.parameters import FILE, QUANTITY
 
 if TYPE_CHECKING:
     from thinmeta.device.extents import Extents
     from thinmeta.device.inputs import Inputs
     from thinmeta.model.device_spec import ChosenDevice
+    from thinmeta.model.losses import Losses
     from thinmeta.model.pool import Pool
     from thinmeta.names.sources import NameSources
     from thinmeta.units import Quantity
@@ -176,8 +177,10 @@ def read_layout(
     size: int | None,
     data_bytes: int = MAX_BYTES,
     origin_bytes: int = 0,
-) -> "Layout":
+) -> "tuple[Layout, Losses | None]":
     """Read where the bytes of `chosen` are; say so if that is what tells its size.
+
+    Returns what is lost of it, too; see `DamageReport.prepared`.
 
     Args:
         chosen: the device.
@@ -195,8 +198,7 @@ def read_layout(
     pool = chosen.pool
     size = chosen.size if size is None else size
     block_bytes = pool.data_block_bytes()
-    report.prepared_devices(chosen)
-    losses = report.losses()
+    _, losses = report.prepared_devices(chosen)
     lost = [
         (lost.first_key, lost.last_key + 1)
         for loss in (losses.devices if losses is not None else ())
@@ -218,4 +220,4 @@ def read_layout(
             f"the metadata does not say how large device {chosen.name} is: its last mapped block "
             f"ends at {layout.size} bytes, which is taken for its end; --size says otherwise"
         )
-    return layout
+    return layout, losses

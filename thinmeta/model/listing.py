@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from thinmeta.walk.stream import (
 )
 from thinmeta.walk.stretches import StreamStep, read_stretches
 
+if TYPE_CHECKING:
+    from thinmeta.model.losses import Losses
+
 _Sections = Callable[[int], Iterator[tuple[bool, NodeList]]]
 """Given a tree, its leaves in sections, each of them shared or not."""
 
@@ -45,7 +49,7 @@ class Listing:
         sharing: bool = False,
         mappings: bool = True,
         on_damage: OnDamage | None = None,
-        lost_blocks: frozenset[int] = frozenset(),
+        losses: "Losses | None" = None,
     ) -> None:
         """Choose what to list.
 
@@ -55,19 +59,21 @@ class Listing:
             sharing: list what several of them share once, before the devices.
             mappings: list what the devices map, too.
             on_damage: instead of the pool's own policy.
-            lost_blocks: leaves of which nothing is left. What is shared and holds nothing
-                else is left out: thin_restore 1.1 refuses a device that refers to it and
-                has mappings besides.
+            losses: what is lost of the pool; None if nothing is. What devices share is
+                listed once only where it is sound for all of them or for none. What is
+                shared and of which nothing is left is left out: thin_restore 1.1 refuses a
+                device that refers to it and has mappings besides.
 
         Raises:
             NotThereError: a selected device does not exist.
         """
         self._pool = pool
         self._selected = selected
-        self._sharing = sharing
+        self._sharing = sharing and (losses is None or losses.agree)
         self._mappings = mappings
         self._on_damage = on_damage or pool.on_damage
-        self._lost_blocks = lost_blocks
+        # A block that is bad in another tree may be sound here.
+        self._lost_blocks = losses.emptied | losses.blocks if losses else frozenset()
         self._refuse_unknown()
 
     def parts(self) -> Iterator[StreamPart]:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress, failure
+from thinmeta.cli.damage import DamageReport
+from thinmeta.cli.ending import failure
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import NUMBER, format_option
+from thinmeta.cli.progress import Progress
 from thinmeta.errors import ExitCode, ThinmetaError, WipedSuperblockError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
+from thinmeta.cli.damage import lost_lines, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, ParameterType, format_option, quiet_option
@@ -90,17 +90,19 @@ def diff(  # noqa: PLR0913  # one parameter an option
     report = report_for(salvage=salvage, quiet=quiet)
     with opened(choice.for_devices(left, right), report) as pool:
         report.warn_of(pool)
+        chosen = choice.choose(pool, left), choice.choose(pool, right)
+        both, losses = report.prepared_devices(*chosen)
         difference = Diff(
-            *report.prepared_devices(choice.choose(pool, left), choice.choose(pool, right)),
+            *both,
             by_data=verbose or format_name in ("json", "csv"),
             with_same="same" in shown and not only_summary,
-            is_complete=report.is_complete,
+            is_complete=losses is None or losses.is_complete,
         )
         with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             for text in _text(difference, format_name, shown, compat, (only_summary, verbose)):
                 file.write(text)
             if format_name == "json":
-                for line in report.json_lines():
+                for line in lost_lines(losses):
                     file.write(line)
             pool.verify_unchanged()
         report.finish()

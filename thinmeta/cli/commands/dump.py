@@ -1,18 +1,19 @@
 """`thinmeta dump`."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.damage import DamageReport, SalvageReport, lost_lines, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, NUMBER, NUMBER_32, quiet_option
-from thinmeta.cli.repairing import RepairReport, opened_for_repair
+from thinmeta.cli.progress import Progress
+from thinmeta.cli.repairing import opened_for_repair, tell_of_whole
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
@@ -96,22 +97,25 @@ def dump(  # noqa: PLR0913  # one parameter an option
 
     style, sharing = style_for(format_name, compat)
     choice = _of_one_state(choice, devices)
-    repair_report = RepairReport(quiet=quiet)
-    report = repair_report if repair else report_for(salvage=salvage, quiet=quiet)
+    salvage_report = SalvageReport(quiet=quiet)
+    report = salvage_report if repair or salvage else DamageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
-    opening = (
-        opened_for_repair(choice, repair_report, progress) if repair else opened(choice, report)
-    )
-    with opening as opened_pool:
+    with ExitStack() as stack:
+        chosen = None
+        if repair:
+            chosen = stack.enter_context(opened_for_repair(choice, salvage_report, progress))
+        opened_pool = chosen.pool if chosen else stack.enter_context(opened(choice, report))
         report.warn_of(opened_pool)
         resolved = [choice.resolved(opened_pool, device) for device in devices]
         selected = frozenset(each.device_id for each in resolved if each.device_id is not None)
-        pool = report.prepared(opened_pool, progress, selected or None)
+        pool, losses = report.prepared(opened_pool, progress, selected or None)
+        if chosen is not None:
+            tell_of_whole(chosen, losses, choice, salvage_report, progress)
         listing = Listing(
             pool,
             selected=selected or None,
-            sharing=sharing and report.sharing_is_sound,
-            lost_blocks=report.lost_blocks,
+            sharing=sharing,
+            losses=losses,
             mappings=not skip_mappings,
         )
         superblock = pool.superblock
@@ -123,7 +127,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
         )
         with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             try:
-                lost = report.json_lines() if format_name == "json" else ()
+                lost = lost_lines(losses) if format_name == "json" else ()
                 for text in dumped(header, _parts(listing, progress, report), style, lost):
                     file.write(text)
             finally:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
+from thinmeta.cli.damage import DamageReport, lost_lines, report_for, salvage_option
 from thinmeta.cli.ending import say
-from thinmeta.cli.messages import DamageReport
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import DEVICE, FILE, quiet_option
@@ -111,7 +110,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
             raise click.UsageError("say where the data is: --data DATA, or --lvm with the disks")
         parts = (chosen, data_device, files, choice.names, report)
         with closing(with_origin(*parts, direct=direct)) as sources:
-            layout = read_layout(
+            layout, losses = read_layout(
                 chosen,
                 report,
                 size=size_bytes,
@@ -130,9 +129,12 @@ def extract(  # noqa: PLR0913  # one parameter an option
                 )
             if not salvage:
                 report.finish()  # before there is any output
-            extraction = _Extraction(chosen, layout, sources, report, format_name, quiet=quiet)
+            is_json = format_name == "json"
+            for line in lost_lines(losses) if is_json else ():
+                say(line.decode(), nl=False)
+            extraction = _Extraction(chosen, layout, sources, report, is_json=is_json, quiet=quiet)
             if output is None or kind is OutputKind.STREAM:
-                extraction.to_stream(output, inputs)
+                extraction.to_stream(output, inputs, salvage=salvage)
             elif salvage:
                 extraction.rescue(output, inputs, map_path, force=force)
             else:
@@ -149,28 +151,23 @@ class _Extraction:
         layout: "Layout",
         sources: "Sources",
         report: DamageReport,
-        format_name: str,
         *,
+        is_json: bool,
         quiet: bool,
     ) -> None:
         self._chosen = chosen
         self._layout = layout
         self._sources = sources
         self._report = report
-        self._is_json = format_name == "json"
+        self._is_json = is_json
         self._quiet = quiet
         self._lost_bytes = 0
-        if self._is_json:
-            for line in report.json_lines():
-                say(line.decode(), nl=False)
 
-    def to_stream(self, output: Path | None, inputs: "Inputs") -> None:
+    def to_stream(self, output: Path | None, inputs: "Inputs", *, salvage: bool) -> None:
         """Write it in order."""
-        from thinmeta.cli.damage import SalvageReport
         from thinmeta.volume.extract import raise_unreadable, stream
 
-        is_salvage = isinstance(self._report, SalvageReport)
-        on_unreadable = self._leave_out if is_salvage else raise_unreadable
+        on_unreadable = self._leave_out if salvage else raise_unreadable
         with self._progress(self._layout.size) as progress, open_output(output, inputs) as file:
             for part in stream(
                 self._layout,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
-from thinmeta.cli.messages import Progress
+from thinmeta.cli.damage import lost_lines, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, format_option, quiet_option
+from thinmeta.cli.progress import Progress
 
 if TYPE_CHECKING:
     from thinmeta.analyse.fate_ranges import Fates
@@ -51,8 +51,8 @@ def fate(  # noqa: PLR0913  # one parameter an option
     with opened(choice.for_devices(device), report) as pool:
         report.warn_of(pool)
         past = choice.choose(pool, device)
-        report.prepared(live_state(past), progress)
-        (past,) = report.prepared_devices(past)
+        _, of_pool = report.prepared(live_state(past), progress)
+        (past,), of_device = report.prepared_devices(past)
         try:
             found = fates(past, progress.advance)
         finally:
@@ -61,7 +61,7 @@ def fate(  # noqa: PLR0913  # one parameter an option
             for text in _text(past, found, format_name, verbose=verbose):
                 file.write(text)
             if format_name == "json":
-                for line in report.json_lines():
+                for line in (*lost_lines(of_pool), *lost_lines(of_device)):
                     file.write(line)
         report.finish()
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from thinmeta.cli.damage import report_for, salvage_option
-from thinmeta.cli.messages import Progress
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.progress import Progress
 
 
 @click.command()

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
-from thinmeta.cli.messages import Progress
+from thinmeta.cli.damage import lost_lines, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.name_options import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.progress import Progress
 from thinmeta.errors import NotThereError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
     progress = Progress(quiet=quiet)
     with opened(choice, report) as whole_pool:
         report.warn_of(whole_pool)
-        pool = report.prepared(whole_pool, progress)
+        pool, losses = report.prepared(whole_pool, progress)
         docker = choice.names.docker(pool)
         if docker is None:
             raise click.UsageError(f"layers needs Docker's root: --docker-root, or {ENVIRONMENT}")
@@ -65,7 +65,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
         chosen = stack(docker.devices, _named(docker, name)) if name else docker.listed()
         try:
             measures = measured(
-                pool, docker.devices, chosen, losses=report.losses(), on_progress=progress.advance
+                pool, docker.devices, chosen, losses=losses, on_progress=progress.advance
             )
         finally:
             progress.clear()
@@ -83,7 +83,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
             for line in chain.from_iterable(lines):
                 file.write(line)
             if format_name == "json":
-                for line in report.json_lines():
+                for line in lost_lines(losses):
                     file.write(line)
         report.finish()
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
-from thinmeta.cli.messages import DamageReport
+from thinmeta.cli.damage import DamageReport, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, QUANTITY, format_option, quiet_option

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.damage import DamageReport, lost_lines, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import long_output_option, open_output
 from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
+from thinmeta.cli.progress import Progress
 
 if TYPE_CHECKING:
     from thinmeta.formats.ls_fields import Field
+    from thinmeta.model.losses import Losses
     from thinmeta.model.pool import Pool
     from thinmeta.names.agreement import Disagreement
     from thinmeta.units import DeviceId
@@ -84,9 +85,9 @@ def ls(  # noqa: PLR0913  # one parameter an option
     progress = Progress(quiet=quiet)
     with opened(choice, report) as whole_pool:
         report.warn_of(whole_pool)
-        pool = report.prepared(whole_pool, progress)
+        pool, losses = report.prepared(whole_pool, progress)
         names, odd = _named(choice, pool, report)
-        listed = _Listed(pool, format_name, compat, report, progress, names)
+        listed = _Listed(pool, format_name, compat, losses, progress, names)
         try:
             if tree:
                 lines = listed.tree(headers=not no_headers)
@@ -100,7 +101,7 @@ def ls(  # noqa: PLR0913  # one parameter an option
             if format_name == "json":
                 from thinmeta.formats.agreement import disagreements_json
 
-                for line in (*disagreements_json(odd), *report.json_lines()):
+                for line in (*disagreements_json(odd), *lost_lines(losses)):
                     file.write(line)
         report.finish()
 
@@ -138,7 +139,7 @@ class _Listed:
     pool: "Pool"
     format_name: str
     compat: str
-    report: DamageReport
+    losses: "Losses | None"
     progress: Progress
     names: "dict[DeviceId, str] | None"
 
@@ -152,8 +153,8 @@ class _Listed:
             rows = Usages.unread(listed(self.pool))
         else:
             rows = usage(self.pool, ask, on_progress=self.progress.advance)
-            if (losses := self.report.losses()) is not None:
-                rows = bounded(rows, losses)
+            if self.losses is not None:
+                rows = bounded(rows, self.losses)
         in_blocks = all(field.in_blocks for field in fields)
         block_bytes = 0 if in_blocks else self.pool.data_block_bytes()
         if self.format_name == "json":
@@ -166,7 +167,7 @@ class _Listed:
         from thinmeta.analyse.snapshots import snapshots
         from thinmeta.formats.snapshot_tree import json_tree, text_tree
 
-        found = snapshots(self.pool, losses=self.report.losses(), on_progress=self.progress.advance)
+        found = snapshots(self.pool, losses=self.losses, on_progress=self.progress.advance)
         block_bytes = self.pool.data_block_bytes()
         if self.format_name == "json":
             return json_tree(found, block_bytes)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.damage import DamageReport
 from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import quiet_option
+from thinmeta.cli.progress import Progress
 from thinmeta.cli.whole_metadata import (
     WholeChoice,
     opened_whole,

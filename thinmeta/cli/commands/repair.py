@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import Progress
+from thinmeta.cli.damage import SalvageReport, lost_lines
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
 from thinmeta.cli.new_metadata import bytes_of, new_metadata_options, warn_of_unusable_ids
 from thinmeta.cli.output import open_output
 from thinmeta.cli.parameters import FILE, format_option, quiet_option
-from thinmeta.cli.repairing import RepairReport, opened_for_repair
+from thinmeta.cli.progress import Progress
+from thinmeta.cli.repairing import opened_for_repair, tell_of_whole, tell_of_written
 
 if TYPE_CHECKING:
     from thinmeta.units import Quantity
@@ -61,16 +62,18 @@ def repair(  # noqa: PLR0913  # one parameter an option
 
     if source and choice.path:
         raise click.UsageError("METADATA is given twice: with --input and with --pool")
-    report = RepairReport(quiet=quiet)
+    report = SalvageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
     size = bytes_of(metadata_size, report)
     choice = replace(choice, path=source or choice.path)
-    with opened_for_repair(choice, report, progress) as found:
+    with opened_for_repair(choice, report, progress) as chosen:
+        found = chosen.pool
         report.warn_of(found)
         inputs = choice.names.inputs(found.source.device.name)
         inputs.refuse(output)
-        pool = report.prepared(found, progress)
-        listing = Listing(pool, sharing=report.sharing_is_sound, lost_blocks=report.lost_blocks)
+        pool, losses = report.prepared(found, progress)
+        tell_of_whole(chosen, losses, choice, report, progress)
+        listing = Listing(pool, sharing=True, losses=losses)
         header = header_of(pool)._replace(
             transaction_id=max(transaction_id, pool.superblock.transaction_id),
             nr_data_blocks=max(nr_data_blocks, pool.superblock.data_space_map.nr_blocks) or None,
@@ -81,12 +84,12 @@ def repair(  # noqa: PLR0913  # one parameter an option
             size = min(pool.source.nr_blocks, MAX_METADATA_BLOCKS) * METADATA_BLOCK_BYTES or None
         with open_target(output, inputs, force=force, size_bytes=size) as target:
             restored = build_within(header, listing.parts, target)
-    report.check(output)
+    tell_of_written(output, report)
     warn_of_unusable_ids(restored, report)
     style = repaired_json if format_name == "json" else repaired_text
     with open_output(None, inputs) as file:
         for line in style(output, restored):
             file.write(line)
-        for line in report.json_lines() if format_name == "json" else ():
+        for line in lost_lines(losses) if format_name == "json" else ():
             file.write(line)
     report.finish()

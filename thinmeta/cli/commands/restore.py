@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.damage import DamageReport
 from thinmeta.cli.new_metadata import bytes_of, new_metadata_options, warn_of_unusable_ids
 from thinmeta.cli.parameters import BLOCK_SIZE, FILE, quiet_option
+from thinmeta.cli.progress import Progress
 
 if TYPE_CHECKING:
     from thinmeta.units import Quantity

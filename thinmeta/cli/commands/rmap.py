@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
-from thinmeta.cli.messages import Progress
+from thinmeta.cli.damage import lost_lines, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
+from thinmeta.cli.progress import Progress
 from thinmeta.units import Quantity
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ def rmap(  # noqa: PLR0913  # one parameter an option
             whole_pool.data_block_bytes()  # fails where nobody knows it
             block_bytes = bytes_of_a_data_block(whole_pool.superblock)
         blocks = [_in_blocks(text, bounds, block_bytes) for text, bounds in regions]
-        pool = report.prepared(whole_pool, progress)
+        pool, losses = report.prepared(whole_pool, progress)
         pieces = reversed_map(pool, blocks, on_progress=progress.advance)
         with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             try:
                 for part in rmap_lines(pieces, format_name):
                     file.write(part)
                 if format_name == "json":
-                    for line in report.json_lines():
+                    for line in lost_lines(losses):
                         file.write(line)
             finally:
                 progress.clear()

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import DamageReport, Progress
+from thinmeta.cli.damage import DamageReport
 from thinmeta.cli.naming import metadata_words
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.progress import Progress
 from thinmeta.cli.whole_metadata import WholeChoice, opened_whole, whole_metadata_argument
 from thinmeta.errors import InputError, SalvagedError
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.messages import Progress
 from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import from_environment, quiet_option
+from thinmeta.cli.progress import Progress
 from thinmeta.cli.whole_metadata import (
     WholeChoice,
     opened_whole,
