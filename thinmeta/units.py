@@ -1,6 +1,7 @@
 """Kinds of numbers, so that mypy keeps one kind of block out of the other's place."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NewType, Self
 
@@ -18,6 +19,9 @@ DeviceId = NewType("DeviceId", int)
 
 MAX_DEVICE_ID = 2**24 - 1
 """The highest that the kernel makes or activates a device of. Source: `MAX_DEV_ID`, dm-thin.c."""
+
+OnProgress = Callable[[int, int], None]
+"""Told how much more is done since it was told last, and how much there is in all."""
 
 SECTOR_BYTES = 512
 METADATA_BLOCK_BYTES = 4096

@@ -1,4 +1,4 @@
-"""Progress in bytes: only on a terminal, only when there is something to say."""
+"""Progress: only on a terminal, only when there is something to say."""
 
 import io
 import sys
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from thinmeta.cli.progress import BytesProgress
+from thinmeta.cli.progress import Progress, bytes_text
 
 
 class Terminal(io.StringIO):
@@ -28,24 +28,37 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_it_says_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
-    progress = BytesProgress(100 << 20, quiet=False)
 
-    progress.advance(1 << 20)
-    terminal.now += 2
-    progress.advance(0)
-    progress.advance(3 << 20)
-    progress.clear()
+    with Progress(text=bytes_text) as progress:
+        progress.advance(1 << 20, 100 << 20)
+        terminal.now += 2
+        progress.advance(0, 100 << 20)
+        progress.advance(3 << 20, 100 << 20)
 
     assert terminal.getvalue() == "\r  1% of 100 MiB, 512 KiB/s, 3:18 left\033[K\r\033[K"
+
+
+def test_the_line_is_taken_away_before_an_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+
+    def work() -> None:
+        with Progress() as progress:
+            terminal.now += 2
+            progress.advance(3, 4)
+            raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        work()
+
+    assert terminal.getvalue() == "\r 75% read\r\033[K"
 
 
 @pytest.mark.parametrize(("size", "quiet"), [(0, False), (5, True)])
 def test_it_says_nothing(size: int, quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
-    progress = BytesProgress(10, quiet=quiet)
 
-    terminal.now += 2
-    progress.advance(size)
-    progress.clear()
+    with Progress(quiet=quiet, text=bytes_text) as progress:
+        terminal.now += 2
+        progress.advance(size, 10)
 
     assert terminal.getvalue() == ""

@@ -36,7 +36,7 @@ def run(path: Path, made: Made = MADE, *, most: int = 2**60) -> list[Unreadable]
     told: list[Unreadable] = []
     done = 0
 
-    def advance(size: int) -> None:
+    def advance(size: int, _total: int) -> None:
         nonlocal done
         done += size
         if done > most:

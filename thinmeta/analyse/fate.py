@@ -19,7 +19,8 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas import block_time
-from thinmeta.walk.leaves import OnProgress, leaf_pieces, read_tree
+from thinmeta.units import OnProgress
+from thinmeta.walk.leaves import leaf_pieces, read_tree
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Mask
 from thinmeta.walk.ragged import Places, is_new
 

@@ -16,8 +16,8 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.state import State
 from thinmeta.schemas.space_map import OVERFLOW_COUNT
+from thinmeta.units import OnProgress
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.ragged import tallied
 from thinmeta.walk.stream import DeviceEnd

@@ -11,7 +11,7 @@ from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
 from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.devices import DockerDevice
-from thinmeta.walk.leaves import OnProgress
+from thinmeta.units import OnProgress
 
 DockerDevices = Mapping[str, DockerDevice]
 """Docker's devices by hash; a parent is always one of them, and no circles are among them."""

@@ -12,8 +12,9 @@ import numpy as np
 
 from thinmeta.analyse.seen_blocks import NR_WINDOWS, SeenBlocks, windows_of
 from thinmeta.schemas import block_time
+from thinmeta.units import OnProgress
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaves import LeafPiece, OnProgress, leaf_pieces
+from thinmeta.walk.leaves import LeafPiece, leaf_pieces
 from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, is_new, ragged, starts_of

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from thinmeta.schemas import block_time
+from thinmeta.units import OnProgress
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaves import OnProgress, leaf_pieces
+from thinmeta.walk.leaves import leaf_pieces
 from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of

@@ -17,9 +17,9 @@ from thinmeta.analyse.run_window import Limit, RunWindow, WindowEnds
 from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
 from thinmeta.schemas import block_time
-from thinmeta.units import DeviceId
+from thinmeta.units import DeviceId, OnProgress
 from thinmeta.walk.columnar import Columnar
-from thinmeta.walk.leaves import OnProgress, damage_of, read_leaves
+from thinmeta.walk.leaves import damage_of, read_leaves
 from thinmeta.walk.node_list import NODES_AT_ONCE
 from thinmeta.walk.nodes import MAPPINGS, Keys, Mask
 from thinmeta.walk.ragged import Places, distinct_places, starts_of

@@ -28,9 +28,8 @@ from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas import block_time
-from thinmeta.units import DeviceId
+from thinmeta.units import DeviceId, OnProgress
 from thinmeta.walk.difference import TwoTreeWindow, unshared_leaves, windows
-from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import Keys, Mask, Metadata
 
 

@@ -14,11 +14,10 @@ from thinmeta.model.losses import Losses
 from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
-from thinmeta.units import LAST_KEY, DeviceId
+from thinmeta.units import LAST_KEY, DeviceId, OnProgress
 from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.nodes import Mask
 from thinmeta.walk.ragged import Places, places_among
 

@@ -23,7 +23,7 @@ from thinmeta.builder.target import MetadataTarget, open_target
 from thinmeta.builder.xml import Overrides, XmlInput
 from thinmeta.device.inputs import Inputs
 from thinmeta.errors import NoRoomError
-from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, OnProgress
 from thinmeta.walk.stream import StreamHeader, StreamPart
 
 _SMALLEST_BLOCKS = 512
@@ -66,7 +66,7 @@ def restore(  # noqa: PLR0913  # one parameter an option
     overrides: Overrides | None = None,
     force: bool = False,
     size_bytes: int | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Restored:
     """Write the metadata that the XML in `source` describes.
 

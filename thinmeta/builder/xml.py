@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -15,6 +15,7 @@ from thinmeta.builder.xml_lines import MARGIN, read_lines
 from thinmeta.builder.xml_parser import XmlParser
 from thinmeta.builder.xml_piece import XmlPiece
 from thinmeta.errors import InputError
+from thinmeta.units import OnProgress
 from thinmeta.walk.stream import StreamHeader, StreamPart
 
 __all__ = ["Overrides", "XmlInput"]
@@ -40,7 +41,7 @@ class XmlInput:
         file: Readable,
         name: str,
         overrides: Overrides,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         """Read from `file`, which stays the caller's."""
         self._document = Document(name, overrides)
@@ -57,7 +58,7 @@ class XmlInput:
         cls,
         path: Path | None,
         overrides: Overrides,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Iterator[Self]:
         """Open a file, or take standard input.
 

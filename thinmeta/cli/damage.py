@@ -161,10 +161,8 @@ class SalvageReport(DamageReport):
         """Tell what is lost of a pool, or of some devices; return what is left, and that."""
         from thinmeta.model.losses import losses_of_pool, salvaged
 
-        try:
+        with progress:
             losses = losses_of_pool(pool, selected, progress.advance)
-        finally:
-            progress.clear()
         self._tell(pool, losses)
         return salvaged(pool, losses, self), losses
 

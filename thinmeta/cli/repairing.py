@@ -50,10 +50,8 @@ def opened_for_repair(
             anything = replace(choice, state=Roots(MetadataBlock(0)))
             pool = stack.enter_context(opened(anything, report, all_blocks=True))
             report.warn(str(error))
-        try:
+        with progress:
             chosen = choose_state(pool, progress.advance)
-        finally:
-            progress.clear()
         if chosen.candidate is not None:
             _refuse_impossible_block_size(chosen.pool, choice)
         _tell_of_choice(chosen, choice, report)
@@ -104,10 +102,8 @@ def tell_of_whole(
     if not any(loss.missing and not loss.is_complete for loss in devices):
         return
     pool = chosen.pool
-    try:
+    with progress:
         found = chosen.scan or scan(pool.source.device, progress.advance)
-    finally:
-        progress.clear()
     whole = whole_devices(found, pool.device_table.devices, devices)
     for line in whole_text(whole, choice.words(pool.source.device.name)):
         report.warn(line)

@@ -1,6 +1,6 @@
 """Every block of a device in order, some at a time; and whether any of them is metadata."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -9,12 +9,9 @@ from thinmeta.device.signatures import md_member, refuse_foreign
 from thinmeta.device.threads import in_threads
 from thinmeta.errors import Damage, InputError
 from thinmeta.schemas.checksum import known_salts
-from thinmeta.units import MAX_METADATA_BLOCKS, MetadataBlock
+from thinmeta.units import MAX_METADATA_BLOCKS, MetadataBlock, OnProgress
 
 _BLOCKS_AT_ONCE = 1024
-
-Advance = Callable[[int, int], None]
-"""Told how many blocks more were dealt with, of how many in all."""
 
 
 def _forget(done: int, total: int) -> None:
@@ -27,7 +24,7 @@ def nr_blocks_of(device: BlockDevice) -> int:
 
 
 def sweep(
-    device: BlockDevice, nr_blocks: int, advance: Advance = _forget, *, ahead: bool = False
+    device: BlockDevice, nr_blocks: int, advance: OnProgress = _forget, *, ahead: bool = False
 ) -> Iterator[tuple[Blocks, BlockBatch]]:
     """Return the first blocks of a device: their numbers, and what was read.
 

@@ -16,10 +16,9 @@ from thinmeta.model.device_table import DeviceTable
 from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
-from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
+from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock, OnProgress
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes
 from thinmeta.walk.ragged import distinct_places

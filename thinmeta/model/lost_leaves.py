@@ -9,8 +9,9 @@ import numpy as np
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage
 from thinmeta.schemas import block_time
+from thinmeta.units import OnProgress
 from thinmeta.walk.forest import Forest
-from thinmeta.walk.leaves import OnProgress, damage_of, leaf_pieces
+from thinmeta.walk.leaves import damage_of, leaf_pieces
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, Codes, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 

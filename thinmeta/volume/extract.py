@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from thinmeta.units import OnProgress
 from thinmeta.volume.layout import Layout, Pieces, Source
 from thinmeta.volume.reader import fill
 from thinmeta.volume.sources import Sources, Unreadable, UnreadableError, read_around
@@ -15,9 +16,6 @@ from thinmeta.volume.target import CopyTarget
 
 OnUnreadable = Callable[[Unreadable], None]
 """Told of each part that cannot be had: it raises, or it is left a hole."""
-
-OnProgress = Callable[[int], None]
-"""Told how many bytes more are done."""
 
 _WINDOW = 256 << 20
 """Bytes of the volume within which reads are in the order of the data device."""
@@ -35,7 +33,7 @@ def raise_unreadable(unreadable: Unreadable) -> None:
     raise UnreadableError(unreadable)
 
 
-def no_progress(_: int) -> None:
+def no_progress(_done: int, _total: int) -> None:
     """Do nothing."""
 
 
@@ -59,7 +57,7 @@ def copy(  # noqa: PLR0913  # what, where from, where to, and two to tell
         target: where to write.
         parts: ranges of the volume to copy, in bytes; None is all of it.
         on_unreadable: told of what cannot be had.
-        on_progress: told of the bytes that are done.
+        on_progress: told of the bytes that are done, of those that are not in holes.
 
     Returns:
         The windows that are done: where each begins and ends in the volume.
@@ -69,11 +67,13 @@ def copy(  # noqa: PLR0913  # what, where from, where to, and two to tell
         OSError: the target cannot be written.
     """
     copier = _Copier(sources, target, on_unreadable)
-    for begin, end in [(0, layout.size)] if parts is None else parts:
+    parts = [(0, layout.size)] if parts is None else list(parts)
+    to_copy = sum(int(layout.between(*part).length.sum()) for part in parts)
+    for begin, end in parts:
         done = begin
         for stop, pieces in layout.windows(begin, end, _WINDOW):
             for size in copier.copy(pieces):
-                on_progress(size)
+                on_progress(size, to_copy)
             if not target.holes:
                 starts = [*pieces.begin.tolist(), stop]
                 for gap, start in zip([done, *pieces.end.tolist()], starts, strict=True):
@@ -100,7 +100,7 @@ def stream(
                 for unreadable in fill(layout, sources, part, begin):
                     on_unreadable(unreadable)
                 yield part
-                on_progress(len(part))
+                on_progress(len(part), layout.size)
 
 
 class _Copier:

@@ -12,7 +12,8 @@ import numpy as np
 from thinmeta.device.inputs import Inputs
 from thinmeta.device.replacing import opened_device, replacing, terminated_by_exception
 from thinmeta.errors import OutputError
-from thinmeta.volume.extract import OnProgress, OnUnreadable, copy
+from thinmeta.units import OnProgress
+from thinmeta.volume.extract import OnUnreadable, copy
 from thinmeta.volume.layout import Layout
 from thinmeta.volume.reader import fill
 from thinmeta.volume.rescue_map import RescueMap, Status

@@ -1,6 +1,6 @@
 """Entries of leaves, a bounded piece at a time; and whole small trees."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.schemas import block_time
-from thinmeta.units import MetadataBlock
+from thinmeta.units import MetadataBlock, OnProgress
 from thinmeta.walk.children import Wanted
 from thinmeta.walk.columnar import GrowingColumn
 from thinmeta.walk.growing import grow
@@ -30,9 +30,6 @@ from thinmeta.walk.nodes import (
     read_nodes,
 )
 from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
-
-OnProgress = Callable[[int, int], None]
-"""Told how many leaves more were read, of how many in all."""
 
 
 def read_leaves(source: Metadata, leaves: NodeList, kind: TreeKind) -> tuple[Entries, Codes]:

@@ -24,9 +24,13 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.superblock import Superblock, read_superblock
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
-from thinmeta.units import DATA_BLOCK_SECTORS, MAX_METADATA_BLOCKS, impossible_block_size
+from thinmeta.units import (
+    DATA_BLOCK_SECTORS,
+    MAX_METADATA_BLOCKS,
+    OnProgress,
+    impossible_block_size,
+)
 from thinmeta.walk.block_counts import BlockCounts
-from thinmeta.walk.leaves import OnProgress
 
 _EVERYTHING = CheckOptions()
 

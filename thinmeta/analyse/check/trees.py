@@ -11,11 +11,10 @@ import numpy as np
 
 from thinmeta.analyse.check.findings import CheckProgress, Finding, Part, Severity
 from thinmeta.device.blocks import Blocks
-from thinmeta.units import LAST_KEY, MetadataBlock
+from thinmeta.units import LAST_KEY, MetadataBlock, OnProgress
 from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
-from thinmeta.walk.leaves import OnProgress
 from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,

@@ -5,7 +5,6 @@ counts as long as anything is left of the devices that it leads to: a state that
 older is whole more often, and is not what the pool was.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from thinmeta.analyse.recover.candidates import Candidate
@@ -17,7 +16,13 @@ from thinmeta.model.pool import Pool
 from thinmeta.model.state import Roots
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.superblock import MAX_THIN_VERSION
-from thinmeta.units import DATA_BLOCK_SECTORS, SECTOR_BYTES, MetadataBlock, impossible_block_size
+from thinmeta.units import (
+    DATA_BLOCK_SECTORS,
+    SECTOR_BYTES,
+    MetadataBlock,
+    OnProgress,
+    impossible_block_size,
+)
 from thinmeta.walk.nodes import Metadata
 from thinmeta.walk.stream import StreamHeader
 
@@ -62,7 +67,7 @@ class Choice:
         return live.device_details_root if is_other else None
 
 
-def choose_state(pool: Pool, on_progress: Callable[[int, int], None] = lambda *_: None) -> Choice:
+def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choice:
     """Choose the state to go on with.
 
     1. The superblock's, if both its trees can be listed.

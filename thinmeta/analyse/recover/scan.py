@@ -13,11 +13,10 @@ from thinmeta.analyse.recover.sums import sums_of_details, sums_of_mappings, sum
 from thinmeta.analyse.recover.survey import survey
 from thinmeta.analyse.recover.trees import Trees, plant
 from thinmeta.device.blocks import BlockDevice
-from thinmeta.device.sweep import Advance
 from thinmeta.errors import DamagedMetadataError
 from thinmeta.model.superblock import Superblock, read_superblock
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
-from thinmeta.units import MetadataBlock
+from thinmeta.units import MetadataBlock, OnProgress
 
 _MAX_SUPERBLOCKS = 256
 """Copies of the superblock that are read: a pool has one, and one for a snapshot."""
@@ -73,7 +72,7 @@ class Scan:
         return int(np.count_nonzero(self.classes == block_class))
 
 
-def scan(device: BlockDevice, on_progress: Advance = lambda *_: None) -> Scan:
+def scan(device: BlockDevice, on_progress: OnProgress = lambda *_: None) -> Scan:
     """Read a metadata device once and find what is left on it.
 
     Args:

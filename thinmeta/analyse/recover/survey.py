@@ -11,7 +11,8 @@ import numpy as np
 from thinmeta.analyse.recover.block_classes import BlockClass, Classes, classify
 from thinmeta.analyse.recover.node_facts import DetailRows, Links, NodeFacts, read_facts
 from thinmeta.device.blocks import BlockDevice, page_aligned
-from thinmeta.device.sweep import Advance, sweep
+from thinmeta.device.sweep import sweep
+from thinmeta.units import OnProgress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +32,7 @@ class Survey:
     details: DetailRows
 
 
-def survey(device: BlockDevice, on_progress: Advance) -> Survey:
+def survey(device: BlockDevice, on_progress: OnProgress) -> Survey:
     """Read every block once, in order, and keep what the trees are made of."""
     classes = np.full(device.nr_blocks, BlockClass.UNKNOWN, dtype=np.uint8)
     parts = [read_facts(np.empty(0, dtype=np.uint64), page_aligned(0), classes[:0])]

@@ -103,10 +103,8 @@ def _checked(
         style = REPORTS[format_name]()
         with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             file.write(style.header(pool.live_superblock))
-            try:
+            with progress:
                 report = check_pool(pool, options, progress.advance)
-            finally:
-                progress.clear()
             for line in style.report(report):
                 file.write(line)
         return report

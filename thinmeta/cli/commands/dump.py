@@ -125,13 +125,10 @@ def dump(  # noqa: PLR0913  # one parameter an option
             pool.data_block_bytes() // SECTOR_BYTES,
             max(nr_data_blocks, _nr_data_blocks(pool, format_name)),
         )
-        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
-            try:
-                lost = lost_lines(losses) if format_name == "json" else ()
-                for text in dumped(header, _parts(listing, progress, report), style, lost):
-                    file.write(text)
-            finally:
-                progress.clear()
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file, progress:
+            lost = lost_lines(losses) if format_name == "json" else ()
+            for text in dumped(header, _parts(listing, progress, report), style, lost):
+                file.write(text)
         report.finish()
 
 

@@ -1,8 +1,7 @@
 """`thinmeta extract`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from thinmeta.cli.ending import say
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import DEVICE, FILE, quiet_option
-from thinmeta.cli.progress import BytesProgress
+from thinmeta.cli.progress import Progress, bytes_text
 from thinmeta.cli.volumes import (
     Files,
     bytes_of,
@@ -160,7 +159,7 @@ class _Extraction:
         self._sources = sources
         self._report = report
         self._is_json = is_json
-        self._quiet = quiet
+        self._progress = Progress(quiet=quiet, text=bytes_text)
         self._lost_bytes = 0
 
     def to_stream(self, output: Path | None, inputs: "Inputs", *, salvage: bool) -> None:
@@ -168,12 +167,12 @@ class _Extraction:
         from thinmeta.volume.extract import raise_unreadable, stream
 
         on_unreadable = self._leave_out if salvage else raise_unreadable
-        with self._progress(self._layout.size) as progress, open_output(output, inputs) as file:
+        with self._progress, open_output(output, inputs) as file:
             for part in stream(
                 self._layout,
                 self._sources,
                 on_unreadable=on_unreadable,
-                on_progress=progress.advance,
+                on_progress=self._progress.advance,
             ):
                 file.write(part)
 
@@ -194,10 +193,10 @@ class _Extraction:
         with (
             errors_of(str(output)),
             place(output, force=force) as fd,
-            self._progress(self._to_copy()) as progress,
+            self._progress,
         ):
             target = new_target(fd, self._layout.size)
-            for _ in copy(self._layout, self._sources, target, on_progress=progress.advance):
+            for _ in copy(self._layout, self._sources, target, on_progress=self._progress.advance):
                 pass
 
     def rescue(self, output: Path, inputs: "Inputs", map_path: Path | None, *, force: bool) -> None:
@@ -215,13 +214,13 @@ class _Extraction:
                 map_path=map_path,
                 force=force,
             ) as rescue,
-            self._progress(self._to_copy(rescue.map.unfinished())) as progress,
+            self._progress,
         ):
             rescue.run(
                 self._layout,
                 self._sources,
                 on_unreadable=self._leave_out,
-                on_progress=progress.advance,
+                on_progress=self._progress.advance,
             )
 
     def finish(self, output: Path | None) -> None:
@@ -265,16 +264,3 @@ class _Extraction:
             say(unreadable_json(unreadable).decode(), nl=False)
         elif unreadable.source is not Source.LOST:  # which the report has told
             self._report.warn(str(unreadable))
-
-    def _to_copy(self, parts: list[tuple[int, int]] | None = None) -> int:
-        """Return how many bytes of all or some parts of the volume are anywhere but in holes."""
-        parts = [(0, self._layout.size)] if parts is None else parts
-        return sum(int(self._layout.between(*part).length.sum()) for part in parts)
-
-    @contextmanager
-    def _progress(self, total: int) -> "Iterator[BytesProgress]":
-        progress = BytesProgress(total, quiet=self._quiet)
-        try:
-            yield progress
-        finally:
-            progress.clear()

@@ -53,10 +53,8 @@ def fate(  # noqa: PLR0913  # one parameter an option
         past = choice.choose(pool, device)
         _, of_pool = report.prepared(live_state(past), progress)
         (past,), of_device = report.prepared_devices(past)
-        try:
+        with progress:
             found = fates(past, progress.advance)
-        finally:
-            progress.clear()
         with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             for text in _text(past, found, format_name, verbose=verbose):
                 file.write(text)

@@ -54,10 +54,8 @@ def info(  # noqa: PLR0913  # one parameter an option
             from thinmeta.analyse.histograms import histograms_of
 
             progress = Progress(quiet=quiet)
-            try:
+            with progress:
                 histograms = histograms_of(pool, progress.advance)
-            finally:
-                progress.clear()
             lines += (formats.histograms_json if is_json else formats.histograms_text)(histograms)
             lost += [damage for damage in histograms.lost if damage not in lost]
         pool.verify_unchanged()

@@ -63,12 +63,10 @@ def layers(  # noqa: PLR0913  # one parameter an option
         for note in docker.notes:
             report.warn(f"{docker.path}: {note}")
         chosen = stack(docker.devices, _named(docker, name)) if name else docker.listed()
-        try:
+        with progress:
             measures = measured(
                 pool, docker.devices, chosen, losses=losses, on_progress=progress.advance
             )
-        finally:
-            progress.clear()
         found = disagreements(pool.devices, pool.superblock.transaction_id, [docker.catalogue()])
         if name:
             ids = {device.record.device_id for device in chosen if device.record}

@@ -88,13 +88,11 @@ def ls(  # noqa: PLR0913  # one parameter an option
         pool, losses = report.prepared(whole_pool, progress)
         names, odd = _named(choice, pool, report)
         listed = _Listed(pool, format_name, compat, losses, progress, names)
-        try:
+        with progress:
             if tree:
                 lines = listed.tree(headers=not no_headers)
             else:
                 lines = listed.table(fields, headers=not no_headers)
-        finally:
-            progress.clear()
         with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
             for line in lines:
                 file.write(line)

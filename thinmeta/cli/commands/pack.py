@@ -49,12 +49,9 @@ def pack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool) 
     with opened_whole(choice) as device:
         for note in device.notes:
             report.warn(note)
-        with open_output(output, choice.names.inputs(device.name), force=force) as file:
-            try:
-                for part in packed(device, warn, progress.advance):
-                    file.write(part)
-            finally:
-                progress.clear()
+        with open_output(output, choice.names.inputs(device.name), force=force) as file, progress:
+            for part in packed(device, warn, progress.advance):
+                file.write(part)
         refuse_damaged_superblock(device)
         if nr_lost:
             raise SalvagedError(

@@ -53,7 +53,7 @@ def restore(  # noqa: PLR0913  # one parameter an option
     report = DamageReport(quiet=quiet)
     size_bytes = bytes_of(metadata_size, report)
     progress = Progress(quiet=quiet)
-    try:
+    with progress:
         result = restored(
             None if source == Path("-") else source,
             output,
@@ -62,8 +62,6 @@ def restore(  # noqa: PLR0913  # one parameter an option
             size_bytes=size_bytes,
             on_progress=progress.advance,
         )
-    finally:
-        progress.clear()
     warn_of_unusable_ids(result, report)
     if result.counted_data_blocks:
         report.warn(

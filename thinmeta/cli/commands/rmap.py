@@ -89,15 +89,12 @@ def rmap(  # noqa: PLR0913  # one parameter an option
         blocks = [_in_blocks(text, bounds, block_bytes) for text, bounds in regions]
         pool, losses = report.prepared(whole_pool, progress)
         pieces = reversed_map(pool, blocks, on_progress=progress.advance)
-        with open_output(output, choice.names.inputs(pool.source.device.name)) as file:
-            try:
-                for part in rmap_lines(pieces, format_name):
-                    file.write(part)
-                if format_name == "json":
-                    for line in lost_lines(losses):
-                        file.write(line)
-            finally:
-                progress.clear()
+        with open_output(output, choice.names.inputs(pool.source.device.name)) as file, progress:
+            for part in rmap_lines(pieces, format_name):
+                file.write(part)
+            if format_name == "json":
+                for line in lost_lines(losses):
+                    file.write(line)
         report.finish()
 
 

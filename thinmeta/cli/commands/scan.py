@@ -47,10 +47,8 @@ def scan(  # one parameter an option
         path = device.name
         for note in device.notes:
             report.warn(note)
-        try:
+        with progress:
             found = scanned(device, progress.advance)
-        finally:
-            progress.clear()
         if found.is_empty:
             raise InputError(
                 f"{path}: has no thin-pool superblock in its first block, "

@@ -44,7 +44,7 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
         raise click.UsageError("an image is no text for a terminal; give --output FILE")
     progress = Progress(quiet=quiet)
     with ExitStack() as stack:
-        try:
+        with progress:
             if output is None or kind_of(output) is OutputKind.STREAM:
                 device = _opened(choice, stack)
                 with open_output(output, choice.names.inputs(device.name)) as file:
@@ -52,8 +52,6 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
                         file.write(rows.data.cast("B"))
             else:
                 device = _write_image(choice, output, stack, progress, force=force)
-        finally:
-            progress.clear()
         refuse_damaged_superblock(device)
 
 

@@ -7,15 +7,16 @@ import numpy as np
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
 from thinmeta.device.pack.blocks import packed_blocks
 from thinmeta.device.pack.reader import chunk, header
-from thinmeta.device.sweep import Advance, nr_blocks_of, sweep, unreadable
+from thinmeta.device.sweep import nr_blocks_of, sweep, unreadable
 from thinmeta.device.threads import in_threads
 from thinmeta.errors import OnDamage
 from thinmeta.schemas.checksum import known_salts
+from thinmeta.units import OnProgress
 
 _NR_THREADS = 2
 
 
-def pack(device: BlockDevice, on_damage: OnDamage, advance: Advance) -> Iterator[bytes]:
+def pack(device: BlockDevice, on_damage: OnDamage, advance: OnProgress) -> Iterator[bytes]:
     """Return a pack file, in parts: all blocks whose checksum is right.
 
     Args:
