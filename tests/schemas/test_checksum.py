@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from tests.cases import image_bytes
 from tests.properties import examples
-from thinmeta.schemas.checksum import checksums
+from thinmeta.schemas import btree_node, space_map, superblock
+from thinmeta.schemas.checksum import CSUM, SALTS, checksums, known_salts, put_checksums, salts_of
+from thinmeta.schemas.columns import dtype_of, field_of
 
 POLYNOMIAL = 0x82F63B78
 
@@ -48,3 +50,37 @@ def test_a_kernels_superblock_has_it_salted() -> None:
     block = np.frombuffer(image_bytes("a01-empty-pool")[:4096], dtype=np.uint8)
 
     assert int(checksums(block[np.newaxis])[0]) ^ 160774 == int(block[:4].view("<u4")[0])
+
+
+def test_every_structure_of_a_block_begins_with_its_checksum() -> None:
+    structures = (
+        superblock.Superblock,
+        btree_node.NodeHeader,
+        space_map.MetadataIndex,
+        space_map.BitmapHeader,
+    )
+    fields = [field_of(structure, "csum") for structure in structures]
+
+    assert [(begin, dtype_of(field)) for begin, field in fields] == [(0, CSUM)] * len(SALTS)
+
+
+def test_each_salt_of_a_schema_is_known() -> None:
+    salts = {
+        value
+        for module in (superblock, btree_node, space_map)
+        for name, value in vars(module).items()
+        if name.endswith("_CSUM_XOR")
+    }
+
+    assert {*SALTS} == salts
+
+
+def test_a_block_is_known_by_the_salt_that_was_put_into_it() -> None:
+    rows = np.zeros((4, 4096), dtype=np.uint8)
+    rows[:, 100] = 1
+    for row, salt in zip(rows, (*SALTS[:2], 77), strict=False):
+        put_checksums(row[np.newaxis], salt)
+    rows[3] = 0
+
+    assert salts_of(rows[:3]).tolist() == [*SALTS[:2], 77]
+    assert known_salts(rows).tolist() == [*SALTS[:2], 0, 0]

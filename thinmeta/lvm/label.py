@@ -14,6 +14,7 @@ from typing import Any
 from thinmeta.errors import InputError
 from thinmeta.lvm.disk import Disk
 from thinmeta.lvm.partitions import partitions
+from thinmeta.schemas.columns import field_of
 from thinmeta.schemas.decode import parsed
 from thinmeta.schemas.lvm_label import (
     FMTT_MAGIC,
@@ -36,6 +37,8 @@ _MOST_TEXTS = 4096
 """More than fit into the usual metadata area of 1 MiB."""
 
 _ALL_ONES = 2**32 - 1
+_LABEL_SUMMED, _ = field_of(LabelHeader, "offset")
+_MDA_SUMMED, _ = field_of(MdaHeader, "magic")
 _UUID = re.compile(rb"[A-Za-z0-9]{32}")
 _BEGINNING = re.compile(
     rb'[A-Za-z0-9+_.-]{1,128} \{\nid = "([A-Za-z0-9-]{38})"\nseqno = (\d{1,10})\n'
@@ -140,7 +143,7 @@ def _labelled(disk: Disk, start: int, sector: bytes) -> FoundVolume | None:
         return None
     where = f"{disk.path}: physical volume at byte {start}"
     notes: list[str] = []
-    if lvm_crc(sector[20:]) != label.crc:
+    if lvm_crc(sector[_LABEL_SUMMED:]) != label.crc:
         notes.append(f"{where}: the checksum of its label is wrong")
     if start + header.device_size > disk.size:
         notes.append(
@@ -177,7 +180,7 @@ def _texts_of(area: bytes, source: str) -> tuple[list[FoundText], str | None]:
     if (
         header.magic != FMTT_MAGIC
         or header.version != FMTT_VERSION
-        or lvm_crc(area[4:MDA_HEADER_SIZE]) != header.checksum
+        or lvm_crc(area[_MDA_SUMMED:MDA_HEADER_SIZE]) != header.checksum
     ):
         return _older_texts(ring, source), "its header is damaged; the newest text in it counts"
     begin, size = header.committed.offset - MDA_HEADER_SIZE, header.committed.size

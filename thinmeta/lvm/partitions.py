@@ -4,6 +4,7 @@ import zlib
 from typing import Any, NamedTuple
 
 from thinmeta.lvm.disk import Disk
+from thinmeta.schemas.columns import field_of
 from thinmeta.schemas.decode import parsed
 from thinmeta.schemas.partition_table import (
     EFI_PMBR_OSTYPE,
@@ -100,7 +101,9 @@ def _gpt_at(disk: Disk, at: int, block: int) -> list[Partition] | None:
     table_bytes = header.num_partition_entries * entry_size
     if not GptHeader.sizeof() <= size <= SECTOR_BYTES or table_bytes > _MOST_TABLE_BYTES:
         return None
-    without_crc = beginning[:16] + bytes(4) + beginning[20:size]
+    crc_at, crc = field_of(GptHeader, "header_crc32")
+    crc_end = crc_at + crc.sizeof()
+    without_crc = beginning[:crc_at] + bytes(crc.sizeof()) + beginning[crc_end:size]
     table = disk.read(header.partition_entry_lba * block, table_bytes)
     if (
         entry_size < GptEntry.sizeof()

@@ -56,7 +56,11 @@ def dtype_of(schema: Construct) -> np.dtype[Any]:
 
 
 def field_of(schema: Construct, name: str) -> tuple[int, Construct]:
-    """Return at which byte of a structure a field begins, and its schema."""
+    """Return at which byte of a structure a field begins, and its schema.
+
+    >>> field_of(btree_node.NodeHeader, "blocknr")[0]
+    8
+    """
     offset = 0
     for field in _unwrapped(schema, Struct).subcons:
         if field.name == name:
