@@ -198,7 +198,7 @@ BY_HAND = {
     "thinmeta/builder/xml_lines.py": "words of XML text, eight characters in a number",
     "thinmeta/builder/xml_words.py": "the same words",
     "thinmeta/formats/lines.py": "text as a matrix of bytes, four digits in a number",
-    "thinmeta/volume/target.py": "what an ioctl takes",
+    "thinmeta/volume/copy_target.py": "what an ioctl takes",
 }
 
 
@@ -272,3 +272,36 @@ def imported_by(module: Path) -> set[str]:
         for each in node.names
         for name in (str(node.module), f"{node.module}.{each.name}")
     }
+
+
+def repeated(names: Iterable[tuple[str, Path]]) -> list[str]:
+    """Return the names that stand more than once, each with the modules where it does."""
+    places: dict[str, list[Path]] = {}
+    for name, module in names:
+        places.setdefault(name, []).append(module)
+    return [f"{name}: {names_of(found)}" for name, found in places.items() if len(found) > 1]
+
+
+def test_a_class_name_stands_once() -> None:
+    """One word, one thing; an underscore in front makes no other name."""
+    classes = (
+        (node.name.lstrip("_"), module)
+        for module in MODULES
+        for node in parsed(module).body
+        if isinstance(node, ast.ClassDef)
+    )
+
+    assert repeated(classes) == []
+
+
+def test_a_module_name_stands_once() -> None:
+    """But that a command, its format and its layout on disk are called like their question."""
+    library = [
+        module
+        for module in MODULES
+        if module.stem[:2] != "__"
+        and not {PACKAGE / "cli/commands", PACKAGE / "formats", PACKAGE / "schemas"}
+        & {*module.parents}
+    ]
+
+    assert repeated((module.stem, module) for module in library) == []

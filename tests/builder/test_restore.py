@@ -14,8 +14,8 @@ from tests.conformance import reference_tools
 from tests.properties import examples
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import CheckOptions
+from thinmeta.builder.metadata_target import MetadataTarget
 from thinmeta.builder.restore import Restored, build_within, restore
-from thinmeta.builder.target import MetadataTarget
 from thinmeta.errors import NoRoomError, OutputError
 from thinmeta.model.listing import Listing
 from thinmeta.model.pool import Pool, open_pool

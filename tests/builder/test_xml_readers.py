@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.builder.documents import Document, documents
 from tests.properties import examples
-from thinmeta.builder import xml, xml_lines
-from thinmeta.builder.xml import Overrides, XmlInput
+from thinmeta.builder import xml_input, xml_lines
+from thinmeta.builder.xml_input import Overrides, XmlInput
 from thinmeta.errors import InputError
 from thinmeta.walk.stream import StreamHeader, StreamPart
 
@@ -46,7 +46,9 @@ def read(text: bytes) -> Found | str:
 
 def parsed(text: bytes) -> Found | str:
     """Return the same, with the library's parser from the first byte on."""
-    with patch.object(xml, "read_lines", lambda _, begin, end, __: iter([begin][: end - begin])):
+    with patch.object(
+        xml_input, "read_lines", lambda _, begin, end, __: iter([begin][: end - begin])
+    ):
         return read(text)
 
 
@@ -80,7 +82,7 @@ def test_both_readers_find_the_same(alike: int, data: st.DataObject) -> None:
     with (
         patch.object(xml_lines, "_LEAST_ALIKE", alike),
         patch.object(xml_lines, "_MIXED_BYTES", 300),
-        patch.object(xml, "_BYTES_AT_ONCE", data.draw(st.sampled_from([400, 3000, 1 << 20]))),
+        patch.object(xml_input, "_BYTES_AT_ONCE", data.draw(st.sampled_from([400, 3000, 1 << 20]))),
     ):
         found = read(text)
 
@@ -122,7 +124,7 @@ def test_numbers_of_any_width(digits: int) -> None:
 def test_the_library_parser_is_not_asked_for_what_thin_dump_prints() -> None:
     text = Document(shared={"5": [(0, 9, 1, 0)]}, devices={1: ["5", (7, 8, 2, 1)]}).xml().encode()
 
-    with patch.object(xml, "Parser") as parser:
+    with patch.object(xml_input, "XmlParser") as parser:
         read(text + b"\n")
 
     (rest,) = parser.return_value.pieces.call_args.args

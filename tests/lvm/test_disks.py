@@ -38,7 +38,7 @@ from tests.names.called import names_in
 from tests.properties import examples
 from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, LiveDeviceError, NotThereError, ThinmetaError
-from thinmeta.lvm.state import LvmState, read_lvm
+from thinmeta.lvm.lvm_state import LvmState, read_lvm
 from thinmeta.names.lvm_catalogue import lvm_catalogue
 from thinmeta.schemas.lvm_label import LabelHeader, MdaHeader
 

@@ -8,8 +8,8 @@ import pytest
 from tests.cases import unpacked
 from tests.names.docker_roots import CASE, CASES, root_of
 from thinmeta.model.pool import open_pool
-from thinmeta.names.agreement import Disagreement, DisagreementKind, disagreements
 from thinmeta.names.catalogue import Catalogue, NamedDevice, NameKind
+from thinmeta.names.disagreements import Disagreement, DisagreementKind, disagreements
 from thinmeta.units import DeviceId
 
 

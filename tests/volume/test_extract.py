@@ -12,10 +12,10 @@ from tests.properties import examples
 from tests.volume.volumes import UNIT, Made, made_volumes, noise
 from thinmeta.device.extents import Extents
 from thinmeta.volume import extract
+from thinmeta.volume.copy_target import BlockTarget, FileTarget
 from thinmeta.volume.extract import copy, stream
 from thinmeta.volume.layout import Layout
 from thinmeta.volume.sources import Sources, Unreadable, UnreadableError, open_source
-from thinmeta.volume.target import BlockTarget, FileTarget
 
 
 class MemoryFile:

@@ -16,11 +16,11 @@ from tests.volume.data_images import Device, devices
 from tests.volume.volumes import UNIT, in_memory
 from thinmeta.device.extents import Extents
 from thinmeta.model.pool import open_pool
+from thinmeta.volume.contents import Volume
 from thinmeta.volume.filesystem import FileSystem, FilesystemKind, Journal, recognise
 from thinmeta.volume.layout import Layout
-from thinmeta.volume.reader import Volume
 from thinmeta.volume.sources import Sources, open_source
-from thinmeta.walk.stretches import read_runs
+from thinmeta.walk.stream_reader import read_runs
 
 XFS, EXT4 = "docker-loop-lvm-xfs-64k", "docker-direct-lvm-ext4-512k"
 

@@ -21,7 +21,7 @@ from thinmeta.walk.growing import grow
 from thinmeta.walk.nodes import MAPPINGS
 from thinmeta.walk.ragged import tallied
 from thinmeta.walk.stream import DeviceEnd
-from thinmeta.walk.stretches import StreamStep, read_stretches
+from thinmeta.walk.stream_reader import StreamStep, read_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def count_run_lengths(pool: Pool, progress: OnProgress = lambda _done, _total: N
 
     counts: Counter[int] = Counter()
     nr_leaves = 0
-    for part in read_stretches(pool.source, unseen(), raise_damage):
+    for part in read_stream(pool.source, unseen(), raise_damage):
         _add(counts, part.runs.length)
         nr_leaves += part.nr_leaves
         progress(part.nr_leaves, len(seen))

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinmeta.builder.pool import (
+from thinmeta.builder.metadata_target import MetadataTarget, open_target
+from thinmeta.builder.new_pool import (
     LEAST_IN_LEAF,
     LEAST_SHARED,
     Miscounted,
@@ -19,8 +20,7 @@ from thinmeta.builder.space_maps import (
     write_metadata_space_map,
 )
 from thinmeta.builder.store import Store
-from thinmeta.builder.target import MetadataTarget, open_target
-from thinmeta.builder.xml import Overrides, XmlInput
+from thinmeta.builder.xml_input import Overrides, XmlInput
 from thinmeta.device.inputs import Inputs
 from thinmeta.errors import NoRoomError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, OnProgress

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.model.state import AnyState
-    from thinmeta.names.sources import NameSources
+    from thinmeta.names.name_sources import NameSources
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ import click
 from thinmeta.cli.parameters import DISK, FILE
 
 if TYPE_CHECKING:
-    from thinmeta.names.sources import NameSources
+    from thinmeta.names.name_sources import NameSources
 
 ENVIRONMENT = "THINMETA_DOCKER_ROOT"
 
@@ -60,7 +60,7 @@ def names_options(function: _Function) -> _Function:
 def _sources(
     docker_root: Path | None, lvm: tuple[str, ...], lv: str | None, default_root: Path | None
 ) -> "NameSources":
-    from thinmeta.names.sources import NameSources
+    from thinmeta.names.name_sources import NameSources
 
     names = NameSources(docker_root, lvm, lv, default_root=default_root)
     return click.get_current_context().with_resource(names)

@@ -8,7 +8,7 @@ import click
 if TYPE_CHECKING:
     from thinmeta.model.device_spec import DeviceSpec
     from thinmeta.model.pool import Pool
-    from thinmeta.names.sources import NameSources
+    from thinmeta.names.name_sources import NameSources
 
 
 def metadata_words(names: "NameSources", path: Path | None, opened: str = "") -> list[str]:

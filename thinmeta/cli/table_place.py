@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.damage import DamageReport
-from thinmeta.cli.volumes import MAX_BYTES, Files, open_data, read_layout, with_origin
+from thinmeta.cli.volume_options import MAX_BYTES, Files, open_data, read_layout, with_origin
 from thinmeta.errors import InputError
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
     from thinmeta.lvm.places import OnHost, TableLine
     from thinmeta.model.device_spec import ChosenDevice, ExternalOrigin
-    from thinmeta.names.sources import NameSources
+    from thinmeta.names.name_sources import NameSources
+    from thinmeta.volume.contents import Volume
     from thinmeta.volume.layout import Layout
     from thinmeta.volume.linear import DeviceSegment
-    from thinmeta.volume.reader import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def open_place(
         InputError: where they are is not known, or not to be read.
     """
     from thinmeta.device.extents import Extents
-    from thinmeta.volume.reader import Volume
+    from thinmeta.volume.contents import Volume
     from thinmeta.volume.sources import Sources
 
     given, chosen = place.files, place.chosen

@@ -16,7 +16,7 @@ from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_dama
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
-    from thinmeta.names.sources import NameSources
+    from thinmeta.names.name_sources import NameSources
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -93,7 +93,7 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
     from thinmeta.device.signatures import refuse_other_formats
     from thinmeta.device.sweep import refuse_without_metadata
     from thinmeta.model.state import State
-    from thinmeta.names.sources import NameSources
+    from thinmeta.names.name_sources import NameSources
 
     path, exclusive = choice.path, not choice.metadata_snapshot
     place = None

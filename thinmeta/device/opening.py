@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from thinmeta.device.blocks import BlockDevice, Fault
-from thinmeta.device.containers import MAGIC_BYTES, Inspect, packing_of, unpack
+from thinmeta.device.compressed import MAGIC_BYTES, Inspect, packing_of, unpack
 from thinmeta.device.kernel import SYSFS, holders_of
 from thinmeta.errors import InputError, LiveDeviceError, OutputError
 from thinmeta.units import METADATA_BLOCK_BYTES

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thinmeta.device.containers import MAGIC_BYTES, packing_of
+from thinmeta.device.compressed import MAGIC_BYTES, packing_of
 from thinmeta.errors import InputError, NoSuperblockError
 from thinmeta.schemas.decode import parse_superblock, parsed, superblock_fault
 from thinmeta.schemas.image_formats import (

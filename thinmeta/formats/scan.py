@@ -8,7 +8,7 @@ from typing import Any
 
 from thinmeta.analyse.recover.block_classes import NODE_CLASSES, BlockClass
 from thinmeta.analyse.recover.candidates import Candidate
-from thinmeta.analyse.recover.devices import FoundDevice
+from thinmeta.analyse.recover.device_lists import FoundDevice
 from thinmeta.analyse.recover.orphans import Orphan
 from thinmeta.analyse.recover.scan import NodeCount, Scan
 from thinmeta.formats.json_text import json_line

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from thinmeta.analyse.recover.candidates import Candidate
-from thinmeta.analyse.recover.devices import FoundDevice
+from thinmeta.analyse.recover.device_lists import FoundDevice
 from thinmeta.analyse.recover.passed_over import PassedOver, WholeDevice
 from thinmeta.formats.printable import command_text
 from thinmeta.units import DeviceId, MetadataBlock

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from thinmeta.device.containers import MAGIC_BYTES, packing_of, unpack
+from thinmeta.device.compressed import MAGIC_BYTES, packing_of, unpack
 from thinmeta.device.opening import is_block_device, open_to_read
 from thinmeta.errors import InputError
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, Quantity

@@ -29,7 +29,7 @@ from thinmeta.walk.stream import (
     SharedRef,
     StreamPart,
 )
-from thinmeta.walk.stretches import StreamStep, read_stretches
+from thinmeta.walk.stream_reader import StreamStep, read_stream
 
 if TYPE_CHECKING:
     from thinmeta.model.losses import Losses
@@ -90,7 +90,7 @@ class Listing:
             for damage in chain(table.lost_among(self._selected), self._spoiled()):
                 self._on_damage(damage)
         tally = _MappingTally(self._devices, self._on_damage)
-        for part in read_stretches(self._pool.source, self._stretches(), self._on_damage):
+        for part in read_stream(self._pool.source, self._steps(), self._on_damage):
             yield part
             if self._mappings:
                 tally.add(part)
@@ -173,13 +173,13 @@ class Listing:
         codes[places], _ = self._read(places)
         yield from BadLeaves(self._forest, self._mapped.ids, codes)
 
-    def _stretches(self) -> Iterator[StreamStep]:
+    def _steps(self) -> Iterator[StreamStep]:
         sections: _Sections = self._whole_tree
         if self._sharing and self._mappings:
             shared = find_shared_runs(self._forest)
             if shared is not None:
                 sections = replace(shared, is_left=self._is_left).sections
-                yield from self._shared_stretches(sections)
+                yield from self._shared_steps(sections)
         lost = (
             []
             if self._sharing and self._mappings
@@ -192,7 +192,7 @@ class Listing:
             yield StreamStep((_begin(device),))
             if device.mapping_root is not None:
                 if self._mappings:
-                    yield from _device_stretches(device.device_id, sections(tree))
+                    yield from _device_steps(device.device_id, sections(tree))
                 tree += 1
             yield StreamStep((DeviceEnd(),))
         for damage in lost:
@@ -205,7 +205,7 @@ class Listing:
         places, _ = self._forest.leaf_places_of(np.array([tree]), self._marks)
         yield False, self._forest.leaves_at(places)
 
-    def _shared_stretches(self, sections: _Sections) -> Iterator[StreamStep]:
+    def _shared_steps(self, sections: _Sections) -> Iterator[StreamStep]:
         found: dict[int, tuple[NodeList, DeviceId]] = {}
         for tree, device in enumerate(self._mapped):
             for is_shared, leaves in sections(tree):
@@ -229,7 +229,7 @@ def _begin(device: ThinDevice) -> DeviceBegin:
     )
 
 
-def _device_stretches(
+def _device_steps(
     device_id: DeviceId, sections: Iterator[tuple[bool, NodeList]]
 ) -> Iterator[StreamStep]:
     for is_shared, leaves in sections:

@@ -33,7 +33,7 @@ from thinmeta.units import SECTOR_BYTES, MetadataBlock
 from thinmeta.walk.nodes import Metadata
 
 if TYPE_CHECKING:
-    from thinmeta.volume.reader import Volume
+    from thinmeta.volume.contents import Volume
 
 _LIVE = MetadataBlock(SUPERBLOCK_LOCATION)
 

@@ -7,7 +7,7 @@ from thinmeta.errors import OnDamage
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.walk.nodes import Metadata
 from thinmeta.walk.runs import Run, Runs
-from thinmeta.walk.stretches import read_runs
+from thinmeta.walk.stream_reader import read_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from thinmeta.device.extents import Extents
 from thinmeta.model.thin_device import ThinDevice
+from thinmeta.volume.contents import Volume
 from thinmeta.volume.layout import Layout
-from thinmeta.volume.reader import Volume
 from thinmeta.volume.sources import Sources, open_source
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from thinmeta.lvm.group import LogicalVolume, ThinVolume, VolumeGroup
+from thinmeta.lvm.lvm_state import LvmState
 from thinmeta.lvm.spellings import dashed, spellings
-from thinmeta.lvm.state import LvmState
 from thinmeta.model.device_spec import ExternalOrigin
 from thinmeta.names.catalogue import Catalogue, NamedDevice, NameKind
 

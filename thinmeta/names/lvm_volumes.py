@@ -2,15 +2,15 @@
 
 from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, NotThereError, ThinmetaError
+from thinmeta.lvm.lvm_state import LvmState
 from thinmeta.lvm.places import TableLine
-from thinmeta.lvm.state import LvmState
 from thinmeta.model.device_spec import ExternalOrigin
 from thinmeta.model.pool import Pool, open_pool
 from thinmeta.model.state import State
 from thinmeta.names.catalogue import known_as
 from thinmeta.names.lvm_catalogue import lvm_catalogue
+from thinmeta.volume.contents import Volume
 from thinmeta.volume.laid_out import LaidOut
-from thinmeta.volume.reader import Volume
 
 
 def open_lvm_volume(
@@ -30,7 +30,7 @@ def open_lvm_volume(
         InputError: its data or its external origin cannot be read.
 
     Example:
-        >>> from thinmeta.lvm.state import read_lvm
+        >>> from thinmeta.lvm.lvm_state import read_lvm
         >>> with read_lvm(["fixtures/c01-lvm-thin-one-pv/pv.bin.xz"]) as disks:
         ...     with open_pool(disks.open_metadata("vgthin/pool-b")) as pool:
         ...         with open_lvm_volume(disks, pool, 1, lv="vgthin/pool-b") as volume:

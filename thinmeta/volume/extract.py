@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from thinmeta.units import OnProgress
+from thinmeta.volume.contents import fill
+from thinmeta.volume.copy_target import CopyTarget
 from thinmeta.volume.layout import Layout, Pieces, Source
-from thinmeta.volume.reader import fill
 from thinmeta.volume.sources import Sources, Unreadable, UnreadableError, read_around
-from thinmeta.volume.target import CopyTarget
 
 OnUnreadable = Callable[[Unreadable], None]
 """Told of each part that cannot be had: it raises, or it is left a hole."""

@@ -25,7 +25,7 @@ from thinmeta.schemas.filesystems import (
     XfsLogRecord,
     XfsSuperblock,
 )
-from thinmeta.volume.reader import Volume
+from thinmeta.volume.contents import Volume
 
 _LogRecord = Any
 """One structure, by the names of its fields."""

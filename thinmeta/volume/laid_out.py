@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from thinmeta.device.extents import Extent, Extents
 from thinmeta.errors import InputError
+from thinmeta.volume.contents import Volume
 from thinmeta.volume.layout import Source
-from thinmeta.volume.reader import Volume
 
 
 class LaidOut(Extents):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinmeta.device.containers import MAGIC_BYTES, packing_of
+from thinmeta.device.compressed import MAGIC_BYTES, packing_of
 from thinmeta.device.extents import Extents
 from thinmeta.device.opening import is_block_device, open_to_read
 from thinmeta.errors import InputError

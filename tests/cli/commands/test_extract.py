@@ -542,7 +542,7 @@ def test_a_disk_that_fills_up_keeps_what_was_rescued(tmp_path: Path, thinmeta: T
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from thinmeta.volume import extract\n"
         "extract._WINDOW = 1 << 16\n"
-        "from thinmeta.volume.target import FileTarget\n"
+        "from thinmeta.volume.copy_target import FileTarget\n"
         "plain = FileTarget.__init__\n"
         "def init(self, fd, size):\n"
         "    plain(self, fd, size)\n"

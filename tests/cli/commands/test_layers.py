@@ -13,7 +13,7 @@ from tests.conftest import Thinmeta
 from tests.names.called import names_in
 from tests.names.docker_roots import CASE, CASES, copied, state_of, text_of
 from thinmeta.model.pool import open_pool
-from thinmeta.names.sources import NameSources
+from thinmeta.names.name_sources import NameSources
 
 DESCRIBED = re.compile(r" *\d+  \S+ +([\d.]+ \w+)  +(-|[\d.]+ \w+)  ")
 COUNT = re.compile(r"\b(\d+)(?: +(\d[\d.]* (?:bytes|[KMG]iB)))?")
@@ -257,7 +257,7 @@ def test_long_names_and_many_branches_cut_no_number(tmp_path: Path, thinmeta: Th
 def test_of_a_live_pool_the_host_s_own_root_is_read(
     tmp_path: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thinmeta.names.sources._DOCKER_ROOT", copied(tmp_path / "docker"))
+    monkeypatch.setattr("thinmeta.names.name_sources._DOCKER_ROOT", copied(tmp_path / "docker"))
     names = NameSources()
     with open_pool(unpacked(CASE)) as pool:
         assert names.catalogues(pool) == []

@@ -17,8 +17,8 @@ from tests.made_images import BLOCK, one_device
 from thinmeta.device.blocks import BlockDevice, Blocks
 from thinmeta.device.opening import open_blocks
 from thinmeta.device.pack import placing
-from thinmeta.device.pack.blocks import packed_blocks
 from thinmeta.device.pack.encoder import literal
+from thinmeta.device.pack.packed_blocks import packed_blocks
 from thinmeta.device.pack.reader import chunk, header
 from thinmeta.device.signatures import counted, refuse_foreign, refuse_other_formats
 from thinmeta.errors import InputError

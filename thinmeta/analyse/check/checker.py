@@ -17,8 +17,8 @@ from thinmeta.analyse.check.findings import (
     Severity,
 )
 from thinmeta.analyse.check.mappings import check_mappings
-from thinmeta.analyse.check.space_maps import read_data_space_map, read_metadata_space_map
-from thinmeta.analyse.check.trees import TreeWalker
+from thinmeta.analyse.check.stored_maps import read_data_space_map, read_metadata_space_map
+from thinmeta.analyse.check.tree_walker import TreeWalker
 from thinmeta.errors import DamagedMetadataError
 from thinmeta.model.pool import Pool
 from thinmeta.model.superblock import Superblock, read_superblock

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from thinmeta.analyse.check.findings import CheckProgress, Finding, Severity
 from thinmeta.analyse.check.mismatches import NO_ENTRY, Mismatches, Numbers
-from thinmeta.analyse.check.space_maps import StoredMap
+from thinmeta.analyse.check.stored_maps import StoredMap
 from thinmeta.errors import Damage
 from thinmeta.schemas.decode import pack_counts, unpack_counts
 from thinmeta.schemas.space_map import ENTRIES_PER_BLOCK, OVERFLOW_COUNT

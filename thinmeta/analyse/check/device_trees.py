@@ -7,7 +7,7 @@ import numpy as np
 
 from thinmeta.analyse.check.findings import Finding, Part, Severity
 from thinmeta.analyse.check.kept_entries import KeptEntries
-from thinmeta.analyse.check.trees import TreeWalker, lost_leaves
+from thinmeta.analyse.check.tree_walker import TreeWalker, lost_leaves
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import raise_damage
 from thinmeta.model.device_table import DeviceTable, DeviceTree, joined_trees

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.analyse.check.trees import WalkedTrees
+from thinmeta.analyse.check.tree_walker import WalkedTrees
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage
 from thinmeta.walk.leaves import combined, damage_of

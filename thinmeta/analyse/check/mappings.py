@@ -9,7 +9,7 @@ import numpy as np
 from thinmeta.analyse.check.device_trees import MappingTree
 from thinmeta.analyse.check.findings import Finding, Part, Severity
 from thinmeta.analyse.check.repeats import Repeat, Repeats
-from thinmeta.analyse.check.trees import TreeWalker, WalkedTrees, is_among, lost_leaves
+from thinmeta.analyse.check.tree_walker import TreeWalker, WalkedTrees, is_among, lost_leaves
 from thinmeta.device.blocks import Blocks
 from thinmeta.schemas import block_time
 from thinmeta.units import MetadataBlock

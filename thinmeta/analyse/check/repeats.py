@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.analyse.check.trees import WalkedTrees, is_among
+from thinmeta.analyse.check.tree_walker import WalkedTrees, is_among
 from thinmeta.device.blocks import Blocks
 from thinmeta.schemas import block_time
 from thinmeta.walk.block_counts import BlockCounts

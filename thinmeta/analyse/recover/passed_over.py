@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from thinmeta.analyse.recover.candidates import Candidate
-from thinmeta.analyse.recover.devices import FoundDevice
+from thinmeta.analyse.recover.device_lists import FoundDevice
 from thinmeta.analyse.recover.scan import Scan
 from thinmeta.model.losses import DeviceLoss
 from thinmeta.model.thin_device import ThinDevice

@@ -7,7 +7,7 @@ import numpy as np
 
 from thinmeta.analyse.recover.block_classes import NODE_CLASSES, BlockClass, Classes
 from thinmeta.analyse.recover.candidates import Candidate, Finder
-from thinmeta.analyse.recover.devices import DeviceLists, FoundDevice
+from thinmeta.analyse.recover.device_lists import DeviceLists, FoundDevice
 from thinmeta.analyse.recover.orphans import Orphan, find_orphans
 from thinmeta.analyse.recover.sums import sums_of_details, sums_of_mappings, sums_of_roots
 from thinmeta.analyse.recover.survey import survey

@@ -13,7 +13,7 @@ from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import DEVICE, FILE, quiet_option
 from thinmeta.cli.progress import Progress, bytes_text
-from thinmeta.cli.volumes import (
+from thinmeta.cli.volume_options import (
     Files,
     bytes_of,
     data_option,
@@ -185,8 +185,8 @@ class _Extraction:
             opened_device,
             replacing,
         )
+        from thinmeta.volume.copy_target import BlockTarget, FileTarget
         from thinmeta.volume.extract import copy
-        from thinmeta.volume.target import BlockTarget, FileTarget
 
         is_device = kind_of(output) is OutputKind.DEVICE
         place, new_target = (opened_device, BlockTarget) if is_device else (replacing, FileTarget)

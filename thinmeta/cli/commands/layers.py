@@ -48,9 +48,9 @@ def layers(  # noqa: PLR0913  # one parameter an option
     IMAGE or CONTAINER is a tag, a name, the beginning of an id, or a device id.
     """
     from thinmeta.analyse.layers import measured, stack
-    from thinmeta.formats.agreement import disagreements_json, disagreements_text
+    from thinmeta.formats.disagreements import disagreements_json, disagreements_text
     from thinmeta.formats.layers import forest_text, layers_json, stack_text
-    from thinmeta.names.agreement import disagreements
+    from thinmeta.names.disagreements import disagreements
 
     report = report_for(salvage=salvage, quiet=quiet)
     progress = Progress(quiet=quiet)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from thinmeta.formats.ls_fields import Field
     from thinmeta.model.losses import Losses
     from thinmeta.model.pool import Pool
-    from thinmeta.names.agreement import Disagreement
+    from thinmeta.names.disagreements import Disagreement
     from thinmeta.units import DeviceId
 
 
@@ -97,7 +97,7 @@ def ls(  # noqa: PLR0913  # one parameter an option
             for line in lines:
                 file.write(line)
             if format_name == "json":
-                from thinmeta.formats.agreement import disagreements_json
+                from thinmeta.formats.disagreements import disagreements_json
 
                 for line in (*disagreements_json(odd), *lost_lines(losses)):
                     file.write(line)
@@ -113,8 +113,8 @@ def _named(
         return None, []
     from thinmeta.model.device_columns import DevicesById
     from thinmeta.model.state import Roots, State
-    from thinmeta.names.agreement import disagreements
     from thinmeta.names.catalogue import best_names
+    from thinmeta.names.disagreements import disagreements
 
     for note in (note for catalogue in catalogues for note in catalogue.notes):
         report.warn(note)

@@ -54,8 +54,8 @@ def repair(  # noqa: PLR0913  # one parameter an option
     `restore` make metadata of another state.
     """
     from thinmeta.analyse.recover.repair import header_of
+    from thinmeta.builder.metadata_target import open_target
     from thinmeta.builder.restore import build_within
-    from thinmeta.builder.target import open_target
     from thinmeta.formats.repair import repaired_json, repaired_text
     from thinmeta.model.listing import Listing
     from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES

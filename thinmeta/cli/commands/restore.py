@@ -48,7 +48,7 @@ def restore(  # noqa: PLR0913  # one parameter an option
     What is written is a pool that needs no check and holds no metadata snapshot.
     """
     from thinmeta.builder.restore import restore as restored
-    from thinmeta.builder.xml import Overrides
+    from thinmeta.builder.xml_input import Overrides
 
     report = DamageReport(quiet=quiet)
     size_bytes = bytes_of(metadata_size, report)

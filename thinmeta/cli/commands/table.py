@@ -14,7 +14,7 @@ from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, FILE, format_option, quiet_option
 from thinmeta.cli.table_place import TablePlace, data_segments, open_place, origin_segments
-from thinmeta.cli.volumes import (
+from thinmeta.cli.volume_options import (
     Files,
     bytes_of,
     data_option,

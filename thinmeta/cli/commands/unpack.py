@@ -76,7 +76,7 @@ def _write_image(
     choice: WholeChoice, output: Path, stack: ExitStack, progress: Progress, *, force: bool
 ) -> "BlockDevice":
     """Write a file or a block device; what is compressed is unpacked right into it."""
-    from thinmeta.builder.target import open_target
+    from thinmeta.builder.metadata_target import open_target
     from thinmeta.device.sweep import nr_blocks_of
     from thinmeta.units import METADATA_BLOCK_BYTES
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from thinmeta.device.blocks import BlockBatch, BlockDevice, Blocks
-from thinmeta.device.pack.blocks import packed_blocks
+from thinmeta.device.pack.packed_blocks import packed_blocks
 from thinmeta.device.pack.reader import chunk, header
 from thinmeta.device.sweep import nr_blocks_of, sweep, unreadable
 from thinmeta.device.threads import in_threads

@@ -8,11 +8,11 @@ from thinmeta.model.device_columns import DevicesById
 from thinmeta.model.pool import Pool
 from thinmeta.names.docker.devicemapper import BASE
 from thinmeta.names.docker.root import DockerRoot
+from thinmeta.volume.contents import fill
 from thinmeta.volume.filesystem import BEGINNING_BYTES, file_system_uuid
 from thinmeta.volume.layout import Layout
-from thinmeta.volume.reader import fill
 from thinmeta.volume.sources import Sources
-from thinmeta.walk.stretches import read_runs
+from thinmeta.walk.stream_reader import read_runs
 
 
 def refuse_other_pool(docker: DockerRoot, pool: Pool, data: Extents) -> None:

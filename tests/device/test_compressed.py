@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.cases import image_bytes
 from tests.made_images import BLOCK, one_device
 from tests.properties import examples
-from thinmeta.device.containers import MAGIC_BYTES, packing_of, unpack
+from thinmeta.device.compressed import MAGIC_BYTES, packing_of, unpack
 from thinmeta.device.opening import open_blocks
 from thinmeta.device.signatures import refuse_foreign
 from thinmeta.errors import InputError

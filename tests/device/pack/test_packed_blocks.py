@@ -10,8 +10,8 @@ from tests.cases import image_bytes
 from tests.damage import BlockKind, kind_of
 from tests.made_images import BLOCK, mappings, node
 from tests.properties import examples
-from thinmeta.device.pack.blocks import packed_blocks
 from thinmeta.device.pack.machine import Machine
+from thinmeta.device.pack.packed_blocks import packed_blocks
 from thinmeta.schemas.btree_node import LEAF_NODE, BlockTime
 from thinmeta.schemas.checksum import known_salts
 from thinmeta.schemas.columns import NODE_HEADER

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thinmeta.analyse.check.findings import Finding, Part, Severity
-from thinmeta.analyse.check.trees import TreeWalker, lost_leaves
+from thinmeta.analyse.check.tree_walker import TreeWalker, lost_leaves
 from thinmeta.device.blocks import Blocks
 from thinmeta.errors import Damage
 from thinmeta.model.superblock import SpaceMapRoot

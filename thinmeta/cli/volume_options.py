@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.model.losses import Losses
     from thinmeta.model.pool import Pool
-    from thinmeta.names.sources import NameSources
+    from thinmeta.names.name_sources import NameSources
     from thinmeta.units import Quantity
     from thinmeta.volume.layout import Layout
     from thinmeta.volume.sources import Sources
@@ -193,7 +193,7 @@ def read_layout(
         DamagedMetadataError: a part of that is lost, and nobody asked for salvage.
     """
     from thinmeta.volume.layout import Layout
-    from thinmeta.walk.stretches import read_runs
+    from thinmeta.walk.stream_reader import read_runs
 
     pool = chosen.pool
     size = chosen.size if size is None else size

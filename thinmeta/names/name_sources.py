@@ -12,11 +12,11 @@ from thinmeta.errors import InputError
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
-    from thinmeta.device.containers import Inspect
+    from thinmeta.device.compressed import Inspect
     from thinmeta.device.extents import Extents
     from thinmeta.device.inputs import Inputs
+    from thinmeta.lvm.lvm_state import LvmState
     from thinmeta.lvm.places import OnHost
-    from thinmeta.lvm.state import LvmState
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.names.catalogue import Catalogue
@@ -269,7 +269,7 @@ class NameSources:
 
     def _lvm_state(self) -> "LvmState | None":
         if self.lvm and self._lvm is None:
-            from thinmeta.lvm.state import read_lvm
+            from thinmeta.lvm.lvm_state import read_lvm
 
             self._lvm = read_lvm(self.lvm)
         return self._lvm

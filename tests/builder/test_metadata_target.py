@@ -10,7 +10,7 @@ import pytest
 from tests.builder.test_xml_document import GOOD
 from tests.device.test_loop_device import Loop, attach, detach
 from tests.made_images import one_device
-from thinmeta.builder import target
+from thinmeta.builder import metadata_target
 from thinmeta.builder.restore import restore
 from thinmeta.errors import InputError, OutputError
 from thinmeta.model.pool import open_pool
@@ -155,7 +155,7 @@ def test_a_device_gets_its_superblock_last(
     xml: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[object] = []
-    write, sync = target._write, os.fsync
+    write, sync = metadata_target._write, os.fsync
 
     def written(device: int, data: bytes, at: int) -> None:
         steps.append((at, any(data)))
@@ -165,7 +165,7 @@ def test_a_device_gets_its_superblock_last(
         steps.append("sync")
         sync(device)
 
-    monkeypatch.setattr(target, "_write", written)
+    monkeypatch.setattr(metadata_target, "_write", written)
     monkeypatch.setattr(os, "fsync", synced)
 
     restore(xml, loop.path)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
-from thinmeta.names.agreement import Disagreement
+from thinmeta.names.disagreements import Disagreement
 
 
 def disagreements_text(found: Sequence[Disagreement]) -> Iterator[bytes]:

@@ -40,10 +40,10 @@ class StreamStep:
     damage: Damage | None = None
 
 
-def read_stretches(
-    source: Metadata, stretches: Iterable[StreamStep], on_damage: OnDamage
+def read_stream(
+    source: Metadata, steps: Iterable[StreamStep], on_damage: OnDamage
 ) -> Iterator[StreamPart]:
-    """Read the stream that `stretches` describe.
+    """Read the stream that `steps` describe.
 
     What precedes a damage is always returned before `on_damage` is told of it. A run
     that the lost leaf could have continued is not: it comes next, if `on_damage`
@@ -51,12 +51,12 @@ def read_stretches(
 
     Args:
         source: where to read.
-        stretches: in the order of the output.
+        steps: in the order of the output.
         on_damage: told of each bad leaf, with its device; of one that a device has in
             several places once.
     """
     reader = _StreamReader(source, on_damage)
-    for piece in _pieces(stretches):
+    for piece in _pieces(steps):
         yield from reader.read(piece)
     yield StreamPart(reader.joiner.close())
 
@@ -78,8 +78,8 @@ def read_runs(
     if root is None:
         return
     leaves = grow(source, np.array([root], dtype=np.uint64), MAPPINGS).leaves(0)
-    stretch = StreamStep((), leaves, device_id)
-    for part in read_stretches(source, [stretch], on_damage):
+    step = StreamStep((), leaves, device_id)
+    for part in read_stream(source, [step], on_damage):
         if len(part.runs):
             yield part.runs
 
@@ -99,7 +99,7 @@ class _Piece:
         return self.devices[int(np.searchsorted(self.ends, place, side="right"))]
 
 
-def _pieces(stretches: Iterable[StreamStep]) -> Iterator[_Piece]:
+def _pieces(steps: Iterable[StreamStep]) -> Iterator[_Piece]:
     parts: list[NodeList] = []
     devices: list[DeviceId | None] = []
     ends: list[int] = []
@@ -115,21 +115,21 @@ def _pieces(stretches: Iterable[StreamStep]) -> Iterator[_Piece]:
             filled.clear()
         return made
 
-    for stretch in stretches:
-        marks += stretch.marks
-        at += [size] * len(stretch.marks)
-        rest = stretch.leaves
+    for step in steps:
+        marks += step.marks
+        at += [size] * len(step.marks)
+        rest = step.leaves
         while rest is not None and len(rest):
             part, rest = rest[: NODES_AT_ONCE - size], rest[NODES_AT_ONCE - size :]
             parts.append(part)
-            devices.append(stretch.device_id)
+            devices.append(step.device_id)
             size += len(part)
             ends.append(size)
             if size == NODES_AT_ONCE:
                 yield piece()
                 size = 0
-        if stretch.damage is not None or len(marks) >= _MARKS_AT_ONCE:
-            yield piece(stretch.damage)
+        if step.damage is not None or len(marks) >= _MARKS_AT_ONCE:
+            yield piece(step.damage)
             size = 0
     if parts or marks:
         yield piece()

@@ -14,8 +14,8 @@ from tests.cases import FIXTURES, image_bytes, unpacked
 from tests.names.called import names_in
 from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, NotThereError
+from thinmeta.lvm.lvm_state import LvmState, read_lvm
 from thinmeta.lvm.spellings import dashed
-from thinmeta.lvm.state import LvmState, read_lvm
 from thinmeta.model.pool import open_pool
 from thinmeta.names.catalogue import find
 from thinmeta.names.lvm_catalogue import lvm_catalogue

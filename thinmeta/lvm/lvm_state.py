@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from thinmeta.device.blocks import BlockDevice, Fault
-from thinmeta.device.containers import Inspect
+from thinmeta.device.compressed import Inspect
 from thinmeta.device.extents import Extents
 from thinmeta.device.kernel import SYSFS
 from thinmeta.device.opening import live_message

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.properties import examples
 from tests.volume.volumes import UNIT, Made, made_volumes, noise, runs_of
 from thinmeta.errors import InputError
+from thinmeta.volume.contents import Volume
 from thinmeta.volume.layout import Layout
-from thinmeta.volume.reader import Volume
 
 
 def opened(made: Made) -> Volume:
