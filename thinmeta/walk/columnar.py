@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -32,7 +33,12 @@ class Columnar:
     @classmethod
     def _names(cls) -> list[str]:
         cls_: Any = cls
-        return [field.name for field in fields(cls_)]
+        return _names_of(cls_)
+
+
+@cache
+def _names_of(cls: Any) -> list[str]:
+    return [field.name for field in fields(cls)]
 
 
 class GrowingColumn:

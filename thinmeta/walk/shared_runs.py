@@ -19,6 +19,8 @@ from thinmeta.walk.nodes import Mask
 from thinmeta.walk.ragged import Places, distinct, distinct_places
 
 _END = -1
+_LEAVES_KEPT = 256
+"""Leaves of a tree that is cut once where the next one is the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,20 @@ class SharedRuns:
         """
         if not self._has_some_left[tree]:
             return
+        # Many devices may be one small tree: what was cut for the last one is kept.
+        same = int(self.forest.roots[tree]), int(self.forest.heights[tree])
+        if same in self._last:
+            yield from self._last[same]
+            return
         places = self.forest.leaf_places(tree)
+        if len(places) > _LEAVES_KEPT:
+            yield from self._cut(places)
+            return
+        self._last.clear()
+        self._last[same] = list(self._cut(places))
+        yield from self._last[same]
+
+    def _cut(self, places: Places) -> Iterator[tuple[bool, NodeList]]:
         leaves = self.forest.leaves_at(places)
         head = self.is_head[places]
         head[0] = True
@@ -60,6 +75,10 @@ class SharedRuns:
             begins, ends = begins[kept], ends[kept]
         for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
             yield bool(shared[begin]), leaves[begin:end]
+
+    @cached_property
+    def _last(self) -> dict[tuple[int, int], list[tuple[bool, NodeList]]]:
+        return {}
 
     @cached_property
     def _has_some_left(self) -> Mask:
