@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from pytest_datadir.plugin import LazyDataDir
 
-from tests.cases import FIXTURES, UNPACKED
+from tests.cases import UNPACKED, unpacked
 from tests.in_process import invoked
 from tests.needs import NEEDS
 
@@ -48,8 +49,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="module")
 def original_datadir() -> Path:
-    """pytest-datadir's hook: `lazy_datadir` copies from the top-level fixtures/."""
-    return FIXTURES
+    """pytest-datadir's hook: `lazy_datadir` copies from where images are unpacked."""
+    return Path(os.environ[UNPACKED])
+
+
+class OwnImage:
+    """Copies an image of `fixtures/` into the test's folder, where it may be written to."""
+
+    def __init__(self, folder: LazyDataDir) -> None:
+        self._folder = folder
+
+    def __call__(self, case_name: str, image: str = "meta") -> Path:
+        path = self._folder / unpacked(case_name, image).name
+        path.chmod(0o644)
+        return path
+
+
+@pytest.fixture
+def own_image(lazy_datadir: LazyDataDir) -> OwnImage:
+    return OwnImage(lazy_datadir)
 
 
 class Thinmeta:

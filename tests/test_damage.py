@@ -18,6 +18,7 @@ from tests.cases import image_names
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, BlockKind, DamagedImage, ImageFile, kind_of
 from tests.golden import DumpedPool, dumped_images, mappings_of, parsed_xml
+from tests.needs import IS_THOROUGH
 from thinmeta import DamagedMetadataError, InputError, NotThereError, Pool, open_pool
 from thinmeta.model.listing import Listing
 from thinmeta.model.state import State
@@ -184,7 +185,7 @@ def test_a_torn_copy_has_no_mapping_that_neither_state_has(
 ) -> None:
     case, one, other = states
     known = mappings_in(state(case, one)) | mappings_in(state(case, other))
-    for seed in range(16):
+    for seed in range(16 if IS_THOROUGH else 5):
         path = torn(states, np.random.default_rng(seed)).write_to(tmp_path / "meta.bin")
 
         result = thinmeta("dump", "--compat", "0.9", path)
@@ -200,7 +201,7 @@ def test_a_torn_copy_whose_counts_do_not_add_up_is_warned_of(
     states: States, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
     warnings = whole = 0
-    for seed in range(16):
+    for seed in range(16 if IS_THOROUGH else 5):
         path = torn(states, np.random.default_rng(1000 + seed)).write_to(tmp_path / "meta.bin")
 
         in_full = thinmeta("dump", "--compat", "0.9", path)

@@ -52,7 +52,7 @@ MINIMAL: dict[str, tuple[str, ...]] = {
 # What is of use without a superblock, and how it ends.
 WITHOUT_SUPERBLOCK = {"scan": ExitCode.DONE}
 
-GOOD = "a08-snapshots-of-snapshots/meta.bin.xz"
+GOOD = "a08-snapshots-of-snapshots"
 
 
 def arguments(command: str, metadata: Path | str | bytes) -> list[Path | str | bytes]:

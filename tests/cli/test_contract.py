@@ -12,9 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
-from pytest_datadir.plugin import LazyDataDir
 
-from tests.cases import image_bytes
 from tests.cli.invocations import (
     COMMANDS,
     GOOD,
@@ -26,7 +24,7 @@ from tests.cli.invocations import (
     modules_after,
     process,
 )
-from tests.conftest import Thinmeta
+from tests.conftest import OwnImage, Thinmeta
 from tests.made_images import BLOCK, one_device, written
 from thinmeta.cli import main
 from thinmeta.errors import DamagedMetadataError, ExitCode, OutputError, ThinmetaError
@@ -43,9 +41,8 @@ def test_there_are_commands() -> None:
 
 
 @pytest.fixture
-def good(lazy_datadir: LazyDataDir) -> Path:
-    """Return a copy of a good image; it is compressed, as all fixtures are."""
-    return lazy_datadir / GOOD
+def good(own_image: OwnImage) -> Path:
+    return own_image(GOOD)
 
 
 # Success
@@ -61,27 +58,27 @@ def test_a_good_image_is_read(command: str, good: Path, thinmeta: Thinmeta) -> N
 
 
 @each_command
-def test_the_input_is_not_touched(command: str, tmp_path: Path, thinmeta: Thinmeta) -> None:
-    path = written(tmp_path / "meta.bin", image_bytes(GOOD.partition("/")[0]))
-    before, digest = path.stat(), hashlib.sha256(path.read_bytes()).hexdigest()
+def test_the_input_is_not_touched(
+    command: str, good: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    before, digest = good.stat(), hashlib.sha256(good.read_bytes()).hexdigest()
 
-    thinmeta(*arguments(command, path))
+    thinmeta(*arguments(command, good))
 
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    assert path.stat().st_mtime_ns == before.st_mtime_ns
-    assert path.stat().st_ino == before.st_ino
-    assert [each.name for each in tmp_path.iterdir()] == ["meta.bin"]
+    assert hashlib.sha256(good.read_bytes()).hexdigest() == digest
+    assert good.stat().st_mtime_ns == before.st_mtime_ns
+    assert good.stat().st_ino == before.st_ino
+    assert [*tmp_path.iterdir()] == [good]
 
 
 @each_command
 def test_an_image_that_may_not_be_written_is_read(
-    command: str, tmp_path: Path, thinmeta: Thinmeta
+    command: str, good: Path, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    path = written(tmp_path / "meta.bin", image_bytes(GOOD.partition("/")[0]))
-    path.chmod(0o444)
+    good.chmod(0o444)
     tmp_path.chmod(0o555)
 
-    result = thinmeta(*arguments(command, path))
+    result = thinmeta(*arguments(command, good))
 
     tmp_path.chmod(0o755)
     assert result.exit_code == ExitCode.DONE, result.stderr

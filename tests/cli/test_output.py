@@ -10,12 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from pytest_datadir.plugin import LazyDataDir
 
 from tests.cases import image_bytes, unpacked
 from tests.cli.invocations import GOOD, READERS, arguments, has_option, process
 from tests.cli.test_contract import as_nobody
-from tests.conftest import Thinmeta
+from tests.conftest import OwnImage, Thinmeta
 from tests.made_images import BLOCK, Image, mappings, one_device, written
 from thinmeta.cli.output import Writer
 from thinmeta.errors import ExitCode
@@ -31,8 +30,8 @@ def test_there_are_commands_with_output() -> None:
 
 
 @pytest.fixture
-def good(lazy_datadir: LazyDataDir) -> Path:
-    return lazy_datadir / GOOD
+def good(own_image: OwnImage) -> Path:
+    return own_image(GOOD)
 
 
 @pytest.fixture
@@ -200,7 +199,7 @@ def test_refused_input_leaves_what_is_there(
 def test_the_input_is_never_written_over(
     command: str, way: str, folder: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = image_bytes(GOOD.partition("/")[0])
+    image = image_bytes(GOOD)
     source = written(folder / "meta.bin", image)
     (folder / "link").symlink_to("meta.bin")
     (folder / "hard").hardlink_to(source)
@@ -258,16 +257,15 @@ def test_a_folder_is_no_file(command: str, good: Path, folder: Path, thinmeta: T
 
 @each_command
 def test_a_folder_that_may_not_be_written(
-    command: str, tmp_path: Path, folder: Path, thinmeta: Thinmeta
+    command: str, good: Path, tmp_path: Path, folder: Path, thinmeta: Thinmeta
 ) -> None:
-    source = written(tmp_path / "meta.bin", image_bytes(GOOD.partition("/")[0]))
     folder.chmod(0o555)
-    thinmeta(*arguments(command, source), "--output", tmp_path / "first")  # loads what it needs
+    thinmeta(*arguments(command, good), "--output", tmp_path / "first")  # loads what it needs
     for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
         parent.chmod(parent.stat().st_mode | 0o055)
 
     with as_nobody():
-        result = thinmeta(*arguments(command, source), "--output", folder / "dump")
+        result = thinmeta(*arguments(command, good), "--output", folder / "dump")
 
     assert result.exit_code == ExitCode.OTHER
     assert result.stderr == f"Error: {folder / 'dump'}: cannot be written: Permission denied\n"

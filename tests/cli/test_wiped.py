@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import FIXTURES, image_bytes
+from tests.cases import image_bytes, unpacked
 from tests.cli.invocations import READERS, WITHOUT_SUPERBLOCK, arguments
 from tests.conftest import Thinmeta
 from tests.device.test_signatures import FOREIGN
@@ -66,8 +66,7 @@ def test_what_is_named_brings_everything_back(tmp_path: Path, thinmeta: Thinmeta
 
 def test_on_lvms_disks_the_same_disks_are_named(tmp_path: Path, thinmeta: Thinmeta) -> None:
     disk = tmp_path / "pv.img"
-    with lzma.open(FIXTURES / "c01-lvm-thin-one-pv/pv.bin.xz") as packed:
-        image = bytearray(packed.read())
+    image = bytearray(unpacked("c01-lvm-thin-one-pv", "pv").read_bytes())
     # The first extent of pool0_tmeta holds its superblock.
     place = image.index(image_bytes("c01-lvm-thin-one-pv")[:BLOCK])
     image[place : place + BLOCK] = bytes(BLOCK)

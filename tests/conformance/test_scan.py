@@ -2,11 +2,10 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from tests.cases import image_bytes, image_names
+from tests.cases import image_bytes, image_names, unpacked
 from tests.conformance import reference_tools
 from tests.made_images import device_over
 from thinmeta.analyse.recover.candidates import Candidate
@@ -29,12 +28,10 @@ NO_ROOTS = {("a01-empty-pool", "meta")}
 @pytest.mark.parametrize(
     ("case", "image"), image_names(), ids=["/".join(each) for each in image_names()]
 )
-def test_all_roots_are_found(case: str, image: str, tmp_path: Path) -> None:
+def test_all_roots_are_found(case: str, image: str) -> None:
     content = image_bytes(case, image)
-    path = tmp_path / "meta.bin"
-    path.write_bytes(content)
     ran = subprocess.run(
-        [reference_tools.FOLDER / "1.1.0/thin_dump", "-r", "-v", "-v", path],
+        [reference_tools.FOLDER / "1.1.0/thin_dump", "-r", "-v", "-v", unpacked(case, image)],
         capture_output=True,
         text=True,
         check=False,

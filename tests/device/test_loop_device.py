@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cases import image_bytes
-from tests.conftest import Thinmeta
+from tests.conftest import OwnImage, Thinmeta
 from tests.golden import thin_dump
 from tests.made_images import BLOCK, one_device
 from thinmeta.device.opening import live_message, open_blocks
@@ -56,9 +55,8 @@ def detach(device: Path) -> None:
 
 
 @pytest.fixture
-def loop(tmp_path: Path) -> Iterator[Loop]:
-    file = tmp_path / "meta.bin"
-    file.write_bytes(image_bytes(CASE))
+def loop(own_image: OwnImage) -> Iterator[Loop]:
+    file = own_image(CASE)
     device = attach(file)
     yield Loop(device, file)
     detach(device)
@@ -124,12 +122,10 @@ def test_while_we_read_it_nobody_else_gets_it_exclusively(loop: Loop) -> None:
 
 
 def test_a_metadata_snapshot_of_a_held_device_can_be_read(
-    tmp_path: Path, thinmeta: Thinmeta
+    own_image: OwnImage, thinmeta: Thinmeta
 ) -> None:
     case, image = "a13-metadata-snapshot-held", "meta-live-after-changes"
-    file = tmp_path / "meta.bin"
-    file.write_bytes(image_bytes(case, image))
-    device = attach(file)
+    device = attach(own_image(case, image))
     holder = os.open(device, os.O_RDONLY | os.O_EXCL)
     try:
         refused, read = thinmeta("dump", device), thinmeta("dump", "-m", device)

@@ -252,7 +252,7 @@ def odd_docker_root(rng: Rng, case: str, folder: Path) -> None:
         _spoil(rng, pick(rng, files))
     if rng.integers(10) == 0:
         records = folder / "devicemapper/metadata"
-        for number in range(3000):
+        for number in range(500):
             record = json.dumps({"device_id": number, "size": 1})
             (records / f"{number:064x}").write_text(record)
 

@@ -8,6 +8,7 @@ import pytest
 
 import thinmeta
 from tests.cases import image_bytes, unpacked
+from tests.conftest import OwnImage
 from tests.golden import dumped_images, parsed_xml, thin_dump
 from tests.made_images import BLOCK, Image, mappings, one_device, stamped, written
 from thinmeta.errors import (
@@ -266,8 +267,8 @@ def test_a_state_that_is_not_held_is_not_there() -> None:
         pool.in_state(State.SNAP)
 
 
-def test_the_live_state_of_a_file_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
-    path = written(tmp_path / "meta.bin", image_bytes(HELD))
+def test_the_live_state_of_a_file_that_is_gone_is_an_error_of_ours(own_image: OwnImage) -> None:
+    path = own_image(HELD)
 
     with open_pool(path, state=State.SNAP) as pool:
         path.unlink()

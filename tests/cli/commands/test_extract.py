@@ -33,7 +33,14 @@ def words(device: Device = DEVICE) -> list[object]:
     return ["extract", device.device_id, *device.options(), "--data", device.data]
 
 
-@pytest.mark.parametrize("device", ALL, ids=str)
+def taken(device: Device) -> object:
+    """Return the parameter of a test; of the many large devices, most take long."""
+    takes_long = device not in SMALL and device.device_id % 4
+    marks = [pytest.mark.thorough] if takes_long else []
+    return pytest.param(device, id=str(device), marks=marks)
+
+
+@pytest.mark.parametrize("device", [taken(device) for device in ALL])
 def test_it_is_what_the_kernel_read(device: Device, tmp_path: Path, thinmeta: Thinmeta) -> None:
     out = tmp_path / "out"
 
