@@ -26,7 +26,7 @@ from thinmeta import errors, schemas, units
 from thinmeta.cli import main as thinmeta
 from thinmeta.schemas import checksum
 from thinmeta.schemas.columns import CHILD, bit_fields
-from thinmeta.schemas.node_layout import room_of
+from thinmeta.schemas.node_layout import max_entries_of
 from thinmeta.walk import nodes
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -271,7 +271,7 @@ def _trees() -> str:
             name.lower().replace("_", " "),
             kind.key_name,
             str(kind.values.itemsize),
-            str(room_of(kind.values)),
+            str(max_entries_of(kind.values)),
         )
         for name, kind in vars(nodes).items()
         if isinstance(kind, nodes.TreeKind)
@@ -279,7 +279,7 @@ def _trees() -> str:
     return (
         "What the leaves hold, and the most entries that the kernel gives one room for: those "
         "that fit, rounded down to a multiple of 3. An internal node has room for "
-        f"{room_of(CHILD)}. Source: `calc_max_entries()`, "
+        f"{max_entries_of(CHILD)}. Source: `calc_max_entries()`, "
         "drivers/md/persistent-data/dm-btree.c.\n\n"
         + _table(("tree", "key", "bytes of a value", "most entries"), rows)
     )

@@ -86,9 +86,9 @@ def test_mapping_trees_are_those_of_all_devices_by_id() -> None:
     devices = table.devices
     root = devices[1].mapping_root
     assert root is not None
-    unlisted = {DeviceId(5): MetadataBlock(77), DeviceId(2): root}
+    without_details = {DeviceId(5): MetadataBlock(77), DeviceId(2): root}
 
-    ids, roots = DeviceTable(devices[np.array([0, 2, 3])], unlisted, ()).mapping_trees()
+    ids, roots = DeviceTable(devices[np.array([0, 2, 3])], without_details, ()).mapping_trees()
 
     assert ids.tolist() == [1, 2, 5, 7, 2**24 - 1]
     expected = [devices[0].mapping_root, root, 77, devices[2].mapping_root, devices[3].mapping_root]

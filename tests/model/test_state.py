@@ -79,7 +79,7 @@ def test_a_state_without_details_has_trees_only() -> None:
     with open_pool(unpacked(CASE), state=roots(held().mapping_root)) as pool:
         trees = {each.device_id: each.root for each in Remains(CASE, snapshot=True).devices}
         assert not pool.knows_details
-        assert pool.device_table.unlisted == trees
+        assert pool.device_table.without_details == trees
         assert len(pool.device_table.devices) == 0
         chosen = choose_device(pool, DeviceSpec.parse("2"))
         assert (chosen.mapping_root, chosen.device) == (trees[2], None)

@@ -12,7 +12,7 @@ from thinmeta.builder.store import Store
 from thinmeta.builder.tree import NewTree
 from thinmeta.schemas import block_time
 from thinmeta.schemas.columns import BLOCK_TIME, CHILD, DEVICE_DETAILS, dtype_of
-from thinmeta.schemas.node_layout import room_of
+from thinmeta.schemas.node_layout import max_entries_of
 from thinmeta.schemas.superblock import (
     MAX_THIN_VERSION,
     SUPERBLOCK_CSUM_XOR,
@@ -70,10 +70,10 @@ class Built:
     unusable_ids: tuple[int, ...]
 
 
-LEAST_SHARED = room_of(BLOCK_TIME) // 2
+LEAST_SHARED = max_entries_of(BLOCK_TIME) // 2
 """Mappings that are worth a leaf of their own, where devices have others beside them."""
 
-LEAST_IN_LEAF = room_of(BLOCK_TIME) // 3
+LEAST_IN_LEAF = max_entries_of(BLOCK_TIME) // 3
 """Mappings that a leaf must have, unless it is all of a tree."""
 
 
@@ -161,7 +161,7 @@ class _Builder:
             return
         self._add_sole()
         longest = int(runs.length.max())
-        self._store.require(longest // room_of(BLOCK_TIME), f"{longest} mappings")
+        self._store.require(longest // max_entries_of(BLOCK_TIME), f"{longest} mappings")
         for keys, values in mappings_of(runs):
             self._tree.add(keys, values)
 

@@ -11,7 +11,7 @@ from thinmeta.errors import NoRoomError
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
 from thinmeta.schemas.checksum import put_checksums
 from thinmeta.schemas.columns import BLOCK_TIME
-from thinmeta.schemas.node_layout import headers_of, keys_of, room_of, values_of
+from thinmeta.schemas.node_layout import headers_of, keys_of, max_entries_of, values_of
 from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata, checked_entries, read_nodes
 
@@ -98,7 +98,7 @@ class Store:
             counts: how many entries each node has.
             internal: they are no leaves.
         """
-        room = room_of(values.dtype)
+        room = max_entries_of(values.dtype)
         first = self.allocate(len(counts))
         blocks = np.arange(first, first + len(counts), dtype=np.uint64)
         rows = np.zeros((len(counts), METADATA_BLOCK_BYTES), dtype=np.uint8)

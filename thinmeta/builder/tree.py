@@ -13,7 +13,7 @@ import numpy.typing as npt
 from thinmeta.builder.store import Places, Store
 from thinmeta.schemas import block_time
 from thinmeta.schemas.columns import CHILD
-from thinmeta.schemas.node_layout import room_of
+from thinmeta.schemas.node_layout import max_entries_of
 from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.nodes import Keys
 from thinmeta.walk.ragged import starts_of
@@ -41,7 +41,7 @@ class NewTree:
         self.nr_open = 0
         self._store = store
         self._values = values
-        self._room = room_of(values)
+        self._max_entries = max_entries_of(values)
         self._data_counts = data_counts
         self._open: list[tuple[Keys, npt.NDArray[Any]]] = []
         self._leaves: list[tuple[Keys, Keys]] = []
@@ -53,10 +53,10 @@ class NewTree:
         self._open.append((keys, values))
         self.nr_entries += len(keys)
         self.nr_open += len(keys)
-        if self.nr_open >= 2 * self._room:
+        if self.nr_open >= 2 * self._max_entries:
             # What stays open is enough for two leaves that are half full.
-            nr_leaves = self.nr_open // self._room - 1
-            self._write_open(np.full(nr_leaves, self._room, dtype=np.int64))
+            nr_leaves = self.nr_open // self._max_entries - 1
+            self._write_open(np.full(nr_leaves, self._max_entries, dtype=np.int64))
 
     def add_leaves(self, first_keys: Keys, blocks: Keys, nr_entries: int) -> None:
         """Take leaves that are written already and that other trees have, too.
@@ -65,7 +65,7 @@ class NewTree:
         copy of the first.
         """
         self.nr_entries += nr_entries
-        if 0 < self.nr_open < self._room // 3:
+        if 0 < self.nr_open < self._max_entries // 3:
             self._add_copy(blocks[:1])
             first_keys, blocks = first_keys[1:], blocks[1:]
         if len(blocks):
@@ -80,7 +80,7 @@ class NewTree:
 
     def leaves(self) -> tuple[Keys, Keys]:
         """Put the last entries into leaves; return first key and block of each leaf."""
-        if 0 < self.nr_open < self._room // 3 and self._leaves:
+        if 0 < self.nr_open < self._max_entries // 3 and self._leaves:
             self._join_last()
         self._close()
         keys, blocks = zip(*self._leaves, strict=True) if self._leaves else ((), ())
@@ -95,7 +95,7 @@ class NewTree:
             empty = np.empty(0, dtype=self._values)
             children = self._store.write_nodes(keys, empty, none)
         while len(children) > 1:
-            counts = _packed(len(children), room_of(CHILD))
+            counts = _packed(len(children), max_entries_of(CHILD))
             self._store.refer_to(children)
             parents = self._store.write_nodes(keys, children, counts, internal=True)
             keys, children = keys[starts_of(counts)[:-1]], parents
@@ -118,7 +118,7 @@ class NewTree:
 
     def _close(self) -> None:
         if self.nr_open:
-            self._write_open(_packed(self.nr_open, self._room))
+            self._write_open(_packed(self.nr_open, self._max_entries))
 
     def _write_open(self, counts: Places) -> None:
         """Write leaves of the first open entries."""
@@ -131,12 +131,12 @@ class NewTree:
         self.nr_open -= end
 
 
-def _packed(nr_entries: int, room: int) -> Places:
+def _packed(nr_entries: int, max_entries: int) -> Places:
     """Return how many entries each node gets: all full but the last two, which share alike."""
-    nr_nodes = -(-nr_entries // room)
-    counts = np.full(nr_nodes, room, dtype=np.int64)
+    nr_nodes = -(-nr_entries // max_entries)
+    counts = np.full(nr_nodes, max_entries, dtype=np.int64)
     if nr_nodes > 1:
-        left = nr_entries - room * (nr_nodes - 2)
+        left = nr_entries - max_entries * (nr_nodes - 2)
         counts[-2:] = (left + 1) // 2, left // 2
     else:
         counts[:] = nr_entries

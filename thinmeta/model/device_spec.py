@@ -153,6 +153,6 @@ def choose_device(pool: Pool, spec: DeviceSpec) -> ChosenDevice:
             return ChosenDevice(spec.text, there, root, None, device_id)
     elif device := there.devices.get(device_id):
         return ChosenDevice(spec.text, there, device.mapping_root, device, device_id)
-    elif (root := there.device_table.unlisted.get(device_id)) is not None:
+    elif (root := there.device_table.without_details.get(device_id)) is not None:
         return ChosenDevice(spec.text, there, root, None, device_id)
     raise NotThereError(f"{pool.source.device.name}: there is no device {spec.text}")

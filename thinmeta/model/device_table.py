@@ -21,23 +21,25 @@ class DeviceTable:
 
     Attributes:
         devices: those of the details tree.
-        unlisted: roots of the ids that only the mapping tree has.
+        without_details: roots of the ids that only the mapping tree has.
         lost: ranges of ids that cannot be read, ascending by first id.
         lost_details: those of them that the details tree has lost.
     """
 
     devices: Devices
-    unlisted: dict[DeviceId, MetadataBlock]
+    without_details: dict[DeviceId, MetadataBlock]
     lost: tuple[Damage, ...]
     lost_details: tuple[Damage, ...] = ()
 
     def mapping_trees(self) -> tuple[Keys, Keys]:
         """Return the ids and the roots of all mapping trees, by ascending id."""
         listed = self.devices.mapped()
-        if not self.unlisted:
+        if not self.without_details:
             return listed.ids, listed.roots
-        ids = np.append(listed.ids, np.array(list(self.unlisted), dtype=np.uint64))
-        roots = np.append(listed.roots, np.array(list(self.unlisted.values()), dtype=np.uint64))
+        ids = np.append(listed.ids, np.array(list(self.without_details), dtype=np.uint64))
+        roots = np.append(
+            listed.roots, np.array(list(self.without_details.values()), dtype=np.uint64)
+        )
         order = np.argsort(ids)
         return ids[order], roots[order]
 
@@ -47,7 +49,7 @@ class DeviceTable:
 
     def hidden(self) -> list[Damage]:
         """Return what may hide mappings: all that is wrong but devices without details."""
-        return [each for each in self.damages() if each.device_id not in self.unlisted]
+        return [each for each in self.damages() if each.device_id not in self.without_details]
 
     def end(self) -> int:
         """Return the first id that is not known to be complete; beyond all ids if all are."""
@@ -75,7 +77,7 @@ class DeviceTable:
                 device_id=device_id,
                 kind=DamageKind.DEVICE_IDS,
             )
-            for device_id, root in self.unlisted.items()
+            for device_id, root in self.without_details.items()
         ]
         return [
             damage
@@ -153,16 +155,16 @@ def joined_trees(
     """Join what was read of the two trees by device id; see `read_device_table`."""
     root_ids, roots = of_roots.ids, of_roots.values
     ids, details = of_details.ids, of_details.values
-    unlisted: dict[DeviceId, MetadataBlock] = {}
+    without_details: dict[DeviceId, MetadataBlock] = {}
     has_root = np.ones(len(ids), dtype=np.bool_)
     if not np.array_equal(ids, root_ids):
         at, has_root = places_among(root_ids, ids)
-        is_unlisted = ~places_among(ids, root_ids)[1]
-        unlisted = _by_id(root_ids[is_unlisted], roots[is_unlisted])
+        is_without_details = ~places_among(ids, root_ids)[1]
+        without_details = _by_id(root_ids[is_without_details], roots[is_without_details])
         roots = np.where(has_root, np.append(roots, np.uint64(0))[at], np.uint64(0))
     return DeviceTable(
         Devices(ids, details, roots, has_root, source, on_damage),
-        unlisted,
+        without_details,
         tuple(sorted((*of_roots.lost, *of_details.lost), key=lambda each: each.first_key or 0)),
         of_details.lost,
     )

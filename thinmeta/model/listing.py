@@ -87,7 +87,7 @@ class Listing:
         for damage in table.disagreements(self._selected):
             self._on_damage(damage)
         if self._sharing and self._mappings:
-            for damage in chain(table.lost_among(self._selected), self._spoiled()):
+            for damage in chain(table.lost_among(self._selected), self._hides_sharing()):
                 self._on_damage(damage)
         tally = _MappingTally(self._devices, self._on_damage)
         for part in read_stream(self._pool.source, self._steps(), self._on_damage):
@@ -105,10 +105,10 @@ class Listing:
         if self._selected is None:
             return
         table = self._pool.device_table
-        unlisted = self._selected - table.unlisted.keys()
+        others = self._selected - table.without_details.keys()
         unknown = [
             device_id
-            for device_id in sorted(unlisted)
+            for device_id in sorted(others)
             if table.devices.place_of(device_id) is None and not table.is_lost(device_id)
         ]
         if unknown:
@@ -157,7 +157,7 @@ class Listing:
         """Return what of the forest leads to leaves that hold anything; None is all."""
         return None if self._is_left is None else self._forest.marked(self._is_left)
 
-    def _spoiled(self) -> Iterator[Damage]:
+    def _hides_sharing(self) -> Iterator[Damage]:
         """Return damage that hides what is shared, each with the keys that its own tree gives.
 
         Of a leaf that stands in places which exclude each other only its keys tell where

@@ -144,7 +144,9 @@ def losses_of_pool(
         ExaminedTree(each.device_id, each.mapping_root, each.mapped_blocks)
         for each in table.devices
     ]
-    trees += [ExaminedTree(device_id, root, None) for device_id, root in table.unlisted.items()]
+    trees += [
+        ExaminedTree(device_id, root, None) for device_id, root in table.without_details.items()
+    ]
     wanted = [tree for tree in sorted(trees) if selected is None or tree.device_id in selected]
     return replace(
         losses_of_trees(pool, wanted, on_progress),

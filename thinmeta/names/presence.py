@@ -33,7 +33,7 @@ def refuse_other_device(pool: Pool, named: NamedDevice, scan: str) -> None:
                 f"transaction {device.transaction_id}, so it may be another; "
                 f"{by_id} reads that one{_hint(named, scan)}"
             )
-    elif named.device_id in table.unlisted:
+    elif named.device_id in table.without_details:
         if not named.fits(None, is_live=is_live):
             raise NotThereError(
                 f"{_told(named)}; {where} has a device {named.device_id}, but its details are not "

@@ -24,10 +24,10 @@ def most_entries(values: np.dtype[Any]) -> int:
     return ENTRIES_BYTES // (KEY.itemsize + values.itemsize)
 
 
-def room_of(values: np.dtype[Any]) -> int:
+def max_entries_of(values: np.dtype[Any]) -> int:
     """Return how many entries a node has room for; a node of a third of it may stand alone.
 
-    >>> room_of(CHILD)
+    >>> max_entries_of(CHILD)
     252
 
     Source: `calc_max_entries()`, drivers/md/persistent-data/dm-btree.c (Linux v6.6).
@@ -54,40 +54,40 @@ def copied_headers(rows: Rows) -> npt.NDArray[Any]:
     return headers
 
 
-def values_begin(room: int) -> int:
-    """Return at which byte of a node with room for `room` entries its values begin.
+def values_begin(max_entries: int) -> int:
+    """Return at which byte of a node with room for `max_entries` entries its values begin.
 
     >>> values_begin(252)
     2048
     """
-    return HEADER_BYTES + room * KEY.itemsize
+    return HEADER_BYTES + max_entries * KEY.itemsize
 
 
-def values_end(room: int, values: np.dtype[Any]) -> int:
+def values_end(max_entries: int, values: np.dtype[Any]) -> int:
     """Return at which byte its values end."""
-    return values_begin(room) + room * values.itemsize
+    return values_begin(max_entries) + max_entries * values.itemsize
 
 
-def keys_of(rows: Rows, room: int) -> Keys:
-    """Return the keys of nodes with room for `room` entries, used or not, as a view."""
-    keys: Keys = rows[:, HEADER_BYTES : values_begin(room)].view(KEY)
+def keys_of(rows: Rows, max_entries: int) -> Keys:
+    """Return the keys of nodes with room for `max_entries` entries, used or not, as a view."""
+    keys: Keys = rows[:, HEADER_BYTES : values_begin(max_entries)].view(KEY)
     return keys
 
 
-def values_of(rows: Rows, room: int, values: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return the values of nodes with room for `room` entries, used or not, as a view."""
-    return rows[:, values_begin(room) : values_end(room, values)].view(values)
+def values_of(rows: Rows, max_entries: int, values: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return the values of nodes with room for `max_entries` entries, used or not, as a view."""
+    return rows[:, values_begin(max_entries) : values_end(max_entries, values)].view(values)
 
 
-def first_children(rows: Rows, rooms: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+def first_children(rows: Rows, max_entries: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Return the first child of each of some internal nodes.
 
     Args:
         rows: the nodes, shape `(n, 4096)`.
-        rooms: for how many entries each has room, shape `(n,)`.
+        max_entries: for how many entries each has room, shape `(n,)`.
     """
     words = rows.view(CHILD)
     children: npt.NDArray[np.uint64] = words[
-        np.arange(len(words)), HEADER_BYTES // CHILD.itemsize + rooms
+        np.arange(len(words)), HEADER_BYTES // CHILD.itemsize + max_entries
     ]
     return children

@@ -5,7 +5,7 @@ from the leaves up (a leaf has height 0), because trees of different height shar
 nodes at the same distance from the leaves. The leaves are listed and not read.
 
 A node stands in the forest once for each key range that a parent gives it, so that
-a wrong parent spoils its own tree only. Of a node's children only the last one's range
+a wrong parent harms its own tree only. Of a node's children only the last one's range
 depends on the node's own; the others stand once for each block, so that a forest is not
 larger than all the entries that were read. A node that cannot be believed stands among
 the leaves, for all that it should have held.

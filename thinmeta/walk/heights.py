@@ -81,9 +81,9 @@ class _Spine:
     def _read(self, blocks: Blocks) -> tuple[Codes, Blocks, npt.NDArray[np.bool_]]:
         nodes, codes = read_nodes(self._source, blocks, self._kind, internal=None)
         first = np.zeros(len(blocks), dtype=np.uint64)
-        deeper = (codes == 0) & nodes.level
+        deeper = (codes == 0) & nodes.is_internal
         first[deeper] = _first_children(nodes, deeper)
-        return codes, first, ~nodes.level
+        return codes, first, ~nodes.is_internal
 
     def _add(
         self, blocks: Blocks, codes: Codes, first: Blocks, is_leaf: npt.NDArray[np.bool_]
@@ -106,8 +106,8 @@ def _is_among(blocks: Blocks, ascending: Blocks) -> npt.NDArray[np.bool_]:
 
 
 def _first_children(nodes: Nodes, which: npt.NDArray[np.bool_]) -> Blocks:
-    rooms = nodes.headers["max_entries"][which].astype(np.int64)
-    return first_children(nodes.rows[which], rooms)
+    max_entries = nodes.headers["max_entries"][which].astype(np.int64)
+    return first_children(nodes.rows[which], max_entries)
 
 
 class _Probe:
@@ -137,7 +137,7 @@ class _Probe:
             return
         at = np.array(new, dtype=np.uint64)
         nodes, codes = read_nodes(self._source, at, self._kind, internal=None)
-        is_leaf = (codes == 0) & ~nodes.level
+        is_leaf = (codes == 0) & ~nodes.is_internal
         self._known |= {block: (0, leaf) for block, leaf in zip(new, is_leaf.tolist(), strict=True)}
         if is_leaf.any() or depth > MAX_SPINE_DEPTH:
             return

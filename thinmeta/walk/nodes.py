@@ -74,7 +74,7 @@ class Nodes(NamedTuple):
     headers: Headers
     faults: Codes
     limit: int
-    level: Mask
+    is_internal: Mask
     """True where an internal node is expected, False where a leaf is."""
     value_size: npt.NDArray[np.uint32]
 
@@ -98,8 +98,8 @@ INVARIANTS: tuple[tuple[str, Callable[[Nodes], Mask]], ...] = (
         "is neither an internal node nor a leaf",
         lambda n: (n.headers["flags"] != INTERNAL_NODE) & ~_is_leaf(n),
     ),
-    ("is a leaf where an internal node belongs", lambda n: n.level & _is_leaf(n)),
-    ("is an internal node where a leaf belongs", lambda n: ~n.level & ~_is_leaf(n)),
+    ("is a leaf where an internal node belongs", lambda n: n.is_internal & _is_leaf(n)),
+    ("is an internal node where a leaf belongs", lambda n: ~n.is_internal & ~_is_leaf(n)),
     ("has values of another size", lambda n: n.headers["value_size"] != n.value_size),
     ("has room for more entries than a block holds", _overflows),
     (
@@ -110,7 +110,10 @@ INVARIANTS: tuple[tuple[str, Callable[[Nodes], Mask]], ...] = (
         "has more entries than room for them",
         lambda n: n.headers["nr_entries"] > n.headers["max_entries"],
     ),
-    ("is an internal node without entries", lambda n: n.level & (n.headers["nr_entries"] == 0)),
+    (
+        "is an internal node without entries",
+        lambda n: n.is_internal & (n.headers["nr_entries"] == 0),
+    ),
 )
 
 _MORE = (
@@ -148,11 +151,11 @@ def read_nodes(
     batch = source.device.read(blocks)
     headers = headers_of(batch.rows)
     if internal is None:
-        level = headers["flags"] == INTERNAL_NODE
+        is_internal = headers["flags"] == INTERNAL_NODE
     else:
-        level = np.full(len(blocks), internal)
-    sizes = np.where(level, CHILD.itemsize, kind.values.itemsize).astype(np.uint32)
-    nodes = Nodes(blocks, batch.rows, headers, batch.faults, source.nr_blocks, level, sizes)
+        is_internal = np.full(len(blocks), internal)
+    sizes = np.where(is_internal, CHILD.itemsize, kind.values.itemsize).astype(np.uint32)
+    nodes = Nodes(blocks, batch.rows, headers, batch.faults, source.nr_blocks, is_internal, sizes)
     codes = np.zeros(len(blocks), dtype=np.uint8)
     for code, (_, broken) in enumerate(INVARIANTS, 1):
         codes[broken(nodes) & (codes == 0)] = code
@@ -209,29 +212,29 @@ def checked_entries(
 def _entries(nodes: Nodes, counts: npt.NDArray[np.int64], values: np.dtype[Any]) -> Entries:
     starts = starts_of(counts)
     sound = np.flatnonzero(counts)
-    rooms = nodes.headers["max_entries"][sound]
-    if len(sound) == len(counts) and (rooms == rooms[:1]).all():
-        keys, data = _entries_of_one_room(
-            nodes.rows, counts, int(rooms[0]) if len(rooms) else 0, values
+    max_entries = nodes.headers["max_entries"][sound]
+    if len(sound) == len(counts) and (max_entries == max_entries[:1]).all():
+        keys, data = _entries_alike(
+            nodes.rows, counts, int(max_entries[0]) if len(max_entries) else 0, values
         )
         return Entries(keys, data, starts)
     keys = np.empty(starts[-1], dtype=np.uint64)
     data = np.empty(starts[-1], dtype=values)
-    for room in distinct(rooms).tolist():
-        alike = sound[rooms == room]
+    for number in distinct(max_entries).tolist():
+        alike = sound[max_entries == number]
         places = ragged(starts[alike], counts[alike])
-        keys[places], data[places] = _entries_of_one_room(
-            nodes.rows[alike], counts[alike], room, values
+        keys[places], data[places] = _entries_alike(
+            nodes.rows[alike], counts[alike], number, values
         )
     return Entries(keys, data, starts)
 
 
-def _entries_of_one_room(
-    rows: Rows, counts: npt.NDArray[np.int64], room: int, values: np.dtype[Any]
+def _entries_alike(
+    rows: Rows, counts: npt.NDArray[np.int64], max_entries: int, values: np.dtype[Any]
 ) -> tuple[Keys, npt.NDArray[Any]]:
     """Return keys and values of nodes that have the same `max_entries`."""
-    keys, data = keys_of(rows, room), values_of(rows, room, values)
-    if (counts == room).all():
+    keys, data = keys_of(rows, max_entries), values_of(rows, max_entries, values)
+    if (counts == max_entries).all():
         return keys.ravel(), data.ravel()
-    in_use = np.arange(room) < counts[:, np.newaxis]
+    in_use = np.arange(max_entries) < counts[:, np.newaxis]
     return keys[in_use], data[in_use]

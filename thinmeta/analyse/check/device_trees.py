@@ -144,5 +144,5 @@ def _mapping_trees(table: DeviceTable, state: CheckedState) -> Iterator[MappingT
             yield MappingTree(
                 device.device_id, state.is_snapshot, device.mapping_root, device.mapped_blocks
             )
-    for device_id, root in table.unlisted.items():
+    for device_id, root in table.without_details.items():
         yield MappingTree(device_id, state.is_snapshot, root, None)

@@ -120,7 +120,7 @@ def _repeat_finding(repeat: Repeat) -> Finding:
 
 
 def _wrong_totals(walked: WalkedTrees, trees: list[MappingTree]) -> Iterator[Finding]:
-    spoiled = walked.spoiled_trees()
+    is_damaged = walked.damaged_trees()
     live = {replace(tree, in_snapshot=True) for tree in trees if not tree.in_snapshot}
     for place, count in enumerate(walked.entries_by_tree().tolist()):
         tree = trees[place]
@@ -128,7 +128,7 @@ def _wrong_totals(walked: WalkedTrees, trees: list[MappingTree]) -> Iterator[Fin
             continue
         missing = tree.mapped_blocks - count
         what = f"has {count} mappings, but its details say {tree.mapped_blocks}"
-        if spoiled[place]:
+        if is_damaged[place]:
             what = f"only {count} of its {tree.mapped_blocks} mappings can be read"
         finding = Finding(
             Severity.FATAL,

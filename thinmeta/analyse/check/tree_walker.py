@@ -54,7 +54,7 @@ class WalkedTrees:
         """Return how many entries each tree has that can be read, shape `(n,)`."""
         return self.forest.totals(np.where(self.codes == 0, self.nr_entries, 0))
 
-    def spoiled_trees(self) -> Mask:
+    def damaged_trees(self) -> Mask:
         """Tell of each tree whether entries are lost, shape `(n,)`."""
         return self.forest.totals((self.codes != 0).astype(np.int64)) > 0
 

@@ -137,9 +137,11 @@ def read_facts(blocks: Blocks, rows: Rows, classes: Classes) -> Found:
     links, details = [], []
     shapes = kinds.astype(np.int64) << 16 | headers["max_entries"]
     for shape in distinct(shapes[kinds != BlockClass.BAD]).tolist():
-        kind, room = BlockClass(shape >> 16), shape & 0xFFFF
+        kind, max_entries = BlockClass(shape >> 16), shape & 0xFFFF
         group = np.flatnonzero(shapes == shape)
-        entries = _entries_of(rows, places[group], nodes.nr_entries[group], room, _VALUES[kind])
+        entries = _entries_of(
+            rows, places[group], nodes.nr_entries[group], max_entries, _VALUES[kind]
+        )
         _set_keys(nodes, group, entries)
         if kind is BlockClass.MAPPINGS:
             _set_mappings(nodes, group, entries)
@@ -195,7 +197,7 @@ class _NodeEntries(NamedTuple):
 
 
 def _entries_of(
-    rows: Rows, where: Places, counts: Counts, room: int, values: np.dtype[Any]
+    rows: Rows, where: Places, counts: Counts, max_entries: int, values: np.dtype[Any]
 ) -> _NodeEntries:
     """Return the entries of the nodes in the rows `where`."""
     if 2 * len(where) < len(rows):  # else to copy them takes longer than to look at all
@@ -209,8 +211,8 @@ def _entries_of(
     return _NodeEntries(
         where,
         counts,
-        keys_of(rows, room)[:, :width],
-        values_of(rows, room, values)[:, :width],
+        keys_of(rows, max_entries)[:, :width],
+        values_of(rows, max_entries, values)[:, :width],
         in_use,
     )
 

@@ -11,7 +11,7 @@ from thinmeta.analyse.recover.device_lists import DeviceLists, FoundDevice
 from thinmeta.analyse.recover.orphans import Orphan, find_orphans
 from thinmeta.analyse.recover.sums import sums_of_details, sums_of_mappings, sums_of_roots
 from thinmeta.analyse.recover.survey import survey
-from thinmeta.analyse.recover.trees import Trees, plant
+from thinmeta.analyse.recover.trees import Trees, find_trees
 from thinmeta.device.blocks import BlockDevice
 from thinmeta.errors import DamagedMetadataError
 from thinmeta.model.superblock import Superblock, read_superblock
@@ -80,7 +80,7 @@ def scan(device: BlockDevice, on_progress: OnProgress = lambda *_: None) -> Scan
         on_progress: told of blocks that were read.
     """
     found = survey(device, on_progress)
-    trees = plant(found)
+    trees = find_trees(found)
     of_mappings = sums_of_mappings(trees)
     roots, of_devices = sums_of_roots(trees, of_mappings)
     details = sums_of_details(trees, found.details)

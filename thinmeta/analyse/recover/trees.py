@@ -105,7 +105,7 @@ class Below:
         return np.add.reduceat(values, self._begins)
 
 
-def plant(survey: Survey) -> Trees:
+def find_trees(survey: Survey) -> Trees:
     """Find the trees among the nodes of a device."""
     nodes = survey.nodes
     starts = starts_of(np.where(nodes.has_links, nodes.nr_entries, 0))
