@@ -201,7 +201,7 @@ def test_a_torn_copy_whose_counts_do_not_add_up_is_warned_of(
     states: States, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
     warnings = whole = 0
-    for seed in range(16 if IS_THOROUGH else 5):
+    for seed in range(16):
         path = torn(states, np.random.default_rng(1000 + seed)).write_to(tmp_path / "meta.bin")
 
         in_full = thinmeta("dump", "--compat", "0.9", path)
