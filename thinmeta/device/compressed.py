@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from thinmeta.errors import InputError, OutputError
-from thinmeta.schemas.compressed import BZIP2_MAGIC, GZIP_MAGIC, PACK_MAGIC, XZ_MAGIC, ZSTD_MAGIC
+from thinmeta.schemas.compressed_formats import (
+    BZIP2_MAGIC,
+    GZIP_MAGIC,
+    PACK_MAGIC,
+    XZ_MAGIC,
+    ZSTD_MAGIC,
+)
 from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 if TYPE_CHECKING:

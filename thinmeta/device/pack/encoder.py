@@ -1,4 +1,4 @@
-"""Instructions of `pack_steps` for many lists of numbers at once."""
+"""The instructions that `steps` reads, for many lists of numbers at once."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
 """Metadata blocks in a pack file: which are stored, and as which instructions.
 
 What the checksum tells to be a superblock, a node, a bitmap or an index is stored. Of
-a node the keys and block numbers are numbers for `pack_encoder`; its header, other
+a node the keys and block numbers are numbers for `encoder`; its header, other
 values and all other blocks are stored as they are.
 """
 
@@ -36,7 +36,7 @@ _ROWS_AT_ONCE = 256
 
 
 def packed_blocks(blocks: Blocks, rows: Rows) -> bytes:
-    """Return blocks and their numbers as `pack_machine` takes them.
+    """Return blocks and their numbers as `Machine.run` takes them.
 
     Args:
         blocks: their numbers, shape `(n,)`.

@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 from thinmeta.device.pack.machine import Machine
 from thinmeta.errors import InputError
-from thinmeta.schemas.compressed import PACK_MAGIC
+from thinmeta.schemas.compressed_formats import PACK_MAGIC
 from thinmeta.schemas.decode import built, parsed
 from thinmeta.schemas.pack_file import (
     PACK_VERSION,
