@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.made_images import Image, stamped
-from thinmeta.schemas.decode import pack_counts, parse_superblock, superblock_fault, unpack_counts
+from thinmeta.schemas.decode import checked_superblock, pack_counts, parse_superblock, unpack_counts
 from thinmeta.schemas.superblock import SUPERBLOCK_CSUM_XOR
 
 
@@ -13,14 +13,14 @@ def row(block: bytes) -> np.ndarray:
 
 
 def test_a_good_superblock_has_no_fault() -> None:
-    assert superblock_fault(row(Image().superblock()), 0) is None
+    assert checked_superblock(row(Image().superblock()), 0).fault is None
 
 
 def test_a_held_copy_is_good_where_it_was_written() -> None:
     copy = row(Image().superblock(blocknr=7))
 
-    assert superblock_fault(copy, 7) is None
-    assert superblock_fault(copy, 0) == "the superblock was written for block 7"
+    assert checked_superblock(copy, 7).fault is None
+    assert checked_superblock(copy, 0).fault == "the superblock was written for block 7"
 
 
 @pytest.mark.parametrize("place", [0, 4, 100, 370, 4095])
@@ -28,19 +28,19 @@ def test_each_byte_of_the_block_counts_in_the_checksum(place: int) -> None:
     block = bytearray(Image().superblock())
     block[place] ^= 1
 
-    assert superblock_fault(row(bytes(block)), 0) == "the superblock's checksum is wrong"
+    assert checked_superblock(row(bytes(block)), 0).fault == "the superblock's checksum is wrong"
 
 
 def test_another_kinds_checksum_is_wrong() -> None:
     block = stamped(Image().superblock(), SUPERBLOCK_CSUM_XOR + 1)
 
-    assert superblock_fault(row(block), 0) == "the superblock's checksum is wrong"
+    assert checked_superblock(row(block), 0).fault == "the superblock's checksum is wrong"
 
 
 def test_another_magic_is_named() -> None:
     block = row(Image().superblock(magic=42))
 
-    assert superblock_fault(block, 0) == "the superblock's magic is 42, not 27022010"
+    assert checked_superblock(block, 0).fault == "the superblock's magic is 42, not 27022010"
 
 
 def test_a_superblock_is_parsed_from_the_beginning_of_its_block() -> None:

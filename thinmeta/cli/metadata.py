@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import click
 
 from thinmeta.cli.name_options import names_options
-from thinmeta.cli.naming import metadata_words, resolved
+from thinmeta.cli.naming import metadata_place, metadata_words, resolved
 from thinmeta.cli.parameters import (
     BLOCK_SIZE,
     FILE,
     METADATA_ENVIRONMENT,
     STATE,
     ParameterType,
-    from_environment,
 )
 from thinmeta.errors import (
     DamagedMetadataError,
@@ -28,7 +27,6 @@ from thinmeta.errors import (
 )
 
 if TYPE_CHECKING:
-    from thinmeta.device.blocks import BlockDevice
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.model.state import AnyState
@@ -233,11 +231,7 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
     state = choice.state or State.LIVE
     inspect = refuse_foreign if isinstance(state, State) else refuse_other_formats
     exclusive = state is not State.SNAP
-    place: Path | BlockDevice | None = choice.path
-    if place is None:
-        place = choice.names.open_metadata(exclusive=exclusive, inspect=inspect)
-    if place is None:
-        place = choice.names.metadata_path(from_environment())
+    place = metadata_place(choice.path, choice.names, exclusive=exclusive, inspect=inspect)
     if place is None:
         active = _only_active_pool()
         place, state = active.metadata, choice.state or State.SNAP

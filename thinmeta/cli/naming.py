@@ -1,11 +1,15 @@
-"""What the command line says of names: the words of its options, and what is a usage error."""
+"""What the command line says of names: where METADATA is, and the words that name it again."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from thinmeta.cli.parameters import from_environment
+
 if TYPE_CHECKING:
+    from thinmeta.device.blocks import BlockDevice
+    from thinmeta.device.compressed import Inspect
     from thinmeta.model.device_spec import DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.names.name_sources import NameSources
@@ -26,6 +30,26 @@ def metadata_words(names: "NameSources", path: Path | None, opened: str = "") ->
     words += [word for file in names.lvm for word in ("--lvm", file)]
     words += ["--lv", names.lv] if names.lv is not None else []
     return words + (["--docker-root", str(names.docker_root)] if names.docker_root else [])
+
+
+def metadata_place(
+    path: Path | None, names: "NameSources", *, exclusive: bool, inspect: "Inspect"
+) -> "Path | BlockDevice | None":
+    """Return where METADATA is; None if nothing says it.
+
+    That is the path, or what is opened on LVM's disks, or what the environment or Docker's
+    root names.
+
+    Args:
+        path: as it was given.
+        names: who may know it.
+        exclusive: refuse a pool that is active, on LVM's disks.
+        inspect: refuses what is no metadata there.
+    """
+    if path is not None:
+        return path
+    device = names.open_metadata(exclusive=exclusive, inspect=inspect)
+    return device if device is not None else names.metadata_path(from_environment())
 
 
 def resolved(

@@ -11,7 +11,8 @@ import click
 
 from thinmeta.cli.metadata import MetadataChoice, opened
 from thinmeta.cli.name_options import names_options
-from thinmeta.cli.parameters import FILE, from_environment
+from thinmeta.cli.naming import metadata_place
+from thinmeta.cli.parameters import FILE
 from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
 
 if TYPE_CHECKING:
@@ -95,20 +96,16 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
     from thinmeta.model.state import State
     from thinmeta.names.name_sources import NameSources
 
-    path, exclusive = choice.path, not choice.metadata_snapshot
-    place = None
-    if path is None:
-        place = choice.names.open_metadata(exclusive=exclusive, inspect=refuse_other_formats)
-    if path is None and place is None:
-        path = choice.names.metadata_path(from_environment())
-    if place is None and (path is None or choice.metadata_snapshot):
-        snapshot = MetadataChoice(path, State.SNAP, ignore_unsupported=True, names=NameSources())
+    exclusive = not choice.metadata_snapshot
+    inspect = refuse_other_formats
+    place = metadata_place(choice.path, choice.names, exclusive=exclusive, inspect=inspect)
+    if place is None or (isinstance(place, Path) and choice.metadata_snapshot):
+        snapshot = MetadataChoice(place, State.SNAP, ignore_unsupported=True, names=NameSources())
         with opened(snapshot, raise_damage, all_blocks=True) as pool:
             yield pool.source.device
         return
-    if place is None and path is not None:
-        place = open_blocks(path, inspect=refuse_other_formats, into=into)
-    assert place is not None
+    if isinstance(place, Path):
+        place = open_blocks(place, inspect=inspect, into=into)
     with closing(place) as device:
         try:
             refuse_without_metadata(device)
@@ -126,7 +123,7 @@ def refuse_damaged_superblock(device: "BlockDevice") -> None:
     import numpy as np
 
     from thinmeta.device.blocks import Fault
-    from thinmeta.schemas.decode import superblock_fault
+    from thinmeta.schemas.decode import checked_superblock
     from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
     from thinmeta.units import MetadataBlock
 
@@ -134,6 +131,6 @@ def refuse_damaged_superblock(device: "BlockDevice") -> None:
     if first.faults[0] != Fault.NONE:
         what: str | None = "the superblock cannot be read"
     else:
-        what = superblock_fault(first.rows[0], SUPERBLOCK_LOCATION)
+        what = checked_superblock(first.rows[0], SUPERBLOCK_LOCATION).fault
     if what is not None:
         raise DamagedMetadataError(Damage(what, MetadataBlock(SUPERBLOCK_LOCATION)), device.name)

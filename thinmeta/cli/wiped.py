@@ -1,9 +1,10 @@
 """Metadata whose superblock is gone: what is left of it, and what to type next."""
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thinmeta.cli.naming import metadata_words
+from thinmeta.cli.naming import metadata_place, metadata_words
 from thinmeta.errors import InputError, NoSuperblockError, WipedSuperblockError
 
 if TYPE_CHECKING:
@@ -84,7 +85,6 @@ def _words(choice: "MetadataChoice") -> list[str]:
 
 def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
     """Open the metadata again, whatever its first block is; of a compressed image a part."""
-    from thinmeta.cli.parameters import from_environment
     from thinmeta.device.opening import open_blocks
     from thinmeta.device.signatures import refuse_other_formats
     from thinmeta.model.state import State
@@ -94,13 +94,10 @@ def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
         return _MOST_UNPACKED_BLOCKS
 
     exclusive = choice.state is not State.SNAP
-    path = choice.path
-    if path is None:
-        device = choice.names.open_metadata(exclusive=exclusive, inspect=inspect)
-        if device is not None:
-            return device
-        path = choice.names.metadata_path(from_environment())
-    return open_blocks(path, inspect=inspect, exclusive=exclusive) if path else None
+    place = metadata_place(choice.path, choice.names, exclusive=exclusive, inspect=inspect)
+    if isinstance(place, Path):
+        return open_blocks(place, inspect=inspect, exclusive=exclusive)
+    return place
 
 
 def _described(seen: "Glance", choice: "MetadataChoice", name: str) -> str:

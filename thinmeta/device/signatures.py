@@ -9,7 +9,7 @@ import numpy as np
 
 from thinmeta.device.compressed import MAGIC_BYTES, packing_of
 from thinmeta.errors import InputError, NoSuperblockError
-from thinmeta.schemas.decode import parse_superblock, parsed, superblock_fault
+from thinmeta.schemas.decode import checked_superblock, parsed
 from thinmeta.schemas.image_formats import (
     CACHE_SUPERBLOCK_MAGIC,
     ERA_SUPERBLOCK_MAGIC,
@@ -80,9 +80,9 @@ def counted(refuse: Callable[[bytes], None]) -> Callable[[bytes], int]:
     def refuse_and_count(beginning: bytes) -> int:
         refuse(beginning)
         row = np.frombuffer(beginning, dtype=np.uint8)
-        if superblock_fault(row, SUPERBLOCK_LOCATION) is not None:
+        fields, fault = checked_superblock(row, SUPERBLOCK_LOCATION)
+        if fault is not None:
             return MAX_METADATA_BLOCKS
-        fields = parse_superblock(row)
         said = max(fields.metadata_nr_blocks, fields.metadata_space_map_root.nr_blocks, 1)
         return min(int(said), MAX_METADATA_BLOCKS)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from thinmeta.analyse.layers import MeasuredLayer
+from thinmeta.formats.columns_text import aligned, drawn
 from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text
@@ -52,7 +53,7 @@ def stack_text(
     rows = [
         (*_described(layer.docker), *cells) for layer, cells in zip(layers, counts, strict=True)
     ]
-    header, *lines = _aligned([_STACK, *rows], left={1})
+    header, *lines = aligned([_STACK, *rows], left=frozenset({1}))
     indent = " " * (2 + max(len(row[0]) for row in (_STACK, *rows)))
     yield _line(header)
     for line, layer in zip(lines, layers, strict=True):
@@ -85,7 +86,7 @@ def forest_text(
             )
         )
         whats.append(_what(layer, file_system))
-    for line, what in zip(_aligned(rows, left={1}), whats, strict=True):
+    for line, what in zip(aligned(rows, left=frozenset({1})), whats, strict=True):
         room = max(_LEAST_WIDTH, _WIDTH - len(line) - 2)
         yield _line(f"{line}  {_cut(what, room)}")
 
@@ -239,24 +240,7 @@ def _drawn(layers: Sequence[MeasuredLayer]) -> Iterator[tuple[str, MeasuredLayer
     above: dict[str | None, list[MeasuredLayer]] = defaultdict(list)
     for layer in layers:
         above[layer.docker.parent].append(layer)
-    stack = [(layer, "", "") for layer in reversed(above.get(None, []))]
-    while stack:
-        layer, branch, below = stack.pop()
-        yield branch, layer
-        own = above.get(layer.docker.hash, [])
-        for place, child in reversed(list(enumerate(own, 1))):
-            ends = ("", "") if len(own) == 1 else ("├─ ", "│  ")
-            ends = ("└─ ", "   ") if place == len(own) > 1 else ends
-            stack.append((child, below + ends[0], below + ends[1]))
-
-
-def _aligned(rows: Sequence[Cells], left: set[int]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    line = "  ".join(
-        f"{{:{'<' if place in left else '>'}{width}}}" for place, width in enumerate(widths)
-    )
-    for row in rows:
-        yield line.format(*row)
+    return drawn(above[None], lambda layer: above.get(layer.docker.hash, []), is_straight=True)
 
 
 def _cut(text: str, room: int) -> str:

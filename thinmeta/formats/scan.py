@@ -11,6 +11,7 @@ from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.device_lists import FoundDevice
 from thinmeta.analyse.recover.orphans import Orphan
 from thinmeta.analyse.recover.scan import NodeCount, Scan
+from thinmeta.formats.columns_text import aligned
 from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import command_text
 from thinmeta.model.superblock import Superblock
@@ -220,11 +221,8 @@ def _table(
     """Return a table: the first and the last column to the left, numbers to the right."""
     yield f"{title}: {nr_rows or 'none'}\n".encode()
     rows = [columns, *shown] if shown else []
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    for first, *numbers, last in rows:
-        cells = [first.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False)]
-        yield f"{'  '.join([*cells, last]).rstrip()}\n".encode()
+    for line in aligned(rows, left=frozenset({0, len(columns) - 1})):
+        yield f"{line.rstrip()}\n".encode()
     if nr_rows > len(shown):
         yield f"... and {nr_rows - len(shown)} more, which --all shows\n".encode()
 

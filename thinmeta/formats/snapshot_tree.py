@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from thinmeta.analyse.snapshots import Basis, Snapshot
+from thinmeta.formats.columns_text import aligned, drawn
 from thinmeta.formats.json_text import json_line
 from thinmeta.formats.thin_ls import size_text
 from thinmeta.units import DeviceId
@@ -16,12 +17,9 @@ def text_tree(
 ) -> Iterator[bytes]:
     """Return a line a device, below the device that it was created from."""
     lines: list[tuple[str, ...]] = [_HEADER] if headers else []
-    lines += [_cells(drawn, each, block_bytes) for drawn, each in _drawn(snapshots)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for tree, *numbers, note in lines:
-        cells = [tree.ljust(widths[0])]
-        cells += [number.rjust(width) for number, width in zip(numbers, widths[1:-1], strict=True)]
-        yield "  ".join([*cells, note]).rstrip().encode() + b"\n"
+    lines += [_cells(branch, each, block_bytes) for branch, each in _drawn(snapshots)]
+    for line in aligned(lines, left=frozenset({0, len(_HEADER) - 1})):
+        yield f"{line.rstrip()}\n".encode()
 
 
 def json_tree(snapshots: Sequence[Snapshot], block_bytes: int) -> Iterator[bytes]:
@@ -42,12 +40,12 @@ def json_tree(snapshots: Sequence[Snapshot], block_bytes: int) -> Iterator[bytes
         )
 
 
-def _cells(drawn: str, each: Snapshot, block_bytes: int) -> tuple[str, ...]:
+def _cells(branch: str, each: Snapshot, block_bytes: int) -> tuple[str, ...]:
     usage = each.usage
     mapped = "" if usage.is_complete else "≥"
     exclusive = "" if usage.is_exact else "≤"
     return (
-        drawn,
+        branch,
         mapped + size_text(usage.mapped * block_bytes, bound=mapped),
         exclusive + size_text(usage.exclusive * block_bytes, bound=exclusive),
         str(usage.device.creation_time),
@@ -66,23 +64,10 @@ def _note(each: Snapshot) -> str:
 
 
 def _drawn(snapshots: Sequence[Snapshot]) -> Iterator[tuple[str, Snapshot]]:
-    """Return each device with its branch; a stack, as chains of snapshots can be long."""
+    """Return each device with its branch, which ends in its id."""
     children: dict[DeviceId | None, list[Snapshot]] = defaultdict(list)
     for each in sorted(snapshots, key=lambda each: each.usage.device.creation_time):
         children[each.parent_id].append(each)
     roots = sorted(children[None], key=lambda each: each.usage.device.device_id)
-    stack = [(each, "", "") for each in reversed(roots)]
-    while stack:
-        each, branch, below = stack.pop()
-        device_id = each.usage.device.device_id
-        yield f"{branch}{device_id}", each
-        own = children[device_id]
-        for place, child in reversed(list(enumerate(own, 1))):
-            is_last = place == len(own)
-            stack.append(
-                (
-                    child,
-                    below + ("└─ " if is_last else "├─ "),
-                    below + ("   " if is_last else "│  "),
-                )
-            )
+    for branch, each in drawn(roots, lambda each: children[each.usage.device.device_id]):
+        yield f"{branch}{each.usage.device.device_id}", each

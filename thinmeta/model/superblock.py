@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from thinmeta.device.blocks import BlockDevice, Fault, Rows
+from thinmeta.device.blocks import BlockDevice, Fault
 from thinmeta.errors import (
     Damage,
     DamagedMetadataError,
@@ -15,7 +15,7 @@ from thinmeta.errors import (
 )
 from thinmeta.model.state import Roots
 from thinmeta.schemas.columns import dtype_of
-from thinmeta.schemas.decode import parse_superblock, superblock_fault
+from thinmeta.schemas.decode import checked_superblock, parse_superblock
 from thinmeta.schemas.superblock import (
     MAX_THIN_VERSION,
     MIN_THIN_VERSION,
@@ -84,14 +84,14 @@ def read_superblock(
         UnsupportedFormatError: its version or an incompat flag is not known.
     """
     batch = device.read(np.array([block], dtype=np.uint64))
-    row = batch.rows[0]
-    fault = {
+    fields, fault = checked_superblock(batch.rows[0], block)
+    unread = {
         Fault.READ_ERROR: "the superblock cannot be read",
         Fault.PAST_END: "the superblock is past the end of the file",
-    }.get(Fault(int(batch.faults[0]))) or superblock_fault(row, block)
-    if fault:
-        raise DamagedMetadataError(Damage(f"{fault}; nothing can be read without it", block))
-    superblock = _from_fields(parse_superblock(row))
+    }.get(Fault(int(batch.faults[0])))
+    if what := unread or fault:
+        raise DamagedMetadataError(Damage(f"{what}; nothing can be read without it", block))
+    superblock = _from_fields(fields)
     if not ignore_unsupported:
         _refuse_unsupported(superblock, device.name)
     return superblock
@@ -121,21 +121,22 @@ def copied_superblock(device: BlockDevice) -> Superblock:
     A held superblock is a copy. It has no space maps, so the whole device is taken for
     metadata and the number of data blocks is 0.
     """
-    copies = [_from_fields(parse_superblock(row)) for row in _copies(device)]
+    copies = list(map(_from_fields, _copies(device)))
     best = max(copies, key=lambda each: (each.transaction_id, each.time), default=_NOTHING)
     whole = replace(_NO_SPACE_MAP, nr_blocks=device.nr_blocks)
     return replace(best, held_root=MetadataBlock(0), metadata_space_map=whole)
 
 
-def _copies(device: BlockDevice) -> Iterator[Rows]:
+def _copies(device: BlockDevice) -> Iterator[Any]:
     from thinmeta.device.sweep import sweep
 
     for blocks, batch in sweep(device, device.nr_blocks):
         rows = batch.rows
         magics = rows[:, : _LAYOUT.itemsize].view(_LAYOUT)["magic"][:, 0]
         for place in np.flatnonzero(magics == THIN_SUPERBLOCK_MAGIC).tolist():
-            if superblock_fault(rows[place], int(blocks[place])) is None:
-                yield rows[place]
+            fields, fault = checked_superblock(rows[place], int(blocks[place]))
+            if fault is None:
+                yield fields
 
 
 def with_roots(live: Superblock, roots: Roots, name: str) -> Superblock:

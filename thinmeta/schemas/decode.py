@@ -1,6 +1,6 @@
 """Parsing of what is single; the only place that calls construct's `parse` and `build`."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,19 +36,27 @@ def parse_superblock(row: Row) -> Any:
     return parsed(Superblock, row.tobytes())
 
 
-def superblock_fault(row: Row, blocknr: int) -> str | None:
-    """Return what is wrong with the superblock copy that stands at `blocknr`.
+class CheckedSuperblock(NamedTuple):
+    """A superblock's fields, and what is wrong with it; None if nothing is."""
+
+    fields: Any
+    fault: str | None
+
+
+def checked_superblock(row: Row, blocknr: int) -> CheckedSuperblock:
+    """Parse the superblock copy that stands at `blocknr`, and hold it against its checksum.
 
     Source: `sb_check()`, drivers/md/dm-thin-metadata.c.
     """
     fields = parse_superblock(row)
+    fault = None
     if salts_of(row[np.newaxis])[0] != SUPERBLOCK_CSUM_XOR:
-        return "the superblock's checksum is wrong"
-    if fields.magic != THIN_SUPERBLOCK_MAGIC:
-        return f"the superblock's magic is {fields.magic}, not {THIN_SUPERBLOCK_MAGIC}"
-    if fields.blocknr != blocknr:
-        return f"the superblock was written for block {fields.blocknr}"
-    return None
+        fault = "the superblock's checksum is wrong"
+    elif fields.magic != THIN_SUPERBLOCK_MAGIC:
+        fault = f"the superblock's magic is {fields.magic}, not {THIN_SUPERBLOCK_MAGIC}"
+    elif fields.blocknr != blocknr:
+        fault = f"the superblock was written for block {fields.blocknr}"
+    return CheckedSuperblock(fields, fault)
 
 
 def unpack_counts(counts: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
