@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.made_images import Image, mappings
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.forest import Forest, Level
+from thinmeta.walk.forest import Forest
+from thinmeta.walk.level import Level
 from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS
 

@@ -21,52 +21,12 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.units import LAST_KEY
+from thinmeta.walk.level import Level
 from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import REACHED_TWICE, Keys, TreeKind
 from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 
-NOWHERE = -1
-"""The place of a child that is not there."""
-
 _LEAVES_AT_ONCE = 1 << 14
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Level:
-    """The nodes of one height, and for each its children in the level below.
-
-    Attributes:
-        nodes: distinct by block and key range.
-        bodies: which body each node has, shape `(n,)`.
-        starts: where each body's children begin in `inner`, shape `(m + 1,)`.
-        inner: the bodies' children: places in the level below, in key order.
-        last: each node's last child, which follows those of its body; or `NOWHERE`.
-    """
-
-    nodes: NodeList
-    bodies: Places
-    starts: Places
-    inner: Places
-    last: Places
-
-    @classmethod
-    def of_leaves(cls, nodes: NodeList) -> "Level":
-        """Return a level without one below."""
-        nothing = np.empty(0, dtype=np.int64)
-        return cls(nodes, nothing, np.zeros(1, dtype=np.int64), nothing, nothing)
-
-    def children(self, places: Places) -> tuple[Places, Places]:
-        """Return the children of some nodes, one after the other, and how many each has."""
-        bodies, last = self.bodies[places], self.last[places]
-        begins = self.starts[bodies]
-        nr_inner = self.starts[bodies + 1] - begins
-        has_last = last != NOWHERE
-        counts = nr_inner + has_last
-        ends = np.cumsum(counts)
-        children = np.empty(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
-        children[ragged(ends - counts, nr_inner)] = self.inner[ragged(begins, nr_inner)]
-        children[ends[has_last] - 1] = last[has_last]
-        return children, counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +42,23 @@ class Forest:
         heights: of each tree, shape `(n,)`.
         roots: each tree's root as a place in its level, shape `(n,)`.
         nr_bad: nodes that cannot be believed.
+
+    Two trees with the leaves 10, 11, 12 and 10, 11, 13:
+
+    >>> from thinmeta.walk.nodes import MAPPINGS
+    >>> leaves = NodeList.roots(np.arange(10, 14, dtype=np.uint64), np.zeros(4, np.uint8))
+    >>> nodes = NodeList.roots(np.array([20, 21], dtype=np.uint64), np.zeros(2, np.uint8))
+    >>> bodies, starts, inner = np.array([0, 0]), np.array([0, 2]), np.array([0, 1])
+    >>> levels = [Level.of_leaves(leaves), Level(nodes, bodies, starts, inner, np.array([2, 3]))]
+    >>> forest = Forest(MAPPINGS, levels, heights=np.array([1, 1]), roots=np.array([0, 1]))
+    >>> [found.tolist() for found in forest.leaf_places_of(np.array([0, 1]))]
+    [[0, 1, 2, 0, 1, 3], [0, 0, 0, 1, 1, 1]]
+    >>> forest.totals(np.array([7, 5, 3, 1])).tolist()
+    [15, 13]
+    >>> forest.spread(np.array([1, 1]), np.add, 0).tolist()
+    [2, 2, 1, 1]
+    >>> [places.tolist() for places in forest.marked(np.array([False, False, True, False]))]
+    [[False, False, True, False], [True, False]]
     """
 
     kind: TreeKind

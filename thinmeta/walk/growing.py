@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.walk.children import SharedChildren, Wanted, children_of, shared_children
-from thinmeta.walk.forest import NOWHERE, Forest, Level
+from thinmeta.walk.forest import Forest
 from thinmeta.walk.heights import roots_of
+from thinmeta.walk.level import NOWHERE, Level
 from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import Metadata, TreeKind, read_nodes
 from thinmeta.walk.ragged import Places, distinct_places, is_new, starts_of

@@ -89,7 +89,24 @@ class SharedRuns:
 
 
 def find_shared_runs(forest: Forest) -> SharedRuns | None:
-    """Return where the runs of all trees of `forest` begin; None where none is shared."""
+    """Return where the runs of all trees of `forest` begin; None where none is shared.
+
+    Of two trees with the leaves 10, 11, 12 and 10, 11, 13 (as `Forest` shows them), 11 is all
+    that follows 10, and is followed by two leaves, which ends the run:
+
+    >>> from thinmeta.walk.level import Level
+    >>> from thinmeta.walk.nodes import MAPPINGS
+    >>> leaves = NodeList.roots(np.arange(10, 14, dtype=np.uint64), np.zeros(4, np.uint8))
+    >>> nodes = NodeList.roots(np.array([20, 21], dtype=np.uint64), np.zeros(2, np.uint8))
+    >>> bodies, starts, inner = np.array([0, 0]), np.array([0, 2]), np.array([0, 1])
+    >>> levels = [Level.of_leaves(leaves), Level(nodes, bodies, starts, inner, np.array([2, 3]))]
+    >>> forest = Forest(MAPPINGS, levels, heights=np.array([1, 1]), roots=np.array([0, 1]))
+    >>> list(zip(*(places.tolist() for places in _neighbours(forest)), strict=True))
+    [(-1, 0), (0, 1), (1, 2), (1, 3), (2, -1), (3, -1)]
+    >>> runs = find_shared_runs(forest)
+    >>> [(is_shared, leaves.blocks.tolist()) for is_shared, leaves in runs.sections(1)]
+    [(True, [10, 11]), (False, [13])]
+    """
     identity, occurs = occurrences_by_block(forest)
     if not (occurs > 1).any():
         return None

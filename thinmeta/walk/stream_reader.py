@@ -100,6 +100,17 @@ class _Piece:
 
 
 def _pieces(steps: Iterable[StreamStep]) -> Iterator[_Piece]:
+    """Cut the stream into pieces.
+
+    Two leaves of device 7, before which it begins, and behind which it ends:
+
+    >>> from thinmeta.walk.stream import DeviceBegin, DeviceEnd
+    >>> leaves = NodeList.roots(np.array([10, 11], dtype=np.uint64), np.zeros(2, np.uint8))
+    >>> begin, end = DeviceBegin(7, 2, 0, 0, 0), DeviceEnd()
+    >>> (piece,) = _pieces([StreamStep((begin,), leaves, 7), StreamStep((end,))])
+    >>> piece.at.tolist(), piece.ends.tolist(), piece.device_at(1)
+    ([0, 2], [2], 7)
+    """
     parts: list[NodeList] = []
     devices: list[DeviceId | None] = []
     ends: list[int] = []

@@ -76,7 +76,21 @@ class Trees:
 
 
 class Below:
-    """What stands below some nodes, each of which has a link: sums over their children."""
+    """What stands below some nodes, each of which has a link: sums over their children.
+
+    A node in block 4 with two children, of which the second does not fit any more:
+
+    >>> classes = np.array([BlockClass.INTERNAL, *2 * [BlockClass.MAPPINGS]], dtype=np.uint8)
+    >>> blocks, none = np.array([4, 5, 6], dtype=np.uint64), np.zeros(3, np.bool_)
+    >>> nodes = NodeFacts.blank(blocks, classes, nr_entries=np.array([2, 9, 8]))
+    >>> starts, keys = np.array([0, 2, 2, 2]), np.array([0, 50], dtype=np.uint64)
+    >>> links = {"children": np.array([1, 2]), "is_sound": np.array([True, False])}
+    >>> marks = {"is_child": none, "is_device_root": none}
+    >>> trees = Trees(nodes, classes, np.array([1, 0, 0]), starts, keys, **links, **marks)
+    >>> below = Below(trees, np.array([0]))
+    >>> below.total(nodes.nr_entries), below.total(nodes.nr_entries, lost=1)
+    (array([9]), array([10]))
+    """
 
     def __init__(self, trees: Trees, parents: Places) -> None:
         """Look at the children of `parents`."""

@@ -94,6 +94,16 @@ class Steps(NamedTuple):
         op: the `Op` of each.
         operand: the number that each has: to add, or of bytes or numbers.
         counts: how many numbers each puts out.
+
+    A block of the number 5, 512 times: it is set once, and repeated 255, 255 and 1 times.
+
+    >>> ops = [Op.SET << OP_SHIFT | 1, 5, *2 * [Op.REPEAT_WIDE << OP_SHIFT, 255]]
+    >>> code, starts = bytes([*ops, Op.REPEAT << OP_SHIFT | 1]), []
+    >>> find_steps(code, 0, starts), starts
+    (7, [0, 2, 4, 6])
+    >>> steps = Steps.of(code, np.array(starts), firsts=np.array([0]))
+    >>> steps.counts.tolist(), steps.nr_sound_blocks(), list(steps.content()[:9])
+    ([1, 255, 255, 1], 1, [5, 0, 0, 0, 0, 0, 0, 0, 5])
     """
 
     code: bytes
