@@ -14,8 +14,8 @@ from thinmeta.schemas.columns import BLOCK_TIME
 from thinmeta.schemas.node_layout import headers_of, keys_of, max_entries_of, values_of
 from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata, checked_entries, read_nodes
+from thinmeta.walk.ragged import Places
 
-Places = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.uint32]
 
 _SOON_COUNTED = 1 << 16

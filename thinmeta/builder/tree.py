@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.builder.store import Places, Store
+from thinmeta.builder.store import Store
 from thinmeta.schemas import block_time
 from thinmeta.schemas.columns import CHILD
 from thinmeta.schemas.node_layout import max_entries_of
 from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.nodes import Keys
-from thinmeta.walk.ragged import starts_of
+from thinmeta.walk.ragged import Places, starts_of
 
 
 class NewTree:

@@ -14,14 +14,13 @@ import numpy.typing as npt
 
 from thinmeta.builder.xml_piece import MAPPINGS, Tag, XmlMapping, XmlPiece
 from thinmeta.builder.xml_words import WIDEST, WORD, Load, Words, difference, numbers
-from thinmeta.walk.ragged import starts_of
+from thinmeta.walk.ragged import Places, starts_of
 from thinmeta.walk.runs import Runs
 
 MARGIN = 64
 """Bytes that must be before and after the text, so that words may stick out."""
 
 Text = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
 
 _NEWLINE, _QUOTE = ord("\n"), ord('"')
 

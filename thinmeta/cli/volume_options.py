@@ -192,29 +192,12 @@ def read_layout(
     Raises:
         DamagedMetadataError: a part of that is lost, and nobody asked for salvage.
     """
-    from thinmeta.volume.layout import Layout
-    from thinmeta.walk.stream_reader import read_runs
+    from thinmeta.model.layouts import layout_of
 
-    pool = chosen.pool
     size = chosen.size if size is None else size
-    block_bytes = pool.data_block_bytes()
+    chosen.pool.data_block_bytes()  # refuses a size that is not known before all else
     _, losses = report.prepared_devices(chosen)
-    lost = [
-        (lost.first_key, lost.last_key + 1)
-        for loss in (losses.devices if losses is not None else ())
-        for lost in loss.ranges
-    ]
-    device_id = chosen.device.device_id if chosen.device else None
-    in_pool = pool.live_superblock.data_space_map.nr_blocks * block_bytes or MAX_BYTES
-    layout = Layout.read(
-        read_runs(pool.source, chosen.mapping_root, device_id, pool.on_damage),
-        block_bytes,
-        size=size,
-        data_bytes=min(data_bytes, in_pool),
-        origin_bytes=origin_bytes,
-        lost=lost,
-    )
-    pool.verify_unchanged()
+    layout = layout_of(chosen, losses, size=size, data_bytes=data_bytes, origin_bytes=origin_bytes)
     if size is None:
         report.warn(
             f"the metadata does not say how large device {chosen.name} is: its last mapped block "

@@ -17,7 +17,7 @@ from thinmeta.walk.runs import Runs
 
 Bytes = npt.NDArray[np.uint64]
 
-_MAX_BYTES = 2**63 - 1
+MAX_BYTES = 2**63 - 1
 """The highest offset that a file can have."""
 
 _PIECES_AT_ONCE = 4096
@@ -90,7 +90,7 @@ class Layout:
         block_bytes: int,
         *,
         size: int | None = None,
-        data_bytes: int = _MAX_BYTES,
+        data_bytes: int = MAX_BYTES,
         origin_bytes: int = 0,
         lost: Sequence[tuple[int, int]] = (),
     ) -> "Layout":
@@ -114,7 +114,7 @@ class Layout:
         begin, data, length = _columns(chunks)
         if size is None:
             size = (int(begin[-1]) + int(length[-1])) * block_bytes if len(begin) else 0
-            if size > _MAX_BYTES:
+            if size > MAX_BYTES:
                 raise InputError(
                     f"the last mapped block is block {begin[-1]}, which no volume can have; "
                     "say how large the volume is"
@@ -188,7 +188,7 @@ def _in_bytes(
     unit = np.uint64(block_bytes)
     begin, length = begin * unit, length * unit
     # Blocks that no file can have are one that is past the end of all.
-    place = np.minimum(data, np.uint64(_MAX_BYTES // block_bytes)) * unit
+    place = np.minimum(data, np.uint64(MAX_BYTES // block_bytes)) * unit
     left = np.uint64(data_bytes) - np.minimum(place, np.uint64(data_bytes))
     there = np.minimum(length, left)
     inside, outside = there > 0, there < length
