@@ -19,8 +19,9 @@ from tests.conftest import Thinmeta
 from tests.damage import BLOCK, BlockKind, DamagedImage, ImageFile, kind_of
 from tests.golden import DumpedPool, dumped_images, mappings_of, parsed_xml
 from tests.needs import IS_THOROUGH
-from thinmeta import DamagedMetadataError, InputError, NotThereError, Pool, open_pool
+from thinmeta.errors import DamagedMetadataError, InputError, NotThereError
 from thinmeta.model.listing import Listing
+from thinmeta.model.pool import Pool, open_pool
 from thinmeta.model.state import State
 from thinmeta.schemas.columns import DEVICE_DETAILS
 

@@ -3,7 +3,7 @@
 >>> import thinmeta
 >>> with thinmeta.open_pool("fixtures/a03-one-thin-sequential-64k/meta.bin.xz") as pool:
 ...     device = pool.devices[1]
-...     print(device.mapped_blocks, next(iter(device.runs())))
+...     print(device.mapped_blocks, *device.runs().read())
 1536 Run(origin_begin=0, data_begin=0, length=1536, time=0)
 """
 
@@ -24,53 +24,80 @@ if TYPE_CHECKING:
         UnsupportedFormatError,
         raise_damage,
     )
-    from thinmeta.model.losses import Losses, losses_of_pool
-    from thinmeta.model.pool import Pool, open_pool
+    from thinmeta.library.answers import Difference
+    from thinmeta.library.entrance import open_pool
+    from thinmeta.library.opened_device import Device
+    from thinmeta.library.opened_pool import OpenPool
+    from thinmeta.library.result_table import TableStream
+    from thinmeta.library.results import (
+        BlockTable,
+        DiffTable,
+        FreeTable,
+        RunTable,
+        SharerTable,
+        UsageTable,
+    )
+    from thinmeta.model.losses import Losses
     from thinmeta.model.ref_counts import RefCounts
     from thinmeta.model.state import Roots, State
     from thinmeta.model.superblock import Superblock
-    from thinmeta.model.thin_device import RunStream, ThinDevice
-    from thinmeta.walk.runs import Run, Runs
+    from thinmeta.names.name_sources import NameSources
+    from thinmeta.walk.changes import Change
+    from thinmeta.walk.runs import Run
 
 # Where each name is; loaded when it is used, so that `thinmeta --help` waits for nothing.
 _HOMES = {
+    "BlockTable": "thinmeta.library.results",
+    "Change": "thinmeta.walk.changes",
+    "Device": "thinmeta.library.opened_device",
+    "DiffTable": "thinmeta.library.results",
+    "Difference": "thinmeta.library.answers",
+    "FreeTable": "thinmeta.library.results",
     "Losses": "thinmeta.model.losses",
-    "Pool": "thinmeta.model.pool",
+    "NameSources": "thinmeta.names.name_sources",
+    "OpenPool": "thinmeta.library.opened_pool",
     "RefCounts": "thinmeta.model.ref_counts",
     "Roots": "thinmeta.model.state",
     "Run": "thinmeta.walk.runs",
-    "RunStream": "thinmeta.model.thin_device",
-    "Runs": "thinmeta.walk.runs",
+    "RunTable": "thinmeta.library.results",
+    "SharerTable": "thinmeta.library.results",
     "State": "thinmeta.model.state",
     "Superblock": "thinmeta.model.superblock",
-    "ThinDevice": "thinmeta.model.thin_device",
-    "losses_of_pool": "thinmeta.model.losses",
-    "open_pool": "thinmeta.model.pool",
+    "TableStream": "thinmeta.library.result_table",
+    "UsageTable": "thinmeta.library.results",
+    "open_pool": "thinmeta.library.entrance",
 }
 
 __all__ = [
+    "BlockTable",
+    "Change",
     "Damage",
     "DamageKind",
     "DamagedMetadataError",
+    "Device",
+    "DiffTable",
+    "Difference",
     "ExitCode",
+    "FreeTable",
     "InputError",
     "LiveDeviceError",
     "Losses",
+    "NameSources",
     "NoSnapshotError",
     "NotThereError",
-    "Pool",
+    "OpenPool",
     "RefCounts",
     "Roots",
     "Run",
-    "RunStream",
-    "Runs",
+    "RunTable",
     "SalvagedError",
+    "SharerTable",
     "State",
     "Superblock",
-    "ThinDevice",
+    "TableStream",
     "ThinmetaError",
     "UnsupportedFormatError",
-    "losses_of_pool",
+    "UsageTable",
     "open_pool",
     "raise_damage",
 ]

@@ -498,11 +498,9 @@ def _cpu_without_start(samples: dict[str, Sample]) -> float:
 _USAGES = """
 import sys
 from thinmeta import open_pool
-from thinmeta.analyse.leaf_counts import Ask
-from thinmeta.analyse.usage import usage
 for _ in range(200):
     with open_pool(sys.argv[1]) as pool:
-        usage(pool, Ask.EXCLUSIVE)
+        pool.usage()
 """
 
 

@@ -24,9 +24,9 @@ from tests.lvm.lvm_disks import (
 )
 from tests.lvm.lvm_images import MIB, striped, thin, thin_pool, volume
 from tests.volume.data_images import devices
-from thinmeta import open_pool
 from thinmeta.errors import ExitCode
 from thinmeta.lvm.lvm_state import read_lvm
+from thinmeta.model.pool import open_pool
 from thinmeta.names.lvm_volumes import open_lvm_volume
 
 TRUTH = {each.device_id: each for each in devices(EXTERNAL)}

@@ -26,11 +26,11 @@ from tests.conftest import Thinmeta
 from tests.damage import ImageFile
 from tests.fuzz.chance import pick
 from tests.fuzz.damages import DAMAGES, Target
-from thinmeta import DamagedMetadataError, ThinmetaError, open_pool
-from thinmeta.errors import ExitCode, NoSuperblockError
+from thinmeta.errors import DamagedMetadataError, ExitCode, NoSuperblockError, ThinmetaError
 from thinmeta.formats.style import DumpHeader, dump
 from thinmeta.formats.styles import style_for
 from thinmeta.model.listing import Listing
+from thinmeta.model.pool import open_pool
 from thinmeta.model.state import State
 
 FIRST_SEED = int(os.environ.get("THINMETA_FUZZ_SEED", "0"))

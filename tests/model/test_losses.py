@@ -10,7 +10,6 @@ from tests.damage import BLOCK, LAST_KEY, DamagedImage, ImageFile
 from tests.made_images import Image, mappings, written
 from tests.salvage.corpus import CASES, DELETES, LONG, destroyed, edited
 from tests.salvage.remains import Remains
-from thinmeta import open_pool
 from thinmeta.errors import Damage, raise_damage
 from thinmeta.model.losses import (
     ExaminedTree,
@@ -19,6 +18,7 @@ from thinmeta.model.losses import (
     losses_of_trees,
     salvaged,
 )
+from thinmeta.model.pool import open_pool
 from thinmeta.units import MetadataBlock
 
 Told = list[tuple[int | None, int, int, list[tuple[int, int, int]]]]

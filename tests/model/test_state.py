@@ -12,8 +12,9 @@ from tests.cases import unpacked
 from tests.damage import BlockKind, DamagedImage
 from tests.properties import examples
 from tests.salvage.remains import Remains
-from thinmeta import InputError, NotThereError, Pool, open_pool
+from thinmeta.errors import InputError, NotThereError
 from thinmeta.model.device_spec import DeviceSpec, choose_device
+from thinmeta.model.pool import Pool, open_pool
 from thinmeta.model.state import Roots, State, parse_state
 from thinmeta.units import MetadataBlock
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-import thinmeta
 from tests.cases import unpacked
 from tests.golden import DumpedDevice, dumped_images, mappings_of, parsed_xml, thin_dump
 from thinmeta.model.pool import open_pool
+from thinmeta.model.thin_device import ThinDevice
 from thinmeta.walk.runs import Run, Runs
 
 # This one's XML has 20 MB, and test_dump compares it byte for byte; one device is enough here.
@@ -53,32 +53,32 @@ def test_a_device_of_many_pieces_is_the_one_that_thin_dump_prints() -> None:
 
 
 @pytest.fixture
-def device() -> Iterator[thinmeta.ThinDevice]:
+def device() -> Iterator[ThinDevice]:
     with open_pool(unpacked("a04-interleaved-four-thins-64k")) as pool:
         yield pool.devices[1]
 
 
-def test_runs_can_be_asked_for_again(device: thinmeta.ThinDevice) -> None:
+def test_runs_can_be_asked_for_again(device: ThinDevice) -> None:
     runs = device.runs()
 
     assert list(runs) == list(runs) == list(runs.read())
 
 
-def test_chunks_are_columns_of_unsigned_numbers(device: thinmeta.ThinDevice) -> None:
+def test_chunks_are_columns_of_unsigned_numbers(device: ThinDevice) -> None:
     for chunk in device.runs().chunks():
         columns = (chunk.origin_begin, chunk.data_begin, chunk.length, chunk.time)
         assert {column.dtype for column in columns} == {np.dtype(np.uint64)}
         assert {column.shape for column in columns} == {(len(chunk),)}
 
 
-def test_chunks_are_the_runs_in_order(device: thinmeta.ThinDevice) -> None:
+def test_chunks_are_the_runs_in_order(device: ThinDevice) -> None:
     whole = device.runs().read()
 
     assert list(Runs.joined(list(device.runs().chunks()))) == list(whole)
     assert (np.diff(whole.origin_begin.astype(np.int64)) >= whole.length[:-1].astype(int)).all()
 
 
-def test_runs_are_tuples_of_plain_ints(device: thinmeta.ThinDevice) -> None:
+def test_runs_are_tuples_of_plain_ints(device: ThinDevice) -> None:
     run = next(iter(device.runs()))
 
     assert isinstance(run, Run)
@@ -93,7 +93,7 @@ def test_a_device_without_mappings_has_no_runs() -> None:
 
 
 def test_devices_compare_and_print_without_the_file_that_they_are_read_from(
-    device: thinmeta.ThinDevice,
+    device: ThinDevice,
 ) -> None:
     with open_pool(unpacked("a04-interleaved-four-thins-64k")) as pool:
         again = pool.devices[1]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cases import FIXTURES, unpacked
-from thinmeta import NotThereError, open_pool
+from thinmeta.errors import NotThereError
+from thinmeta.model.pool import open_pool
 
 CASE = "a08-snapshots-of-snapshots"
 

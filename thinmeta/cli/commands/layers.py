@@ -2,7 +2,6 @@
 
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,14 +11,6 @@ from thinmeta.cli.name_options import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.progress import Progress
-from thinmeta.errors import NotThereError
-
-if TYPE_CHECKING:
-    from thinmeta.names.docker.devices import DockerDevice
-    from thinmeta.names.docker.root import DockerRoot
-
-_FORCED = "name:"
-_LONGEST_ID = 20  # digits; Python refuses to read a number of some thousand
 
 
 @click.command()
@@ -62,7 +53,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
             raise click.UsageError(f"layers needs Docker's root: --docker-root, or {ENVIRONMENT}")
         for note in docker.notes:
             report.warn(f"{docker.path}: {note}")
-        chosen = stack(docker.devices, _named(docker, name)) if name else docker.listed()
+        chosen = stack(docker.devices, docker.called(name)) if name else docker.listed()
         with progress:
             measures = measured(
                 pool, docker.devices, chosen, losses=losses, on_progress=progress.advance
@@ -84,20 +75,3 @@ def layers(  # noqa: PLR0913  # one parameter an option
                 for line in lost_lines(losses):
                     file.write(line)
         report.finish()
-
-
-def _named(docker: "DockerRoot", text: str) -> "DockerDevice":
-    """Return the device that somebody typed.
-
-    Raises:
-        NotThereError: there is none, or it may be several.
-    """
-    from thinmeta.names.catalogue import find
-
-    if text.isascii() and text.isdigit():
-        device = docker.device(int(text)) if len(text) <= _LONGEST_ID else None
-    else:
-        device = docker.device(find([docker.catalogue()], text.removeprefix(_FORCED)).device_id)
-    if device is None:
-        raise NotThereError(f"{docker.path}: Docker knows no device {text}")
-    return device

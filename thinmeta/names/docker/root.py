@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thinmeta.device.storage import Identity
-from thinmeta.errors import InputError
-from thinmeta.names.catalogue import Catalogue
+from thinmeta.errors import InputError, NotThereError
+from thinmeta.names.catalogue import Catalogue, find
 from thinmeta.names.docker.containers import read_containers
 from thinmeta.names.docker.devicemapper import Transaction, read_device_set
 from thinmeta.names.docker.devices import DockerDevice, Parts, joined, named, unidentified
@@ -17,6 +17,8 @@ from thinmeta.names.docker.imagedb import read_images
 from thinmeta.names.docker.layerdb import read_layers, read_mounts
 
 _DRIVER = "devicemapper"
+_NAME = "name:"
+_LONGEST_ID = 20  # digits; Python refuses to read a number of some thousand
 _ABOVE = {"devicemapper", "metadata", "image", "containers"}
 """Folders of a root; where one of them was given, the root is above it."""
 
@@ -55,6 +57,20 @@ class DockerRoot:
             if device.record is not None and device.record.device_id == device_id:
                 return device
         return None
+
+    def called(self, text: str) -> DockerDevice:
+        """Return the device of an image or a container, as it is typed: a name or an id.
+
+        Raises:
+            NotThereError: there is none, or it may be several.
+        """
+        if text.isascii() and text.isdigit():
+            device = self.device(int(text)) if len(text) <= _LONGEST_ID else None
+        else:
+            device = self.device(find([self.catalogue()], text.removeprefix(_NAME)).device_id)
+        if device is None:
+            raise NotThereError(f"{self.path}: Docker knows no device {text}")
+        return device
 
     def catalogue(self) -> Catalogue:
         """Return the names of the devices."""

@@ -1,0 +1,161 @@
+"""What an open pool answers is what the commands print, in columns of one length."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import thinmeta
+from tests.cases import image_bytes, packed_image
+from tests.conftest import Thinmeta
+
+CASES = ["a09-discards-and-deletes", "a08-snapshots-of-snapshots", "d02-shared-subtrees"]
+CASE = CASES[0]
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def pool(case: str) -> Iterator[thinmeta.OpenPool]:
+    with thinmeta.open_pool(packed_image(case)) as opened:
+        yield opened
+
+
+def printed(thinmeta: Thinmeta, *args: object) -> list[list[str]]:
+    result = thinmeta(*args, "-f", "csv")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return list(csv.reader(io.StringIO(result.stdout)))[1:]
+
+
+def test_usage_is_that_of_ls(case: str, pool: thinmeta.OpenPool, thinmeta: Thinmeta) -> None:
+    fields = "DEV,MAPPED_BLOCKS,EXCLUSIVE_BLOCKS,SHARED_BLOCKS,HIGHEST_BLOCK,NEW,RUNS"
+    rows = printed(thinmeta, "ls", packed_image(case), "-o", fields)
+
+    usage = pool.usage()
+    columns = [usage.device_id, usage.mapped, usage.exclusive, usage.shared]
+    columns += [usage.highest, usage.new, usage.runs]
+    shown = [[int(each) if each.isdigit() else -1 for each in row] for row in rows]
+    for row in shown:
+        row[4] = row[4] if row[1] else -1  # whoever maps nothing has no highest block
+    assert np.stack(columns, axis=1).tolist() == shown
+    assert usage.is_complete.all()
+    assert usage.is_exact.all()
+
+
+def test_a_difference_is_that_of_diff(
+    case: str, pool: thinmeta.OpenPool, thinmeta: Thinmeta
+) -> None:
+    left, right, *_ = pool.devices
+    kinds = "added,changed,removed,same"
+    rows = printed(thinmeta, "diff", left, right, "-p", packed_image(case), "--only", kinds)
+
+    found = pool.diff(left, right, with_same=True)
+    table = found.read()
+    shown = [
+        [change.name.lower(), *("" if number == -1 else str(number) for number in numbers)]
+        for change, *numbers in zip(
+            map(pool_change, table.change.tolist()),
+            table.origin_begin.tolist(),
+            table.left_data_begin.tolist(),
+            table.right_data_begin.tolist(),
+            table.length.tolist(),
+            strict=True,
+        )
+    ]
+    assert shown == rows
+    summary = found.summary()
+    added = table.length[table.change == pool_change(2)].sum()
+    assert summary.added == added
+
+
+def pool_change(code: int) -> thinmeta.Change:
+    return thinmeta.Change(code)
+
+
+def test_sharers_are_those_of_rmap(case: str, pool: thinmeta.OpenPool, thinmeta: Thinmeta) -> None:
+    result = thinmeta("rmap", packed_image(case), "--region", "0..100", "-f", "csv")
+    header, *rows = csv.reader(io.StringIO(result.stdout))
+
+    columns = pool.rmap(0, 100).columns()
+
+    assert {*columns} <= {*header}
+    for name, column in columns.items():
+        assert column.tolist() == [int(row[header.index(name)]) for row in rows]
+
+
+def test_free_ranges_are_those_of_the_space_map(pool: thinmeta.OpenPool) -> None:
+    free = pool.free_ranges().read()
+
+    counts = pool.data_ref_counts.read(0, len(pool.data_ref_counts))
+    expanded = [
+        block
+        for begin, length in zip(free.data_begin.tolist(), free.length.tolist(), strict=True)
+        for block in range(begin, begin + length)
+    ]
+    assert expanded == np.flatnonzero(counts == 0).tolist()
+    assert (free.data_begin[1:] > (free.data_begin + free.length)[:-1]).all()
+
+
+def test_blocks_are_runs_expanded(pool: thinmeta.OpenPool) -> None:
+    for device in pool.devices.values():
+        runs = device.runs().read()
+        blocks = runs.blocks()
+        expanded = [
+            (run.origin_begin + inside, run.data_begin + inside, run.time)
+            for run in runs
+            for inside in range(run.length)
+        ]
+        columns = (blocks.origin_block, blocks.data_block, blocks.time)
+        assert list(zip(*(each.tolist() for each in columns), strict=True)) == expanded
+
+
+def test_numbers_are_signed_and_columns_equally_long(pool: thinmeta.OpenPool) -> None:
+    left, right, *_ = pool.devices
+    tables: list[Any] = [
+        pool.usage(),
+        pool.device(left).runs(),
+        pool.device(left).runs().read().blocks(),
+        pool.diff(left, right),
+        pool.rmap(0, 100),
+        pool.free_ranges(),
+    ]
+    for table in tables:
+        columns = table.columns()
+        assert len({len(column) for column in columns.values()}) == 1
+        assert {column.dtype for column in columns.values()} <= {np.dtype("i8"), np.dtype("?")}
+
+
+@pytest.mark.parametrize(
+    ("library", "maker"),
+    [("pandas", "DataFrame"), ("polars", "from_dict"), ("pyarrow", "table")],
+)
+def test_frames_are_made_of_columns(library: str, maker: str) -> None:
+    frames = pytest.importorskip(library)
+    with thinmeta.open_pool(packed_image(CASE)) as pool:
+        frame = getattr(frames, maker)(pool.usage().columns())
+
+    assert frame.shape == (5, 10)
+
+
+def test_the_other_questions_are_answered() -> None:
+    with thinmeta.open_pool(packed_image(CASE)) as pool:
+        best = pool.states()[0]
+        assert (pool.check().worst, best.is_live, pool.losses().is_complete) == (None, True, True)
+
+
+def test_what_is_lost_is_said_of_usage() -> None:
+    content = bytearray(image_bytes("docker-direct-lvm-ext4-512k"))
+    content[85 * 4096 : 86 * 4096] = bytes(4096)
+    told: list[thinmeta.Damage] = []
+
+    with thinmeta.open_pool(bytes(content), on_damage=told.append) as pool:
+        usage = pool.usage()
+
+    assert usage.device_id[~usage.is_complete].tolist() == [2]
+    assert not usage.is_exact.any()

@@ -1,0 +1,1 @@
+"""What a program asks of a pool: one object that opens, names and answers."""

@@ -1,0 +1,115 @@
+"""The questions of the commands, answered as tables of int64."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from thinmeta.analyse.diff import Diff, Summary
+from thinmeta.analyse.free_ranges import free_ranges
+from thinmeta.analyse.rmap import Region, rmap
+from thinmeta.analyse.usage import usage
+from thinmeta.errors import Damage, DamageKind
+from thinmeta.library.opened_device import Device
+from thinmeta.library.result_table import TableStream, signed
+from thinmeta.library.results import DiffTable, FreeTable, SharerTable, UsageTable
+from thinmeta.model.pool import Pool
+from thinmeta.walk.changes import Change
+
+
+def usage_table(pool: Pool) -> UsageTable:
+    """Return what each device maps; see `OpenPool.usage`."""
+    lost: list[Damage] = []
+
+    def tell(damage: Damage) -> None:
+        pool.on_damage(damage)
+        if damage.kind is DamageKind.BLOCK:
+            lost.append(damage)
+
+    found = usage(replace(pool, on_damage=tell))
+    ids = found.devices.ids
+    columns = {
+        "device_id": ids,
+        "mapped": found.mapped,
+        "exclusive": found.exclusive,
+        "shared": found.shared.astype(np.uint64),
+        "highest": found.highest,
+        "new": found.new,
+        "inherited": found.inherited,
+        "runs": found.runs,
+    }
+    hit = {damage.device_id for damage in lost}
+    complete = ~np.isin(ids, np.array([each for each in hit if each is not None], dtype=np.uint64))
+    if None in hit:
+        complete[:] = False
+    exact = np.full(len(ids), not lost, dtype=np.bool_)
+    parts = []
+    for fits, fit in signed(columns, pool.on_damage):
+        fit["highest"] = np.where(fit["mapped"] > 0, fit["highest"], -1)
+        parts.append(UsageTable(**fit, is_complete=complete[fits], is_exact=exact[fits]))
+    return parts[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(TableStream[DiffTable]):
+    """What changed from one device to another; see `OpenPool.diff`."""
+
+    _diff: Diff = field(kw_only=True)
+
+    def summary(self) -> Summary:
+        """Count the blocks of each kind, and say how the two came to differ.
+
+        After all ranges were read nothing more is.
+        """
+        return self._diff.summary()
+
+
+def difference(left: Device, right: Device, *, with_same: bool) -> Difference:
+    """Return what changed; see `OpenPool.diff`."""
+    diff = Diff(left.chosen, right.chosen, by_data=True, with_same=with_same)
+    pool = left.chosen.pool
+
+    def pieces() -> Iterator[DiffTable]:
+        for ranges in diff.ranges():
+            columns = {
+                "change": ranges.change.astype(np.uint64),
+                "origin_begin": ranges.begin,
+                "length": ranges.length,
+                "left_data_begin": ranges.left,
+                "right_data_begin": ranges.right,
+            }
+            for _, fit in signed(columns, pool.on_damage, begin="origin_begin"):
+                change = fit["change"]
+                for side, without in (("left", Change.ADDED), ("right", Change.REMOVED)):
+                    is_none = (change == without) | (change == Change.UNKNOWN)
+                    fit[f"{side}_data_begin"] = np.where(is_none, -1, fit[f"{side}_data_begin"])
+                yield DiffTable(**fit)
+
+    return Difference(DiffTable.empty, pieces, _diff=diff)
+
+
+def sharers(pool: Pool, begin: int, end: int) -> TableStream[SharerTable]:
+    """Return who maps some data blocks; see `OpenPool.rmap`."""
+
+    def pieces() -> Iterator[SharerTable]:
+        for runs in rmap(pool, [Region(begin, end)]):
+            columns = {
+                "data_begin": runs.data_begin,
+                "length": runs.length,
+                "device_id": runs.device_id,
+                "origin_begin": runs.origin_begin,
+            }
+            for _, fit in signed(columns, pool.on_damage, begin="origin_begin"):
+                yield SharerTable(**fit)
+
+    return TableStream(SharerTable.empty, pieces)
+
+
+def free(pool: Pool) -> TableStream[FreeTable]:
+    """Return what nothing uses; see `OpenPool.free_ranges`."""
+
+    def pieces() -> Iterator[FreeTable]:
+        for ranges in free_ranges(pool):
+            yield FreeTable(ranges[:, 0], ranges[:, 1] - ranges[:, 0])
+
+    return TableStream(FreeTable.empty, pieces)
