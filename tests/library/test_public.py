@@ -1,0 +1,61 @@
+"""The names and parameters that callers rely on: whoever changes one changes this table."""
+
+import inspect
+
+import thinmeta
+
+SIGNATURES = {
+    "Device.open": "data=None, *, size=None, origin=None",
+    "Device.runs": "",
+    "NameSources": "docker_root=None, lvm=(), lv=None, *, default_root=None",
+    "OpenPool.check": "",
+    "OpenPool.close": "",
+    "OpenPool.device": "spec",
+    "OpenPool.diff": "left, right, *, with_same=False",
+    "OpenPool.disagreements": "",
+    "OpenPool.free_ranges": "",
+    "OpenPool.in_state": "state",
+    "OpenPool.layers": "name=None",
+    "OpenPool.losses": "",
+    "OpenPool.rmap": "begin, end",
+    "OpenPool.states": "",
+    "OpenPool.usage": "",
+    "OpenPool.verify_unchanged": "",
+    "RunTable.blocks": "",
+    "TableStream.chunks": "",
+    "TableStream.columns": "",
+    "TableStream.read": "",
+    "UsageTable.columns": "",
+}
+
+NAMES = """
+    BlockTable Change Damage DamageKind DamagedMetadataError Device DiffTable Difference ExitCode
+    FreeTable InputError LiveDeviceError Losses NameSources NoSnapshotError NotThereError OpenPool
+    RefCounts Roots Run RunTable SalvagedError SharerTable State Superblock TableStream
+    ThinmetaError UnsupportedFormatError UsageTable open_pool raise_damage
+"""
+
+
+def parameters_of(name: str) -> str:
+    found = thinmeta
+    for part in name.split("."):
+        found = getattr(found, part)
+    signature = inspect.signature(found)  # type: ignore[arg-type]
+    kept = [each for each in signature.parameters.values() if each.name != "self"]
+    bare = [each.replace(annotation=inspect.Parameter.empty) for each in kept]
+    return str(inspect.Signature(bare))[1:-1]
+
+
+def test_the_names_are_these() -> None:
+    assert sorted(thinmeta.__all__) == sorted(NAMES.split())
+
+
+def test_the_parameters_are_these() -> None:
+    assert {name: parameters_of(name) for name in SIGNATURES} == SIGNATURES
+
+
+def test_all_that_is_public_of_a_pool_is_in_the_table() -> None:
+    methods = inspect.getmembers(thinmeta.OpenPool, inspect.isfunction)
+    public = {f"OpenPool.{name}" for name, _ in methods if not name.startswith("_")}
+
+    assert public == {name for name in SIGNATURES if name.startswith("OpenPool.")}
