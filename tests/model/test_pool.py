@@ -262,6 +262,14 @@ def test_both_states_are_had_from_one_opened_pool() -> None:
         assert list(held.in_state(State.LIVE).devices) == list(live.devices)
 
 
+def test_a_block_size_that_is_given_counts_in_all_states() -> None:
+    with open_pool(unpacked(HELD), data_block_sectors=256) as pool:
+        held = pool.in_state(State.SNAP)
+
+        assert held.data_block_bytes() == pool.data_block_bytes() == 256 * 512
+        assert held.in_state(State.LIVE) == pool
+
+
 def test_a_state_that_is_not_held_is_not_there() -> None:
     with open_pool(unpacked("a01-empty-pool")) as pool, pytest.raises(NoSnapshotError):
         pool.in_state(State.SNAP)

@@ -251,7 +251,7 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
                 yield pool
             else:
                 sectors = choice.likely_block_sectors or choice.names.data_block_sectors()
-                yield pool.with_data_block_sectors(sectors or 0)
+                yield pool.with_data_block_sectors(sectors) if sectors else pool
     except DamagedMetadataError as error:
         raise DamagedMetadataError(error.damage, name) from error
     except NoSnapshotError as error:

@@ -54,6 +54,7 @@ class Pool:
         superblock_damage: what is wrong with block 0, whose place in `live_superblock`
             something else has taken (see `open_pool`); None if nothing is.
         known_devices: the devices, where they are not what the two device trees say.
+        given_block_sectors: the data block size in all states, instead of what superblocks say.
     """
 
     source: Metadata
@@ -63,6 +64,7 @@ class Pool:
     state: AnyState = State.LIVE
     superblock_damage: Damage | None = None
     known_devices: DeviceTable | None = None
+    given_block_sectors: int | None = None
 
     def __enter__(self) -> Self:
         """Return the pool."""
@@ -103,7 +105,9 @@ class Pool:
             superblock = with_roots(self.live_superblock, state, device.name)
         else:
             superblock = self.live_superblock
-        return replace(self, superblock=superblock, state=state, known_devices=None)
+        pool = replace(self, superblock=superblock, state=state, known_devices=None)
+        given = self.given_block_sectors
+        return pool if given is None else pool.with_data_block_sectors(given)
 
     def for_salvage(self, on_damage: OnDamage) -> "Pool":
         """Return the same pool for who reads past any damage.
@@ -122,6 +126,7 @@ class Pool:
             self,
             live_superblock=replace(self.live_superblock, data_block_sectors=sectors),
             superblock=replace(self.superblock, data_block_sectors=sectors),
+            given_block_sectors=sectors,
         )
 
     def data_block_bytes(self) -> int:
@@ -279,18 +284,15 @@ def open_pool(
                 raise
             damage = error.damage
             live = copied_superblock(device)
-        if data_block_sectors is not None:
-            live = replace(live, data_block_sectors=data_block_sectors)
         superblock = live
         if state is State.SNAP:
             held_root = _held_root(live, device.name)
             superblock = read_superblock(device, held_root, ignore_unsupported=ignore_unsupported)
-            if data_block_sectors is not None:
-                superblock = replace(superblock, data_block_sectors=data_block_sectors)
         elif isinstance(state, Roots):
             superblock = with_roots(live, state, device.name)
     except BaseException:
         device.close()
         raise
     source = Metadata(device, live.metadata_space_map.nr_blocks)
-    return Pool(source, live, superblock, on_damage, state, damage)
+    pool = Pool(source, live, superblock, on_damage, state, damage)
+    return pool if data_block_sectors is None else pool.with_data_block_sectors(data_block_sectors)
