@@ -18,6 +18,9 @@ from thinmeta.volume.subject import Sample, Subject
 MADE = Made(dict(enumerate(range(12))), 16 * UNIT, noise(10, 1), noise(16, 2), ((13, 14),))
 
 
+SAMPLE_BYTES = 512
+"""What is compared with the output before a run goes on, here and there."""
+
 DATA = Sample(5, "01", "23", "45")
 SUBJECT = Subject("a volume", "a superblock", DATA, Sample(7, "67", "89", "ab"))
 
@@ -52,7 +55,7 @@ def run(path: Path, made: Made = MADE, *, most: int = 2**60) -> list[Unreadable]
 
 
 def map_of(path: Path) -> RescueMap:
-    return RescueMap.parse(path.with_name(f"{path.name}.map").read_text())
+    return RescueMap.parse((path.with_name(f"{path.name}.map").read_text()).splitlines())
 
 
 def test_what_is_lost_is_mapped(tmp_path: Path) -> None:
@@ -83,7 +86,7 @@ def test_a_second_run_goes_on(most: int, tmp_path: Path, monkeypatch: pytest.Mon
     plain = Extents.read_into
 
     def watched(self: Extents, buffer: memoryview, offset: int) -> int:
-        if self.name == "data":
+        if self.name == "data" and len(buffer) > SAMPLE_BYTES:
             read.append(offset)
         return plain(self, buffer, offset)
 
@@ -149,6 +152,41 @@ def test_an_image_of_another_size_than_its_map_is_refused(size: int, tmp_path: P
     assert said.startswith(f"{path}: has {size} bytes, and {path}.map is of {MADE.size}: ")
     assert path.stat().st_size == size
     assert (tmp_path / "out.map").read_text() == map_before
+
+
+def test_another_output_is_refused_wherever_its_data_begins(tmp_path: Path) -> None:
+    """A volume is zeros where it begins, as ext4 is; so is an output never written."""
+    path = tmp_path / "out"
+    begins_late = Made({0: 0, 1: 1, 2: 2}, 4 * UNIT, bytes(UNIT) + noise(2, 1), None)
+    run(path, begins_late)
+    path.write_bytes(bytes(begins_late.size))
+
+    with pytest.raises(OutputError, match=r"out\.map: what it says is finished at byte"):
+        run(path, begins_late)
+
+    assert path.read_bytes() == bytes(begins_late.size)
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_map_is_not_the_output(is_link: bool, tmp_path: Path) -> None:
+    path, map_path = tmp_path / "out", tmp_path / ("link" if is_link else "out")
+    if is_link:
+        map_path.symlink_to(path)
+
+    with (
+        pytest.raises(OutputError, match="is the output itself"),
+        open_rescue(path, SUBJECT, MADE.size, Inputs(), map_path=map_path),
+    ):
+        pass
+
+    assert not path.exists()
+
+
+def test_a_file_too_large_for_a_map_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "out.map").open("wb") as file:
+        file.truncate(1 << 40)
+
+    assert "so it is no map of a rescue" in refused(tmp_path / "out")
 
 
 @pytest.mark.parametrize(

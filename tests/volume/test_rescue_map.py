@@ -43,7 +43,7 @@ def test_it_says_of_each_byte_what_was_said_last(
 
         rescue_map.finish(begin, end, spans)
 
-        again = RescueMap.parse(str(rescue_map))
+        again = RescueMap.parse(str(rescue_map).splitlines())
         assert expanded(again) == expanded(rescue_map) == model
         assert [part.status for part in again.parts] == [
             status
@@ -76,7 +76,7 @@ def test_it_is_written_as_the_manual_says() -> None:
     rescue_map.finish(0, 0x2000, [(0x1000, 0x2000)])
 
     assert str(rescue_map) == TEXT
-    assert RescueMap.parse(TEXT).subject == "a volume"
+    assert RescueMap.parse(TEXT.splitlines()).subject == "a volume"
 
 
 def test_ddrescuelog_takes_it(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_what_ddrescue_itself_writes_is_read() -> None:
         "0x00120000  0x00048000  ?\n"
     )
 
-    rescue_map = RescueMap.parse(text)
+    rescue_map = RescueMap.parse(text.splitlines())
 
     assert rescue_map.parts[:2] == [
         MapPart(0, 0x117000, Status.FINISHED),
@@ -122,4 +122,4 @@ def test_what_ddrescue_itself_writes_is_read() -> None:
 )
 def test_what_is_no_map_is_refused(text: str) -> None:
     with pytest.raises((ValueError, IndexError)):
-        RescueMap.parse(text)
+        RescueMap.parse(text.splitlines())

@@ -23,7 +23,10 @@ from thinmeta.volume.subject import Subject
 
 _SAVE_SECONDS = 5.0
 _NR_SAMPLES = 64
+_MOST_SAMPLES = 1024
+"""Of zeros: a sample of zeros is like an output that was never written."""
 _SAMPLE_BYTES = 512
+_MOST_MAP_BYTES = 16 << 20
 
 
 class Rescue:
@@ -54,8 +57,7 @@ class Rescue:
         Raises:
             OSError: the target cannot be written; the map says what was until then.
         """
-        if not self._target.holes:
-            self._refuse_another_device(layout, sources)
+        self._refuse_another_output(layout, sources)
         bad: list[Unreadable] = []
 
         def leave_out(unreadable: Unreadable) -> None:
@@ -82,25 +84,47 @@ class Rescue:
             raise
         self.save()
 
-    def _refuse_another_device(self, layout: Layout, sources: Sources) -> None:
-        """Compare samples of what the map says is there: a device's name may be another's now.
+    def _refuse_another_output(self, layout: Layout, sources: Sources) -> None:
+        """Compare samples of what the map says is there: a name may be another output's now.
 
         Raises:
             OutputError: one is not what can be read now.
         """
-        finished = (part for part in self.map.parts if part.status is Status.FINISHED)
-        pieces = [layout.between(part.begin, part.end).begin for part in finished]
-        begins = np.concatenate([np.empty(0, dtype=np.uint64), *pieces])
-        step = -(-len(begins) // _NR_SAMPLES) or 1
-        for begin in begins[::step].tolist():
+        compared = 0
+        for begin in self._sampled(layout):
             sample = memoryview(bytearray(min(_SAMPLE_BYTES, layout.size - begin)))
-            is_unreadable = any(fill(layout, sources, sample, begin))
-            if not is_unreadable and os.pread(self._target.fd, len(sample), begin) != sample:
+            if any(fill(layout, sources, sample, begin)) or not any(sample):
+                continue
+            if os.pread(self._target.fd, len(sample), begin) != sample:
                 raise OutputError(
-                    f"{self.map_path}: what it says is finished at byte {begin} is not on the "
-                    "output: that is another device, or was written to; to begin anew, remove "
-                    "the map"
+                    f"{self.map_path}: what it says is finished at byte {begin} is not in the "
+                    "output: that is another one, or was written to; to begin anew, remove "
+                    "the map, or choose another with --map"
                 )
+            compared += 1
+            if compared == _NR_SAMPLES:
+                return
+
+    def _sampled(self, layout: Layout) -> list[int]:
+        """Return bytes of the volume to begin samples at, all over what is finished.
+
+        They are shuffled, always in the same way, so that the first few are from everywhere.
+        """
+        finished = (part for part in self.map.parts if part.status is Status.FINISHED)
+        pieces = [layout.between(part.begin, part.end) for part in finished]
+        begins, ends = (
+            np.concatenate(
+                [np.empty(0, dtype=np.uint64), *(getattr(each, name) for each in pieces)]
+            )
+            for name in ("begin", "end")
+        )
+        sums = np.cumsum(ends - begins)
+        if not len(sums):
+            return []
+        at = np.linspace(0, int(sums[-1]), _MOST_SAMPLES, endpoint=False).astype(np.uint64)
+        place = np.searchsorted(sums, at, side="right")
+        found = np.unique(ends[place] - (sums[place] - at)) // _SAMPLE_BYTES * _SAMPLE_BYTES
+        return [int(each) for each in np.random.default_rng(0).permutation(found)]
 
     def save(self) -> None:
         """Write the map, after what it says is there.
@@ -136,9 +160,10 @@ def open_rescue(  # noqa: PLR0913  # what, where to, and how
         force: begin on a block device although it holds something.
 
     Raises:
-        OutputError: it is a block device, and `map_path` is None; the file is there and its
-            map is not, or the other way round; the map is that of another volume, or none;
-            the file has another size than the map says; or the device holds something.
+        OutputError: it is a block device, and `map_path` is None; both are one file; the file
+            is there and its map is not, or the other way round; the map is that of another
+            volume, or none; the file has another size than the map says, or other contents;
+            or the device holds something.
         OSError: one of the two cannot be opened or written.
     """
     path = Path(os.path.realpath(path))
@@ -150,6 +175,9 @@ def open_rescue(  # noqa: PLR0913  # what, where to, and how
     map_path = map_path or path.with_name(f"{path.name}.map")
     inputs.refuse(path)
     inputs.refuse(map_path)
+    is_one = map_path.exists() and path.exists() and map_path.samefile(path)
+    if is_one or Path(os.path.realpath(map_path)) == path:
+        raise OutputError(f"{map_path}: is the output itself; name another file with --map FILE")
     rescue_map = _read_map(map_path, subject, size)
     with (
         terminated_by_exception(),
@@ -199,9 +227,13 @@ def _opened(
 
 def _read_map(map_path: Path, subject: Subject, size: int) -> RescueMap | None:
     try:
-        if not stat.S_ISREG(map_path.stat().st_mode):  # a pipe would let wait for ever
+        found = map_path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would let wait for ever
             raise OutputError(f"{map_path}: is no regular file, so no map of a rescue")
-        rescue_map = RescueMap.parse(map_path.read_text())
+        if found.st_size > _MOST_MAP_BYTES:
+            raise OutputError(f"{map_path}: has {found.st_size} bytes, so it is no map of a rescue")
+        with map_path.open() as lines:
+            rescue_map = RescueMap.parse(lines)
         difference = Subject.parse(rescue_map.subject).difference(subject)
     except FileNotFoundError:
         return None

@@ -47,22 +47,25 @@ class RescueMap:
         return cls(subject, [MapPart(0, size, Status.NON_TRIED)] if size else [])
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a mapfile.
+    def parse(cls, lines: Iterable[str]) -> Self:
+        """Read the lines of a mapfile.
 
         Raises:
             ValueError: it is none, or its ranges do not follow each other.
         """
         subject = []
-        rows = []
-        for line in text.splitlines():
-            if line.startswith(_SUBJECT):
-                subject.append(line.removeprefix(_SUBJECT))
-            if line.strip() and not line.startswith("#"):
-                rows.append(line.split())
-        parts = []
+        parts: list[MapPart] = []
         end = 0
-        for row in rows[1:]:  # the first says where ddrescue was
+        has_begun = False
+        for line in lines:
+            if line.startswith(_SUBJECT):
+                subject.append(line.removeprefix(_SUBJECT).rstrip("\n"))
+            row = [] if line.startswith("#") else line.split()
+            if not row:
+                continue
+            if not has_begun:  # the first says where ddrescue was
+                has_begun = True
+                continue
             if len(row) < 3:
                 raise ValueError(f"{' '.join(row)!r} is no range")
             begin, size = int(row[0], 0), int(row[1], 0)
