@@ -103,6 +103,10 @@ class Pool:
         given = self.given_block_sectors
         return pool if given is None else pool.with_data_block_sectors(given)
 
+    def doubting_repeats(self) -> "Pool":
+        """Return the same pool for who does not believe a leaf that repeats a data block."""
+        return replace(self, source=self.source._replace(doubts_repeats=True))
+
     def for_salvage(self, on_damage: OnDamage) -> "Pool":
         """Return the same pool for who reads past any damage.
 

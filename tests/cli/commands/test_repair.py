@@ -68,8 +68,8 @@ def test_a_node_that_is_taken_for_a_leaf_is_lost(
 ) -> None:
     """Its values would be many mappings to data block 0, and its checksum is right."""
     image, anatomy = DamagedImage.of(case), Anatomy.of(case)
-    trees = map(anatomy.mapping_tree, anatomy.device_ids)
-    root = next(tree[0] for tree in trees if not tree[0].is_leaf)
+    trees = ((each, anatomy.mapping_tree(each)) for each in anatomy.device_ids)
+    device_id, root = next((each, tree[0]) for each, tree in trees if not tree[0].is_leaf)
     image.header(root.block)["flags"] = LEAF_NODE
     image.restamp(root.block)
     damaged, output = image.write_to(tmp_path / "damaged.bin"), tmp_path / "new.bin"
@@ -79,6 +79,8 @@ def test_a_node_that_is_taken_for_a_leaf_is_lost(
     assert result.exit_code == 6
     assert f"metadata block {root.block}: the B-tree node maps a data block" in result.stderr
     assert thinmeta("dump", "--salvage", damaged).exit_code == 6
+    looked_up = thinmeta("lookup", device_id, root.low, "--salvage", "-p", damaged)
+    assert looked_up.exit_code == 6
     assert_sound(output, thinmeta)
 
 

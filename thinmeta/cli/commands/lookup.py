@@ -1,5 +1,6 @@
 """`thinmeta lookup`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,8 @@ def lookup(  # noqa: PLR0913  # one parameter an option
         except DamagedMetadataError as error:
             report.fail_for(error.damage, pool.source.device.name)
         chosen = choice.names.introduced(found)
+        if salvage:
+            chosen = replace(chosen, pool=chosen.pool.doubting_repeats())
         if any(block.is_bytes for block in blocks):
             chosen.pool.data_block_bytes()  # fails where nobody knows it
         try:
