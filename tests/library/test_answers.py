@@ -11,6 +11,7 @@ import pytest
 import thinmeta
 from tests.cases import image_bytes, packed_image
 from tests.conftest import Thinmeta
+from thinmeta.walk.changes import Change
 
 CASES = ["a09-discards-and-deletes", "a08-snapshots-of-snapshots", "d02-shared-subtrees"]
 CASE = CASES[0]
@@ -159,3 +160,17 @@ def test_what_is_lost_is_said_of_usage() -> None:
 
     assert usage.device_id[~usage.is_complete].tolist() == [2]
     assert not usage.is_exact.any()
+
+
+def test_what_is_the_same_is_not_taken_from_details_where_something_is_lost() -> None:
+    content = bytearray(image_bytes("docker-direct-lvm-ext4-512k"))
+    content[85 * 4096 : 86 * 4096] = bytes(4096)
+    told: list[thinmeta.Damage] = []
+
+    with thinmeta.open_pool(bytes(content), on_damage=told.append) as pool:
+        summary = pool.diff(2, 2).summary()
+        ranges = pool.diff(2, 2, with_same=True).read()
+        details = pool.device(2).mapped_blocks
+
+    assert summary.same == int(ranges.length[ranges.change == Change.SAME].sum())
+    assert (summary.same < (details or 0), summary.relation) == (True, None)

@@ -15,6 +15,7 @@ from thinmeta.library.entrance import Source
 
 CASE = "a09-discards-and-deletes"
 DOCKER = "docker-loop-lvm-xfs-64k"
+OTHER_DOCKER = "docker-direct-lvm-ext4-512k"
 LVM = "c01-lvm-thin-one-pv"
 
 
@@ -115,6 +116,25 @@ def test_a_device_is_found_as_the_command_line_does() -> None:
             pool.device("dead1")
         with pytest.raises(thinmeta.NotThereError, match="layers are Docker's"):
             pool.layers()
+
+
+def test_data_of_another_pool_than_the_names_is_refused() -> None:
+    root, data = FIXTURES / DOCKER / "docker-state", unpacked(DOCKER, "data")
+    other = FIXTURES / OTHER_DOCKER / "docker-state"
+
+    with thinmeta.open_pool(
+        packed_image(DOCKER), names=thinmeta.NameSources(docker_root=other)
+    ) as pool:
+        device = pool.device(25)
+        with pytest.raises(thinmeta.InputError, match="is the root of another pool"):
+            device.open(data)
+    with (
+        thinmeta.open_pool(
+            packed_image(DOCKER), names=thinmeta.NameSources(docker_root=root)
+        ) as pool,
+        pool.device(25).open(data) as volume,
+    ):
+        assert volume.size
 
 
 def test_a_pool_on_disks_is_found_and_read_there() -> None:

@@ -172,13 +172,7 @@ class SalvageReport(DamageReport):
 
         lost = []
         for chosen in devices:
-            device = chosen.device
-            tree = (
-                ExaminedTree(device.device_id, chosen.mapping_root, device.mapped_blocks)
-                if device is not None
-                else ExaminedTree(None, chosen.mapping_root, None)
-            )
-            lost.append(losses_of_trees(chosen.pool, [tree]))
+            lost.append(losses_of_trees(chosen.pool, [ExaminedTree.of(chosen)]))
             self._tell(chosen.pool, lost[-1])
         left = [replace(each, pool=each.pool.for_salvage(self)) for each in devices]
         return left, Losses.joined(lost)

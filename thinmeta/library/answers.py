@@ -9,10 +9,11 @@ from thinmeta.analyse.diff import Diff, Summary
 from thinmeta.analyse.free_ranges import free_ranges
 from thinmeta.analyse.rmap import Region, rmap
 from thinmeta.analyse.usage import usage
-from thinmeta.errors import Damage, DamageKind
+from thinmeta.errors import Damage, DamageKind, raise_damage
 from thinmeta.library.opened_device import Device
 from thinmeta.library.result_table import TableStream, signed
 from thinmeta.library.results import DiffTable, FreeTable, SharerTable, UsageTable
+from thinmeta.model.losses import ExaminedTree, losses_of_trees
 from thinmeta.model.pool import Pool
 from thinmeta.walk.changes import Change
 
@@ -66,8 +67,15 @@ class Difference(TableStream[DiffTable]):
 
 def difference(left: Device, right: Device, *, with_same: bool) -> Difference:
     """Return what changed; see `OpenPool.diff`."""
-    diff = Diff(left.chosen, right.chosen, by_data=True, with_same=with_same)
     pool = left.chosen.pool
+    diff = Diff(
+        left.chosen,
+        right.chosen,
+        by_data=True,
+        with_same=with_same,
+        # Else damage ends the reading before anything could be counted wrong.
+        is_complete=pool.on_damage is raise_damage or _is_complete(left, right),
+    )
 
     def pieces() -> Iterator[DiffTable]:
         for ranges in diff.ranges():
@@ -86,6 +94,13 @@ def difference(left: Device, right: Device, *, with_same: bool) -> Difference:
                 yield DiffTable(**fit)
 
     return Difference(DiffTable.empty, pieces, _diff=diff)
+
+
+def _is_complete(*devices: Device) -> bool:
+    return all(
+        losses_of_trees(each.chosen.pool, [ExaminedTree.of(each.chosen)]).is_complete
+        for each in devices
+    )
 
 
 def sharers(pool: Pool, begin: int, end: int) -> TableStream[SharerTable]:

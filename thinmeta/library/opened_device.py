@@ -13,6 +13,7 @@ from thinmeta.model.pool import Pool
 from thinmeta.names.name_sources import NameSources
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.volume.contents import Volume
+from thinmeta.volume.sources import open_source
 from thinmeta.walk.stream_reader import read_runs
 
 
@@ -116,7 +117,8 @@ class Device:
             origin: its external origin; None is what LVM's disks have of it.
 
         Raises:
-            InputError: nobody knows where the data is, or it or the origin cannot be read.
+            InputError: nobody knows where the data is, it is another pool's than the names'
+                source, or it or the origin cannot be read.
             NotThereError: there is no such device.
         """
         pool, names = self.chosen.pool, self._names
@@ -126,12 +128,19 @@ class Device:
             data = names.open_data(pool)
         if data is None:
             raise InputError(f"{pool.source.device.name}: nobody says where the data is")
-        if origin is None and self.external_origin is not None and names is not None:
-            from thinmeta.names.lvm_volumes import open_external_origin
+        opened = data if isinstance(data, Extents) else open_source(Path(data))
+        try:
+            if names is not None:
+                names.refuse_other_pool(pool, opened)
+            if origin is None and self.external_origin is not None and names is not None:
+                from thinmeta.names.lvm_volumes import open_external_origin
 
-            origin = open_external_origin(names.state_with_origins(), self.external_origin)
-        size = self.size if size is None else size
-        return pool.open_volume(self.device_id, data, size=size, origin=origin)
+                origin = open_external_origin(names.state_with_origins(), self.external_origin)
+            size = self.size if size is None else size
+            return pool.open_volume(self.device_id, opened, size=size, origin=origin)
+        except BaseException:
+            opened.close()
+            raise
 
 
 class DevicesInPool(Mapping[int, Device]):

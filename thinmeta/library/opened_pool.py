@@ -160,7 +160,9 @@ class OpenPool:
     ) -> answers.Difference:
         """Return what changed from one device to another, as `thinmeta diff` does.
 
-        Nothing is read yet. Subtrees that both share are read only for `with_same`.
+        Nothing is read yet, and subtrees that both share only for `with_same`. With an
+        `on_damage` that goes on, both devices are read once before, to know whether anything
+        of them is lost: their details do not tell then how much is the same.
 
         >>> import thinmeta
         >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.model.device_columns import Devices, DevicesById
+from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.device_table import DeviceTable
 from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
@@ -36,6 +37,14 @@ class ExaminedTree(NamedTuple):
     device_id: DeviceId | None
     root: MetadataBlock | None
     stored: int | None
+
+    @classmethod
+    def of(cls, chosen: ChosenDevice) -> Self:
+        """Return the mapping tree of a device, or of a bare `root:N`."""
+        device = chosen.device
+        if device is None:
+            return cls(None, chosen.mapping_root, None)
+        return cls(device.device_id, chosen.mapping_root, device.mapped_blocks)
 
 
 @dataclass(frozen=True, slots=True)
