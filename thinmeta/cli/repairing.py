@@ -109,14 +109,20 @@ def tell_of_whole(
         report.warn(line)
 
 
-def tell_of_written(output: Path, report: SalvageReport) -> None:
+def tell_of_written(chosen: "Choice", output: Path, report: SalvageReport) -> None:
     """Tell what is bad about what was written, as where what is left contradicts itself.
 
     A leaf of a former time may map a data block that another one maps now. Nobody knows
-    which is right, so both stay; but who uses the pool must know.
+    which is right, so both stay; but who uses the pool must know. Where the pool's own
+    data space map counts all of it, as thin_restore makes it, nothing contradicts it.
+
+    Args:
+        chosen: the state that was written anew, still open.
+        output: what was written.
+        report: is told.
     """
     from thinmeta.analyse.check.checker import check_pool
-    from thinmeta.analyse.check.findings import Severity
+    from thinmeta.analyse.check.findings import Part, Severity
     from thinmeta.formats.check_report import finding_text
     from thinmeta.model.pool import open_pool
 
@@ -125,7 +131,10 @@ def tell_of_written(output: Path, report: SalvageReport) -> None:
     fatal = [each for each in findings if each.severity is Severity.FATAL]
     for finding in fatal[:_FINDINGS_TOLD]:
         report.warn(f"{output}: {finding_text(finding)}")
-    if fatal:
+    if not fatal or chosen.candidate is not None:  # no space map counts a state that was found
+        return
+    before = check_pool(chosen.pool).findings
+    if any(each.severity is Severity.FATAL and each.part is Part.DATA_SPACE_MAP for each in before):
         what = "what is left contradicts itself; `thinmeta check` lists all of it"
         report.costs(f"{output}: {what}")
 

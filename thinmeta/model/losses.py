@@ -168,7 +168,7 @@ def losses_of_trees(
     pool: Pool, trees: Sequence[ExaminedTree], on_progress: OnProgress | None = None
 ) -> Losses:
     """Look at some mapping trees, each of their nodes once; no damage raises."""
-    source = pool.source._replace(nr_data_blocks=None, doubts_repeats=True)
+    source = pool.source._replace(nr_data_blocks=None, doubts_leaves=True)
     rooted = [tree for tree in trees if tree.root is not None]
     forest = grow(source, np.array([tree.root for tree in rooted], dtype=np.uint64), MAPPINGS)
     nr_data_blocks = pool.live_superblock.data_space_map.nr_blocks or LAST_KEY

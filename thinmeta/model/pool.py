@@ -103,18 +103,18 @@ class Pool:
         given = self.given_block_sectors
         return pool if given is None else pool.with_data_block_sectors(given)
 
-    def doubting_repeats(self) -> "Pool":
-        """Return the same pool for who does not believe a leaf that repeats a data block."""
-        return replace(self, source=self.source._replace(doubts_repeats=True))
+    def doubting_leaves(self) -> "Pool":
+        """Return the same pool for who does not believe a leaf that holds what others do."""
+        return replace(self, source=self.source._replace(doubts_leaves=True))
 
     def for_salvage(self, on_damage: OnDamage) -> "Pool":
         """Return the same pool for who reads past any damage.
 
-        It leaves out mappings past the data device's end, and leaves that repeat a data block.
+        It leaves out mappings past the data device's end, and leaves that are internal nodes.
         """
         source = self.source._replace(
             nr_data_blocks=self.live_superblock.data_space_map.nr_blocks or None,
-            doubts_repeats=True,
+            doubts_leaves=True,
         )
         return replace(self, source=source, on_damage=on_damage, known_devices=None)
 

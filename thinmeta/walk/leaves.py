@@ -15,11 +15,11 @@ from thinmeta.walk.columnar import GrowingColumn
 from thinmeta.walk.growing import grow
 from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import (
+    HOLDS_CHILDREN,
     KEYS_OUT_OF_RANGE,
     MAPPINGS,
     REACHED_TWICE,
     REASONS,
-    REPEATS_A_BLOCK,
     Codes,
     Entries,
     Keys,
@@ -51,8 +51,8 @@ def read_leaves(source: Metadata, leaves: NodeList, kind: TreeKind) -> tuple[Ent
         codes = combined(leaves.codes, found)
         entries = checked_entries(nodes, codes, leaves.low, leaves.last, kind.values)
         codes = combined(leaves.codes, codes)
-    if kind is MAPPINGS and source.doubts_repeats:
-        entries = _without_repeats(entries, codes)
+    if kind is MAPPINGS and source.doubts_leaves:
+        entries = _without_internal_nodes(source.nr_blocks, entries, codes)
     if kind is MAPPINGS and source.nr_data_blocks is not None:
         entries = _on_the_data_device(entries, source.nr_data_blocks)
     return entries, codes
@@ -133,16 +133,24 @@ def combined(above: Codes, found: Codes) -> Codes:
     return codes
 
 
-def _without_repeats(entries: Entries, codes: Codes) -> Entries:
-    """Leave out leaves that map a data block twice; sets their `codes`."""
-    data_blocks = block_time.data_block(entries.values)  # below 2^40
-    leaves = np.repeat(np.arange(len(codes), dtype=np.uint64), np.diff(entries.starts))
-    ascending = np.sort(leaves << np.uint64(40) | data_blocks)
-    repeated = ascending[1:][ascending[1:] == ascending[:-1]]
-    if not len(repeated):
+def _without_internal_nodes(nr_blocks: int, entries: Entries, codes: Codes) -> Entries:
+    """Leave out leaves that hold what an internal node does; sets their `codes`.
+
+    Metadata blocks, each once, read as mappings to data block 0 at as many times. No
+    kernel maps one data block twice for a device; and who made a pool that does, by
+    thin_restore, keeps its leaves.
+    """
+    nr_entries = np.diff(entries.starts)
+    is_child = (entries.values > 0) & (entries.values < nr_blocks)
+    nr_children = np.diff(starts_of(is_child.astype(np.int64))[entries.starts])
+    suspects = np.flatnonzero((nr_entries > 1) & (nr_children == nr_entries))
+    for suspect in suspects.tolist():
+        children = entries.values[entries.starts[suspect] : entries.starts[suspect + 1]]
+        if len(np.unique(children)) == len(children):
+            codes[suspect] = HOLDS_CHILDREN
+    if not codes[suspects].any():
         return entries
-    codes[(repeated >> np.uint64(40)).astype(np.int64)] = REPEATS_A_BLOCK
-    return _only(entries, np.repeat(codes == 0, np.diff(entries.starts)))
+    return _only(entries, np.repeat(codes == 0, nr_entries))
 
 
 def _only(entries: Entries, kept: Mask) -> Entries:

@@ -56,14 +56,14 @@ class Metadata(NamedTuple):
         nr_blocks: how many of its blocks the metadata space map says are metadata.
         nr_data_blocks: leave out mappings to data blocks from this one on; None: leave
             none out, which is what everything but salvage does.
-        doubts_repeats: do not believe a leaf that maps a data block twice, which no kernel
-            writes: another node was taken for it. Only salvage doubts it; a dump shows it.
+        doubts_leaves: do not believe a leaf that holds what an internal node does, whose
+            flags were changed. Only salvage doubts it; a dump shows it.
     """
 
     device: BlockDevice
     nr_blocks: int
     nr_data_blocks: int | None = None
-    doubts_repeats: bool = False
+    doubts_leaves: bool = False
 
 
 class Nodes(NamedTuple):
@@ -120,12 +120,12 @@ _MORE = (
     "has keys out of order",
     "has keys outside its parent's range",
     "is reached twice in the same tree",
-    "maps a data block twice, as no leaf does",
+    "maps a data block twice, as an internal node does that is taken for a leaf",
 )
 REASONS: tuple[str, ...] = ("is sound", *(what for what, _ in INVARIANTS), *_MORE)
 """What each code of `Codes` means; 0 is a sound node."""
 
-KEYS_OUT_OF_ORDER, KEYS_OUT_OF_RANGE, REACHED_TWICE, REPEATS_A_BLOCK = range(
+KEYS_OUT_OF_ORDER, KEYS_OUT_OF_RANGE, REACHED_TWICE, HOLDS_CHILDREN = range(
     len(REASONS) - len(_MORE), len(REASONS)
 )
 

@@ -84,7 +84,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
             size = min(pool.source.nr_blocks, MAX_METADATA_BLOCKS) * METADATA_BLOCK_BYTES or None
         with open_target(output, inputs, force=force, size_bytes=size) as target:
             restored = build_within(header, listing.parts, target)
-    tell_of_written(output, report)
+        tell_of_written(chosen, output, report)
     warn_of_unusable_ids(restored, report)
     style = repaired_json if format_name == "json" else repaired_text
     with open_output(None, inputs) as file:
