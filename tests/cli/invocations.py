@@ -20,6 +20,9 @@ COMMANDS = main.list_commands(click.Context(main))
 # What reads a pool and says something of it; the others make metadata.
 READERS = [command for command in COMMANDS if command not in {"repair", "restore"}]
 
+# Where coverage is measured, a child would load what measures, and write to where it may not.
+UNMEASURED = {name: os.environ[name] for name in os.environ if not name.startswith("COVERAGE")}
+
 # A data device of zeros, which anybody may read.
 DATA = tempfile.NamedTemporaryFile()  # noqa: SIM115  # until all tests have ended
 os.truncate(DATA.name, 512 << 20)
@@ -90,6 +93,10 @@ def modules_after(args: list[str]) -> set[str]:
         "print('--', *sys.modules)\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", script, *args], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *args],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=UNMEASURED,
     )
     return set(ran.stdout.rpartition("-- ")[2].split())

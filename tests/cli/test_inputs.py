@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.invocations import COMMANDS, MINIMAL
+from tests.cli.invocations import COMMANDS, MINIMAL, UNMEASURED
 from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
 from tests.lvm.lvm_images import MIB, physical_volume
@@ -357,9 +357,6 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 from thinmeta.cli import main
 main(sys.argv[1:])
 """
-
-# Where coverage is measured, a child would write what it measured to that full disk, too.
-UNMEASURED = {name: os.environ[name] for name in os.environ if not name.startswith("COVERAGE")}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
