@@ -17,7 +17,7 @@ from tests.volume.volumes import UNIT, in_memory
 from thinmeta.device.extents import Extents
 from thinmeta.model.pool import open_pool
 from thinmeta.volume.contents import Volume
-from thinmeta.volume.filesystem import FileSystem, FilesystemKind, Journal, recognise
+from thinmeta.volume.filesystem import FileSystemFound, FilesystemKind, Journal, recognise
 from thinmeta.volume.layout import Layout
 from thinmeta.volume.sources import Sources, open_source
 from thinmeta.walk.stream_reader import read_runs
@@ -45,7 +45,7 @@ def test_what_is_on_the_devices_of_docker(device: Device) -> None:
         found = recognise(volume)
 
     kind = FilesystemKind.XFS if device.case == XFS else FilesystemKind.EXT4
-    assert found == FileSystem(kind, Journal.CLEAN)
+    assert found == FileSystemFound(kind, Journal.CLEAN)
 
 
 class Patched(Extents):
@@ -64,7 +64,7 @@ class Patched(Extents):
 
 def patched(
     device: Device, part: range, change: Callable[[bytes], tuple[int, bytes]]
-) -> FileSystem | None:
+) -> FileSystemFound | None:
     """Look at `device` after a patch to a part of it."""
     with opened(device) as volume:
         volume.seek(part.start)
@@ -98,7 +98,7 @@ def test_an_ext4_journal_that_needs_recovery_is_dirty() -> None:
         at = 1024 + 0x60
         return at, (int.from_bytes(content[at : at + 4], "little") | 4).to_bytes(4, "little")
 
-    assert patched(devices(EXT4)[0], range(4096), flagged) == FileSystem(
+    assert patched(devices(EXT4)[0], range(4096), flagged) == FileSystemFound(
         FilesystemKind.EXT4, Journal.DIRTY
     )
 
@@ -120,7 +120,7 @@ def test_an_xfs_log_without_its_last_record_may_be_dirty() -> None:
 
     found = patched(device, LOG, lambda content: (last_xfs_record(content), bytes(512)))
 
-    assert found == FileSystem(FilesystemKind.XFS, Journal.MAYBE_DIRTY)
+    assert found == FileSystemFound(FilesystemKind.XFS, Journal.MAYBE_DIRTY)
 
 
 def test_an_xfs_log_that_ends_with_another_record_may_be_dirty() -> None:
@@ -129,7 +129,7 @@ def test_an_xfs_log_that_ends_with_another_record_may_be_dirty() -> None:
     def not_an_unmount(content: bytes) -> tuple[int, bytes]:
         return last_xfs_record(content) + 512 + 9, b"\x01"
 
-    assert patched(device, LOG, not_an_unmount) == FileSystem(
+    assert patched(device, LOG, not_an_unmount) == FileSystemFound(
         FilesystemKind.XFS, Journal.MAYBE_DIRTY
     )
 
@@ -150,4 +150,4 @@ def test_anything_else_is_not_known(content: bytes) -> None:
 def test_a_hostile_superblock_is_no_crash(header: bytes, log: bytes) -> None:
     content = (b"XFSB" + header).ljust(2048, b"\0") + bytes.fromhex("feedbabe") + log
     with made(content) as volume:
-        assert recognise(volume) in (None, FileSystem(FilesystemKind.XFS, Journal.MAYBE_DIRTY))
+        assert recognise(volume) in (None, FileSystemFound(FilesystemKind.XFS, Journal.MAYBE_DIRTY))

@@ -7,7 +7,7 @@ from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import shell_word, text_line
 from thinmeta.formats.sizes import size_text
 from thinmeta.units import SECTOR_BYTES
-from thinmeta.volume.filesystem import FileSystem, FilesystemKind, Journal
+from thinmeta.volume.filesystem import FileSystemFound, FilesystemKind, Journal
 
 _MOUNT_OPTIONS = {
     # Snapshots share one UUID, which XFS mounts but once.
@@ -50,7 +50,7 @@ class Plan:
     sectors: int
     name: str
     before: Sequence[str]
-    file_system: FileSystem | None
+    file_system: FileSystemFound | None
     looked: bool
     extract: Sequence[str]
 

@@ -54,14 +54,14 @@ class Journal(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class FileSystem:
+class FileSystemFound:
     """What is on a volume."""
 
     kind: FilesystemKind
     journal: Journal
 
 
-def recognise(volume: Volume) -> FileSystem | None:
+def recognise(volume: Volume) -> FileSystemFound | None:
     """Find out which file system is on `volume`; None is neither ext4 nor XFS.
 
     A part that cannot be read is taken for zeros, so that nothing raises but damage to
@@ -70,11 +70,13 @@ def recognise(volume: Volume) -> FileSystem | None:
     ext4 = parsed(Ext4Superblock, _read(volume, EXT4_SUPERBLOCK_OFFSET, 1024))
     if ext4["s_magic"] == EXT4_SUPER_MAGIC:
         needs_recovery = int(ext4["s_feature_incompat"]) & EXT4_FEATURE_INCOMPAT_RECOVER
-        return FileSystem(FilesystemKind.EXT4, Journal.DIRTY if needs_recovery else Journal.CLEAN)
+        return FileSystemFound(
+            FilesystemKind.EXT4, Journal.DIRTY if needs_recovery else Journal.CLEAN
+        )
     xfs = parsed(XfsSuperblock, _read(volume, 0, XLOG_BASIC_BLOCK_BYTES))
     if xfs["sb_magicnum"] == XFS_SB_MAGIC:
         clean = _xfs_log_is_clean(volume, xfs)
-        return FileSystem(FilesystemKind.XFS, Journal.CLEAN if clean else Journal.MAYBE_DIRTY)
+        return FileSystemFound(FilesystemKind.XFS, Journal.CLEAN if clean else Journal.MAYBE_DIRTY)
     return None
 
 

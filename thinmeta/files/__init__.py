@@ -1,0 +1,1 @@
+"""What is inside a volume: file systems, read without the kernel."""

@@ -1,0 +1,178 @@
+"""What every file system here can be asked, whatever its kind.
+
+A method answers for one inode, and raises `FileError` for that inode alone: whoever goes over many
+catches it, says which file it was, and goes on.
+"""
+
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.errors import InputError
+from thinmeta.walk.columnar import Columnar
+
+Bytes = npt.NDArray[np.uint64]
+
+
+class FileError(InputError):
+    """Something of a file cannot be read or believed; the message says what, and of which inode."""
+
+
+class Inode(NamedTuple):
+    """A file, a directory or whatever else has a number; named as in `struct stat`.
+
+    Attributes:
+        number: by which directories know it.
+        mode: type and permissions, as `st_mode`.
+        uid: of its owner.
+        gid: of its group.
+        nlink: how many names it has.
+        size: in bytes.
+        atime: of the last access, in ns since 1970.
+        mtime: of the last change of its content, in ns since 1970.
+        ctime: of the last change of the inode, in ns since 1970.
+        rdev: major and minor number, if it is a device.
+    """
+
+    number: int
+    mode: int
+    uid: int
+    gid: int
+    nlink: int
+    size: int
+    atime: int
+    mtime: int
+    ctime: int
+    rdev: tuple[int, int] = (0, 0)
+
+    @property
+    def type(self) -> int:
+        """What it is, as `stat.S_IFMT()` says."""
+        return stat.S_IFMT(self.mode)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return stat.S_ISDIR(self.mode)
+
+
+class Entry(NamedTuple):
+    """A name in a directory.
+
+    Attributes:
+        name: its bytes, as they are on disk; they may be hostile (see `is_safe_name`).
+        number: of the inode that it leads to.
+    """
+
+    name: bytes
+    number: int
+
+
+class DirectoryError(FileError):
+    """A part of a directory cannot be read or believed.
+
+    Attributes:
+        found: the entries that were read.
+    """
+
+    def __init__(self, message: str, found: Sequence[Entry]) -> None:
+        """Carry what was read."""
+        super().__init__(message)
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileExtents(Columnar):
+    """Where the bytes of a file are, as columns of shape `(n,)`, dtype uint64, in order.
+
+    What is in none of them, up to the file's size, is zeros: a hole, or space that was set
+    aside and never written. The last one may go on past the file's size.
+
+    Attributes:
+        begin: in the file, in bytes.
+        length: in bytes.
+        place: in the volume, in bytes.
+    """
+
+    begin: Bytes
+    length: Bytes
+    place: Bytes
+
+
+class FileSystem(ABC):
+    """A file system, open for reading.
+
+    Attributes:
+        kind: `ext2`, `ext3`, `ext4` or `xfs`.
+        root: the number of the root directory's inode.
+        block_bytes: its block size.
+    """
+
+    kind: str
+    root: int
+    block_bytes: int
+
+    @abstractmethod
+    def inode(self, number: int) -> Inode:
+        """Return the inode of this number.
+
+        Raises:
+            FileError: there is none, or it cannot be read or believed.
+        """
+
+    @abstractmethod
+    def entries(self, directory: Inode) -> Sequence[Entry]:
+        """Return what is in a directory, in the order on disk, without `.` and `..`.
+
+        Raises:
+            DirectoryError: a part of the directory cannot be read or believed; it has the rest.
+        """
+
+    @abstractmethod
+    def link_target(self, link: Inode) -> bytes:
+        """Return where a symbolic link leads.
+
+        Raises:
+            FileError: it cannot be read or believed.
+        """
+
+    @abstractmethod
+    def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:
+        """Return the extended attributes by their full names, ACLs in the form of the system call.
+
+        `system.posix_acl_access` and `system.posix_acl_default` are as `getxattr()` gives them
+        (version 2), whatever the form on disk is.
+
+        Raises:
+            FileError: they cannot be read or believed.
+        """
+
+    @abstractmethod
+    def extents(self, inode: Inode) -> FileExtents:
+        """Return where a file's bytes are; nothing of what `inline` returns.
+
+        Raises:
+            FileError: they cannot be read or believed.
+        """
+
+    @abstractmethod
+    def inline(self, inode: Inode) -> bytes | None:
+        """Return a file's bytes if they are kept with its inode; None if `extents` has them.
+
+        Raises:
+            FileError: they cannot be read or believed.
+        """
+
+
+def is_safe_name(name: bytes) -> bool:
+    """Tell whether a name leads to one file of its directory, and to nothing else.
+
+    >>> is_safe_name(b"passwd"), is_safe_name(b".."), is_safe_name(b"../../etc/passwd")
+    (True, False, False)
+    """
+    return name not in (b"", b".", b"..") and not {0, 47} & {*name}
