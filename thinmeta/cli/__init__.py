@@ -1,5 +1,6 @@
 """The command `thinmeta`: click only, one file a command, numpy only where it is used."""
 
+import atexit
 import gc
 import os
 from importlib import import_module
@@ -61,6 +62,8 @@ class _Commands(click.Group):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Many objects are made, no circles of them: looking for these took a fifth of the time.
         gc.set_threshold(*_OBJECTS_BETWEEN)
+        # Nor need those that are left be looked through at the end, three times over.
+        atexit.register(gc.freeze)
         try:
             return super().invoke(ctx)
         except ThinmetaError as error:
