@@ -1,8 +1,8 @@
 """One tree of errors, each with its exit code; damage is data that an error may carry."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
 
@@ -92,8 +92,7 @@ class DamageKind(Enum):
     """A device has not as many mappings as its details say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """One broken invariant: where it is, what it is, and what is lost by it."""
 
     what: str

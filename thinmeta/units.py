@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NewType, Self
+from typing import NamedTuple, NewType, Self
 
 MetadataBlock = NewType("MetadataBlock", int)
 """A 4 KiB block of the metadata device (`blocknr` on disk)."""
@@ -45,8 +44,7 @@ _UNITS = {"b": 1, "s": SECTOR_BYTES, **{p: 1024**n for n, p in enumerate("kmgtpe
 _QUANTITY = re.compile(r"(\d+)(?:([sb])|([kmgtpe])(?:i?b)?)?", re.ASCII | re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """A number that somebody typed: of blocks, or of bytes where it had a unit."""
 
     number: int

@@ -194,8 +194,7 @@ def conditions_of(
     path = written(directory / "image", image.pool({}, {}))
     with open_pool(path) as pool:
         none = MetadataBlock(0)
-        superblock = replace(
-            pool.superblock,
+        superblock = pool.superblock._replace(
             data_space_map=SpaceMapRoot(data[1], data[0], none, none),
             metadata_space_map=SpaceMapRoot(metadata[1], metadata[0], none, none),
         )

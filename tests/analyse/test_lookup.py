@@ -329,7 +329,7 @@ def test_the_mapping_time_is_held_against_the_snap_time_as_the_kernel_does(tmp_p
             (2**24, [True, True, True, True]),
         ):
             assert device.device is not None
-            snapped = replace(device, device=replace(device.device, snap_time=snap_time))
+            snapped = device._replace(device=replace(device.device, snap_time=snap_time))
             found = look_up(snapped, at(0, 4, 5, 2**24 - 1))
             assert [lookup.breaks_sharing for lookup in found] == breaks
 
@@ -339,7 +339,7 @@ def test_the_mapping_time_is_held_against_the_snap_time_as_the_kernel_does(tmp_p
 
 def position(text: str, sectors: int) -> Position:
     with open_pool(unpacked("a01-empty-pool")) as pool:
-        superblock = replace(pool.superblock, data_block_sectors=sectors)
+        superblock = pool.superblock._replace(data_block_sectors=sectors)
     return position_of(Quantity.parse(text), superblock)
 
 

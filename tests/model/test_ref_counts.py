@@ -1,7 +1,6 @@
 """The ref counts that a space map stores are the references that there are."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -127,7 +126,7 @@ def test_shared_blocks_are_those_with_a_count_above_1(case: str) -> None:
 def test_a_space_map_that_claims_more_than_there_can_be_is_damage(is_metadata: bool) -> None:
     with open_pool(unpacked("a01-empty-pool")) as pool:
         found: list[Damage] = []
-        root = replace(pool.superblock.data_space_map, nr_blocks=LAST_KEY)
+        root = pool.superblock.data_space_map._replace(nr_blocks=LAST_KEY)
         counts = RefCounts(pool.source, root, found.append, is_metadata=is_metadata)
         begin, _ = next(counts.chunks())
 

@@ -67,7 +67,7 @@ def test_a_name_without_a_device_is_told() -> None:
 
 
 def test_a_deleted_device_is_told_while_it_is_there() -> None:
-    (only,) = found(changed(25, lambda device: replace(device, is_deleted=True)))
+    (only,) = found(changed(25, lambda device: device._replace(is_deleted=True)))
     deleted = NamedDevice(DeviceId(99), NameKind.LAYER, "deleted", is_deleted=True)
 
     assert (only.kind, only.device_id, only.name) == (DisagreementKind.DELETED, 25, "dead1")
@@ -75,7 +75,7 @@ def test_a_deleted_device_is_told_while_it_is_there() -> None:
 
 
 def test_an_id_that_was_given_again_is_told_once() -> None:
-    (only,) = found(changed(17, lambda device: replace(device, transaction_id=5)))
+    (only,) = found(changed(17, lambda device: device._replace(transaction_id=5)))
 
     assert (only.kind, only.device_id) == (DisagreementKind.REUSED, 17)
     assert only.what == (

@@ -1,7 +1,7 @@
 """What changed from one device to another: blocks added, changed and removed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -227,6 +227,6 @@ def _for_device(chosen: ChosenDevice) -> OnDamage:
 
     def tell(damage: Damage) -> None:
         device_id = chosen.device.device_id if chosen.device else None
-        chosen.pool.on_damage(replace(damage, device_id=device_id))
+        chosen.pool.on_damage(damage._replace(device_id=device_id))
 
     return tell

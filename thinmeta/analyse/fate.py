@@ -4,8 +4,6 @@ The live mappings are read once, what devices share once for all. The memory is 
 the past device's mappings, about 25 bytes each, and of a piece of the live ones.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
@@ -39,7 +37,7 @@ def live_state(chosen: ChosenDevice) -> Pool:
     damage = chosen.pool.superblock_damage
     if damage is not None:
         what = "nobody can tell what is mapped now, nor what became of what was"
-        raise DamagedMetadataError(replace(damage, what=f"{damage.what.partition(';')[0]}; {what}"))
+        raise DamagedMetadataError(damage._replace(what=f"{damage.what.partition(';')[0]}; {what}"))
     return chosen.pool.in_state(State.LIVE)
 
 
@@ -93,7 +91,7 @@ class _Past:
 
         def tell(damage: Damage) -> None:
             self.is_complete = False
-            chosen.pool.on_damage(replace(damage, device_id=device_id))
+            chosen.pool.on_damage(damage._replace(device_id=device_id))
 
         self.keys, self.values = np.empty((2, 0), dtype=np.uint64)
         if chosen.mapping_root is not None:

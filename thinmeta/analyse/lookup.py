@@ -1,7 +1,7 @@
 """The read path of single blocks: where a block of a device is, and what a write to it does."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -162,7 +162,7 @@ def _look_up(chosen: ChosenDevice, position: Position) -> Lookup:
     if found.damage is not None and found.covers:
         lost = found.damage
         if chosen.device is not None:
-            lost = replace(lost, device_id=DeviceId(chosen.device.device_id))
+            lost = lost._replace(device_id=DeviceId(chosen.device.device_id))
         return Lookup(position, None, None, None, path, lost)
     mapping = found.mapping()
     if mapping is None:

@@ -7,7 +7,7 @@ into memory, however large the pool is and however often its devices share a lea
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -165,7 +165,7 @@ class _TurnedTrees:
         for bad in np.flatnonzero(codes).tolist():  # what was sound when it was first read
             device_id = self.ids[self._members[self._starts[roots[bad]]]]
             damage = damage_of(leaves, codes, bad, MAPPINGS)
-            self._pool.on_damage(replace(damage, device_id=device_id))
+            self._pool.on_damage(damage._replace(device_id=device_id))
         runs, starts = runs_of(entries, self._inside(entries.values))
         filled = np.diff(starts) > 0
         runs.length[starts[1:][filled] - 1] += sequence.more[some][filled].astype(np.uint64)

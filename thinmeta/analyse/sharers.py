@@ -141,7 +141,7 @@ def _search(
         for leaf in leaves.tolist():
             if codes[leaf]:
                 damage = damage_of(nodes, codes, leaf, MAPPINGS)
-                lost.append(replace(damage, device_id=ids[tree]))
+                lost.append(damage._replace(device_id=ids[tree]))
             for origin_block, value in hits.get(leaf, ()):
                 sharer = Sharer(ids[tree], OriginBlock(origin_block), block_time.time(value))
                 found[block_time.data_block(value)].append(sharer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,7 @@ ROWS_AT_ONCE = 16384
 _LEAVES_AT_ONCE = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceUsage:
+class DeviceUsage(NamedTuple):
     """What one device maps; what was not asked for is 0.
 
     Attributes:

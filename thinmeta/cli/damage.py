@@ -1,7 +1,6 @@
 """What damage does to a command: it ends it, or with `--salvage` is said and read past."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -174,7 +173,7 @@ class SalvageReport(DamageReport):
         for chosen in devices:
             lost.append(losses_of_trees(chosen.pool, [ExaminedTree.of(chosen)]))
             self._tell(chosen.pool, lost[-1])
-        left = [replace(each, pool=each.pool.for_salvage(self)) for each in devices]
+        left = [each._replace(pool=each.pool.for_salvage(self)) for each in devices]
         return left, Losses.joined(lost)
 
     def costs(self, what: str) -> None:

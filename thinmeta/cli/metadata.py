@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import click
 
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class MetadataChoice:
+class MetadataChoice(NamedTuple):
     """What the command line says of the metadata to read.
 
     Attributes:
@@ -64,7 +62,7 @@ class MetadataChoice:
         """
         states = [spec.state for spec in specs]
         if self.state is None and states[0] is not None and len(set(states)) == 1:
-            return replace(self, state=states[0])
+            return self._replace(state=states[0])
         return self
 
     def words(self, opened: str) -> list[str]:
@@ -216,7 +214,7 @@ def opened(
         from thinmeta.cli.wiped import recovery_commands
 
         what = f"{error.damage.what}; {recovery_commands(choice)}"
-        raise DamagedMetadataError(replace(error.damage, what=what), error.name) from error
+        raise DamagedMetadataError(error.damage._replace(what=what), error.name) from error
 
 
 @contextmanager

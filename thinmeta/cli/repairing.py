@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,7 @@ def opened_for_repair(
         try:
             pool = stack.enter_context(opened(choice, report, all_blocks=True, hints=False))
         except (DamagedMetadataError, InputError) as error:
-            anything = replace(choice, state=Roots(MetadataBlock(0)))
+            anything = choice._replace(state=Roots(MetadataBlock(0)))
             pool = stack.enter_context(opened(anything, report, all_blocks=True))
             report.warn(str(error))
         with progress:

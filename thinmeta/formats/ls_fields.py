@@ -1,8 +1,7 @@
 """The fields that `ls` can show of a device: their names, their numbers, what these need."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from thinmeta.analyse.leaf_counts import Ask
 from thinmeta.analyse.usage import Numbers, Usages
@@ -12,8 +11,7 @@ Values = list[Any]
 """Numbers, or names; None where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """A field of the table.
 
     Attributes:
@@ -136,7 +134,7 @@ def fields_with_names(
     def values(rows: Usages, _: int) -> Values:
         return [names.get(device_id) for device_id in rows.devices.ids.tolist()]
 
-    name = replace(FIELDS["NAME"], values=values)
+    name = FIELDS["NAME"]._replace(values=values)
     if (fields is None or always) and FIELDS["NAME"] not in shown:
         shown.append(name)
     return [name if field.key == name.key else field for field in shown]

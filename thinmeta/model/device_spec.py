@@ -6,7 +6,6 @@ N, or a name that Docker or LVM gave it; `name:186` is the name 186. STATE is `l
 opened is meant.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from thinmeta.errors import NotThereError
@@ -20,8 +19,7 @@ _ROOT = "root:"
 _NAME = "name:"
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceSpec:
+class DeviceSpec(NamedTuple):
     """A device as it was named: one of `device_id`, `root` and `name` is there.
 
     Attributes:
@@ -102,8 +100,7 @@ class ExternalOrigin(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenDevice:
+class ChosenDevice(NamedTuple):
     """A device that was named and found.
 
     Attributes:

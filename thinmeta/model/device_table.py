@@ -1,6 +1,5 @@
 """All devices of a pool: its two trees of devices joined by device id, as columns."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -15,8 +14,7 @@ from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, Keys, Metadata, TreeKind
 from thinmeta.walk.ragged import places_among
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTable:
+class DeviceTable(NamedTuple):
     """All devices of a pool, and what is wrong with the trees that list them.
 
     Attributes:

@@ -47,8 +47,7 @@ class ExaminedTree(NamedTuple):
         return cls(device.device_id, chosen.mapping_root, device.mapped_blocks)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceLoss:
+class DeviceLoss(NamedTuple):
     """What is lost of a device, and what is left.
 
     Attributes:
@@ -200,7 +199,7 @@ def salvaged(pool: Pool, losses: Losses, on_damage: OnDamage) -> Pool:
     left = pool.for_salvage(on_damage)
     superblock = left.superblock
     if any(loss.has_no_details for loss in losses.devices):
-        superblock = replace(superblock, time=max(superblock.time, losses.newest + 1))
+        superblock = superblock._replace(time=max(superblock.time, losses.newest + 1))
     return replace(left, superblock=superblock, known_devices=_salvaged_table(left, losses))
 
 
@@ -247,8 +246,8 @@ def _found_losses(
     beyond = forest.totals(counted.beyond).tolist()
     ranges: dict[int, list[LostRange]] = {}
     for tree, lost in lost_ranges(forest, counted):
-        damage = replace(lost.damage, device_id=trees[tree].device_id)
-        ranges.setdefault(tree, []).append(replace(lost, damage=damage))
+        damage = lost.damage._replace(device_id=trees[tree].device_id)
+        ranges.setdefault(tree, []).append(lost._replace(damage=damage))
     return [
         DeviceLoss(tree, tuple(ranges.get(place, ())), found=found[place], beyond=beyond[place])
         for place, tree in enumerate(trees)

@@ -1,7 +1,6 @@
 """Leaves of mapping trees that cannot be believed: which of a tree's keys they hide."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +15,7 @@ from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, Codes, Mask, Metadata
 from thinmeta.walk.ragged import Places, starts_of
 
 
-@dataclass(frozen=True, slots=True)
-class LostRange:
+class LostRange(NamedTuple):
     """Origin blocks that no sound node covers, with the bounds that the parents give.
 
     Attributes:

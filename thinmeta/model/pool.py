@@ -122,8 +122,8 @@ class Pool:
         """Return the same pool with a data block size that somebody else than it says."""
         return replace(
             self,
-            live_superblock=replace(self.live_superblock, data_block_sectors=sectors),
-            superblock=replace(self.superblock, data_block_sectors=sectors),
+            live_superblock=self.live_superblock._replace(data_block_sectors=sectors),
+            superblock=self.superblock._replace(data_block_sectors=sectors),
             given_block_sectors=sectors,
         )
 

@@ -1,8 +1,7 @@
 """Which state of a pool to read: the live one, a metadata snapshot, or one that is past."""
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Self
+from typing import NamedTuple, Self
 
 from thinmeta.units import MetadataBlock
 
@@ -18,8 +17,7 @@ class State(Enum):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
+class Roots(NamedTuple):
     """A state that the superblock does not lead to (any more): the roots of its trees.
 
     Attributes:

@@ -1,8 +1,7 @@
 """The superblock as a typed value."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,7 @@ from thinmeta.schemas.superblock import Superblock as SuperblockSchema
 from thinmeta.units import SECTOR_BYTES, MetadataBlock
 
 
-@dataclass(frozen=True, slots=True)
-class SpaceMapRoot:
+class SpaceMapRoot(NamedTuple):
     """Where a space map is, and what it adds up to; all zeros in a held superblock."""
 
     nr_blocks: int
@@ -41,8 +39,7 @@ class SpaceMapRoot:
         return max(0, self.nr_blocks - self.nr_allocated)
 
 
-@dataclass(frozen=True, slots=True)
-class Superblock:
+class Superblock(NamedTuple):
     """What the superblock says; field names are the kernel's unless the unit was unclear.
 
     Source: `struct thin_disk_superblock`, drivers/md/dm-thin-metadata.c.
@@ -123,8 +120,8 @@ def copied_superblock(device: BlockDevice) -> Superblock:
     """
     copies = list(map(_from_fields, _copies(device)))
     best = max(copies, key=lambda each: (each.transaction_id, each.time), default=_NOTHING)
-    whole = replace(_NO_SPACE_MAP, nr_blocks=device.nr_blocks)
-    return replace(best, held_root=MetadataBlock(0), metadata_space_map=whole)
+    whole = _NO_SPACE_MAP._replace(nr_blocks=device.nr_blocks)
+    return best._replace(held_root=MetadataBlock(0), metadata_space_map=whole)
 
 
 def _copies(device: BlockDevice) -> Iterator[Any]:
@@ -151,8 +148,7 @@ def with_roots(live: Superblock, roots: Roots, name: str) -> Superblock:
             f"{name}: there is no block {last}: the metadata has only "
             f"{live.metadata_space_map.nr_blocks} blocks"
         )
-    return replace(
-        live,
+    return live._replace(
         data_mapping_root=roots.mapping_root,
         device_details_root=roots.details_root or MetadataBlock(0),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from thinmeta.errors import NotThereError
 from thinmeta.model.device_spec import ExternalOrigin, typed_name
@@ -34,8 +35,7 @@ class NameKind(Enum):
     """An LVM thin volume."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamedDevice:
+class NamedDevice(NamedTuple):
     """One name of a device; a device may have several.
 
     Attributes:
@@ -92,8 +92,7 @@ class NamedDevice:
         return f"{self.kind.value} {self.name} (device {self.device_id})"
 
 
-@dataclass(frozen=True, slots=True)
-class Unidentified:
+class Unidentified(NamedTuple):
     """A name of which the source does not say which device it is.
 
     Attributes:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -221,7 +220,7 @@ class NameSources:
             return spec
         named = find(catalogues, spec.name)
         refuse_other_device(pool.in_state(spec.state) if spec.state else pool, named, scan)
-        return replace(spec, device_id=named.device_id)
+        return spec._replace(device_id=named.device_id)
 
     def introduced(self, chosen: "ChosenDevice") -> "ChosenDevice":
         """Return a device with its name and its size, if there is a source of them."""
@@ -238,7 +237,7 @@ class NameSources:
             return chosen
         size = next((each.size for each in known if each.size is not None), None)
         origin = next((each.external_origin for each in known if each.external_origin), None)
-        return replace(chosen, known_as=known[0].name, size=size, external_origin=origin)
+        return chosen._replace(known_as=known[0].name, size=size, external_origin=origin)
 
     def may_have_origin(self, chosen: "ChosenDevice") -> bool:
         """Tell whether nobody knows `chosen`, and others of its pool have external origins."""

@@ -1,7 +1,6 @@
 """Leaves that cannot be believed, as damage: told once, for the first tree that has them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -53,4 +52,4 @@ class BadLeaves:
         codes = combined(leaves.codes, self._codes[places])
         for bad in np.flatnonzero((codes != 0) & (self._first[places] == tree)).tolist():
             damage = damage_of(leaves, codes, bad, self._forest.kind)
-            yield replace(damage, device_id=DeviceId(int(self._ids[tree])))
+            yield damage._replace(device_id=DeviceId(int(self._ids[tree])))

@@ -96,7 +96,7 @@ class _Growing:
             level = self._levels[-1]
             nr_inner, nr_children = int(level.starts[-1]), len(self._above)
             last = found[nr_inner:nr_children] if nr_children > nr_inner else level.last
-            self._levels[-1] = replace(level, inner=found[:nr_inner], last=last)
+            self._levels[-1] = level._replace(inner=found[:nr_inner], last=last)
         self._roots[self._here] = found[len(self._above) :]
 
     def _end(self, nodes: NodeList, bodies: Places, starts: Places) -> None:

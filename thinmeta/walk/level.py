@@ -1,6 +1,6 @@
 """One level of trees that are walked together: its nodes, and where their children are."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,7 @@ NOWHERE = -1
 """The place of a child that is not there."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Level:
+class Level(NamedTuple):
     """The nodes of one height, and for each its children in the level below.
 
     Attributes:

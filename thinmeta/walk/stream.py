@@ -6,7 +6,7 @@ them; devices may come in any order. Within a device or definition origin blocks
 over what a reference stands for. Who brings the stream sees to that.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from thinmeta.walk.runs import Runs
@@ -58,8 +58,7 @@ class SharedRef(NamedTuple):
 Mark = DeviceBegin | DeviceEnd | SharedBegin | SharedEnd | SharedRef
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StreamPart:
+class StreamPart(NamedTuple):
     """A piece of the stream.
 
     Attributes:
@@ -72,7 +71,7 @@ class StreamPart:
     """
 
     runs: Runs
-    marks: list[Mark] = field(default_factory=list)
-    before: list[int] = field(default_factory=list)
-    mappings: list[int] = field(default_factory=list)
+    marks: Sequence[Mark] = ()
+    before: Sequence[int] = ()
+    mappings: Sequence[int] = ()
     nr_leaves: int = 0

@@ -6,7 +6,7 @@ however many devices they belong to, and the memory with one piece.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ from thinmeta.walk.stream import Mark, StreamPart
 _MARKS_AT_ONCE = 4096
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StreamStep:
+class StreamStep(NamedTuple):
     """Leaves of one device that follow each other, and the marks that come before them.
 
     Attributes:
@@ -84,8 +83,7 @@ def read_runs(
             yield part.runs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
+class _Piece(NamedTuple):
     """As much of the stream as is in memory at once; `at` are the marks' leaves."""
 
     leaves: NodeList
@@ -207,4 +205,4 @@ class _StreamReader:
 
     def _tell(self, piece: _Piece, codes: Codes, place: int) -> None:
         damage = damage_of(piece.leaves, codes, place, MAPPINGS)
-        self._on_damage(replace(damage, device_id=piece.device_at(place)))
+        self._on_damage(damage._replace(device_id=piece.device_at(place)))

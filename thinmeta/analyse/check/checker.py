@@ -1,7 +1,6 @@
 """The check of a pool: superblock, devices, mappings, metadata snapshot, space maps."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -89,9 +88,9 @@ def check_pool(
 
 def _overridden(superblock: Superblock, options: CheckOptions) -> Superblock:
     if options.mapping_root is not None:
-        superblock = replace(superblock, data_mapping_root=options.mapping_root)
+        superblock = superblock._replace(data_mapping_root=options.mapping_root)
     if options.details_root is not None:
-        superblock = replace(superblock, device_details_root=options.details_root)
+        superblock = superblock._replace(device_details_root=options.details_root)
     return superblock
 
 

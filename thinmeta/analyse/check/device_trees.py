@@ -1,7 +1,7 @@
 """The two trees by device id, live and in the metadata snapshot: whether they agree."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,16 +16,14 @@ from thinmeta.units import MAX_DEVICE_ID, DeviceId, MetadataBlock
 from thinmeta.walk.nodes import DETAILS, DEVICE_ROOTS, Entries, TreeKind
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedState:
+class CheckedState(NamedTuple):
     """A state of the pool whose devices are checked."""
 
     superblock: Superblock
     is_snapshot: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MappingTree:
+class MappingTree(NamedTuple):
     """A device's mapping tree: whose it is, and how many mappings it should have.
 
     Attributes:
@@ -85,7 +83,7 @@ def _walk(
     walked = walker.walk(at, kind, part, keep)
     for finding, trees in lost_leaves(walked, part):
         in_snapshot = all(states[tree].is_snapshot for tree in trees)
-        walker.progress.add([replace(finding, in_snapshot=in_snapshot)])
+        walker.progress.add([finding._replace(in_snapshot=in_snapshot)])
     return [DeviceTree(*kept.of_tree(walked, tree)) for tree in range(len(states))]
 
 

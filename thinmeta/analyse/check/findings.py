@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from thinmeta.units import DeviceId, MetadataBlock
 
@@ -30,8 +31,7 @@ class Part(Enum):
     METADATA_SPACE_MAP = "metadata space map"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that is wrong: where, what, and what is lost by it.
 
     Attributes:
@@ -69,8 +69,7 @@ class CheckExtent(Enum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckOptions:
+class CheckOptions(NamedTuple):
     """What to check.
 
     Attributes:

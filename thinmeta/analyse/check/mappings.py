@@ -1,7 +1,6 @@
 """The mapping trees of all devices, live and in the metadata snapshot: whether all can be read."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -121,7 +120,7 @@ def _repeat_finding(repeat: Repeat) -> Finding:
 
 def _wrong_totals(walked: WalkedTrees, trees: list[MappingTree]) -> Iterator[Finding]:
     is_damaged = walked.damaged_trees()
-    live = {replace(tree, in_snapshot=True) for tree in trees if not tree.in_snapshot}
+    live = {tree._replace(in_snapshot=True) for tree in trees if not tree.in_snapshot}
     for place, count in enumerate(walked.entries_by_tree().tolist()):
         tree = trees[place]
         if tree.mapped_blocks is None or count == tree.mapped_blocks or tree in live:
@@ -148,15 +147,14 @@ def _with_owners(
         if id(places) not in known:
             known[id(places)] = _with_devices(finding, [trees[place] for place in places])
         like = known[id(places)]
-        yield replace(finding, device_ids=like.device_ids, in_snapshot=like.in_snapshot)
+        yield finding._replace(device_ids=like.device_ids, in_snapshot=like.in_snapshot)
 
 
 def _with_devices(finding: Finding, trees: list[MappingTree]) -> Finding:
     """Name the devices that a finding hits: those of the snapshot only if no live one is."""
     live = [tree.device_id for tree in trees if not tree.in_snapshot]
     hit = live or [tree.device_id for tree in trees]
-    return replace(
-        finding,
+    return finding._replace(
         device_ids=tuple(sorted(set(hit))),
         in_snapshot=bool(trees) and not live,
     )

@@ -5,7 +5,7 @@ index block, `metadata_ll_load_ie()` there (Linux v6.6).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from thinmeta.walk.nodes import BITMAP_INDEX, REF_COUNTS, Entries, Keys
 from thinmeta.walk.space_map import IndexEntries, metadata_index
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredMap:
+class StoredMap(NamedTuple):
     """A space map whose index was read.
 
     Attributes:

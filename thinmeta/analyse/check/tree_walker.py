@@ -5,7 +5,7 @@ nodes, drivers/md/persistent-data/dm-btree-remove.c (Linux v6.6).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +35,7 @@ OnEntries = Callable[[Blocks, Entries], None]
 """Given some leaves' blocks and their entries; each leaf is given once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WalkedTrees:
+class WalkedTrees(NamedTuple):
     """Trees that were walked together.
 
     Attributes:

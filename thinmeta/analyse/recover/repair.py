@@ -98,7 +98,7 @@ def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choic
     roots = Roots(best.mapping_root, best.details_root)
     past = pool.in_state(roots)
     rebuilt = _rebuilt(past.superblock, best)
-    live_superblock = replace(past.live_superblock, data_space_map=rebuilt.data_space_map)
+    live_superblock = past.live_superblock._replace(data_space_map=rebuilt.data_space_map)
     chosen = replace(past, superblock=rebuilt, live_superblock=live_superblock)
     return Choice(chosen, roots, best, found)
 
@@ -137,12 +137,12 @@ def _of_whole_device(pool: Pool) -> Pool:
     """Return a pool that reads as far as its device goes, for the count may be what is wrong."""
     device, live = pool.source.device, pool.live_superblock
     nr_blocks = max(device.nr_blocks, live.metadata_space_map.nr_blocks)
-    counted = replace(live.metadata_space_map, nr_blocks=nr_blocks)
+    counted = live.metadata_space_map._replace(nr_blocks=nr_blocks)
     return replace(
         pool,
         source=Metadata(device, nr_blocks),
-        live_superblock=replace(live, metadata_space_map=counted),
-        superblock=replace(pool.superblock, metadata_space_map=counted),
+        live_superblock=live._replace(metadata_space_map=counted),
+        superblock=pool.superblock._replace(metadata_space_map=counted),
     )
 
 
@@ -155,14 +155,12 @@ def _rebuilt(superblock: Superblock, candidate: Candidate) -> Superblock:
     highest = candidate.highest_data_block or 0
     newest = -1 if candidate.transaction_id is None else candidate.transaction_id
     nr_data_blocks = superblock.data_space_map.nr_blocks
-    return replace(
-        superblock,
+    return superblock._replace(
         flags=0,
         version=MAX_THIN_VERSION,
         time=max(superblock.time, candidate.time),
         transaction_id=max(superblock.transaction_id, min(newest + 1, _LAST_TRANSACTION)),
-        data_space_map=replace(
-            superblock.data_space_map,
+        data_space_map=superblock.data_space_map._replace(
             nr_blocks=max(nr_data_blocks, highest + 1),
         ),
         held_root=MetadataBlock(0),

@@ -1,6 +1,5 @@
 """`thinmeta lookup`."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +72,7 @@ def lookup(  # noqa: PLR0913  # one parameter an option
             report.fail_for(error.damage, pool.source.device.name)
         chosen = choice.names.introduced(found)
         if salvage:
-            chosen = replace(chosen, pool=chosen.pool.doubting_leaves())
+            chosen = chosen._replace(pool=chosen.pool.doubting_leaves())
         if any(block.is_bytes for block in blocks):
             chosen.pool.data_block_bytes()  # fails where nobody knows it
         try:

@@ -1,9 +1,8 @@
 """`thinmeta ls`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -130,8 +129,7 @@ def _named(
     return names, odd
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
+class _Listed(NamedTuple):
     """What is asked of the pool, and how it is printed."""
 
     pool: "Pool"

@@ -1,6 +1,5 @@
 """`thinmeta repair`."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +64,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
     report = SalvageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
     size = bytes_of(metadata_size, report)
-    choice = replace(choice, path=source or choice.path)
+    choice = choice._replace(path=source or choice.path)
     with opened_for_repair(choice, report, progress) as chosen:
         found = chosen.pool
         report.warn_of(found)

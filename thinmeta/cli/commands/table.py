@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,7 +113,7 @@ def table(  # noqa: PLR0913  # one parameter an option
         sectors = _sectors(bytes_of(size))
     report = report_for(salvage=salvage, quiet=quiet)
     if tables is not None:
-        choice = replace(choice, likely_block_sectors=tables.data_block_sectors())
+        choice = choice._replace(likely_block_sectors=tables.data_block_sectors())
     with opened(choice.for_devices(spec), report) as pool, ExitStack() as files:
         report.warn_of(pool)
         chosen = choice.choose(pool, spec)
