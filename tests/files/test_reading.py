@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
 
+from tests.properties import examples
+from tests.volume.volumes import Made, made_volumes
 from thinmeta.files.file_system import FileError, is_safe_name
-from thinmeta.files.reading import CHUNK_BYTES, Cache
+from thinmeta.files.reading import CHUNK_BYTES, Cache, Missing, VolumeSource
+from thinmeta.volume.contents import Volume
 from thinmeta.volume.layout import Source
 from thinmeta.volume.sources import Unreadable
 
@@ -22,13 +26,17 @@ class Holed:
     def __init__(self, begin: int = 0, end: int = 0) -> None:
         self.begin, self.end, self.reads = begin, end, 0
 
-    def fill(self, view: memoryview, begin: int) -> Iterator[Unreadable]:
+    def fill(self, view: memoryview, begin: int) -> Iterator[Missing]:
         self.reads += 1
         view[:] = CONTENT[begin : begin + len(view)]
         low, high = max(self.begin, begin), min(self.end, begin + len(view))
         if low < high:
             view[low - begin : high - begin] = bytes(high - low)
-            yield Unreadable(low, high - low, 0, Source.DATA, "disk", low, 0, "bad sector")
+            yield from self.lost(low, high)
+
+    def lost(self, begin: int, end: int) -> Iterator[Missing]:
+        cause = Unreadable(begin, end - begin, 0, Source.DATA, "disk", begin, 0, "bad sector")
+        yield Missing(begin, end - begin, cause)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +71,23 @@ def test_a_chunk_is_read_once() -> None:
         cache.read(begin, 10)
 
     assert source.reads == 1
+
+
+@examples(50)
+@given(made_volumes(sound=False))
+def test_of_a_volume_it_is_known_without_reading_what_is_lost(made: Made) -> None:
+    with Volume("volume", made.layout, made.sources()) as volume:
+        source = VolumeSource(volume)
+        buffer = bytearray(source.size)
+
+        lost = [(part.begin, part.length) for part in source.lost(0, source.size)]
+
+        assert lost == [(part.begin, part.length) for part in source.fill(memoryview(buffer), 0)]
+    assert buffer == made.content()
+    known = made.known()
+    for begin, length in lost:
+        known[begin : begin + length] = [True] * length
+    assert all(known)
 
 
 @pytest.mark.parametrize("name", [b"", b".", b"..", b"a/b", b"/", b"a\0b"])

@@ -175,4 +175,4 @@ def is_safe_name(name: bytes) -> bool:
     >>> is_safe_name(b"passwd"), is_safe_name(b".."), is_safe_name(b"../../etc/passwd")
     (True, False, False)
     """
-    return name not in (b"", b".", b"..") and not {0, 47} & {*name}
+    return name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name

@@ -1,17 +1,43 @@
 """Reading a volume at any place, with a cache for what is small and read often."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from thinmeta.files.file_system import FileError
 from thinmeta.volume.contents import Volume, fill
+from thinmeta.volume.layout import Source
 from thinmeta.volume.sources import Unreadable
 
 CHUNK_BYTES = 65536
 """Of which directories and inodes are read: chunks of 1 MiB read twice as much for no gain."""
 
 _MOST_CHUNKS = 256
+
+
+class Missing(NamedTuple):
+    """A part of a source that cannot be had.
+
+    Attributes:
+        begin: in the source, in bytes.
+        length: in bytes.
+        cause: what cannot be had of the volume below, which may be more than this part.
+    """
+
+    begin: int
+    length: int
+    cause: Unreadable
+
+    @property
+    def end(self) -> int:
+        """Where it ends in the source, in bytes."""
+        return self.begin + self.length
+
+    def moved(self, begin: int, end: int, shift: int = 0) -> "Missing":
+        """Return what of it is in `begin..end`, moved by `shift`."""
+        low, high = max(self.begin, begin), min(self.end, end)
+        return Missing(low + shift, high - low, self.cause)
 
 
 class ByteSource(Protocol):
@@ -27,12 +53,16 @@ class ByteSource(Protocol):
         """In bytes."""
         ...
 
-    def fill(self, view: memoryview, begin: int) -> Iterator[Unreadable]:
+    def fill(self, view: memoryview, begin: int) -> Iterable[Missing]:
         """Fill `view` with the bytes from `begin` on; zeros for what cannot be had.
 
         Returns:
             What cannot be had, in order. It must be asked for: it is read meanwhile.
         """
+        ...
+
+    def lost(self, begin: int, end: int) -> Iterable[Missing]:
+        """Return what of `begin..end` cannot be had, as far as that is known without reading."""
         ...
 
 
@@ -53,14 +83,30 @@ class VolumeSource:
         """In bytes."""
         return self._volume.size
 
-    def fill(self, view: memoryview, begin: int) -> Iterator[Unreadable]:
+    def fill(self, view: memoryview, begin: int) -> Iterator[Missing]:
         """Fill `view` with the bytes from `begin` on; see `ByteSource.fill()`."""
-        return fill(self._volume.layout, self._volume.sources, view, begin)
+        for part in fill(self._volume.layout, self._volume.sources, view, begin):
+            yield Missing(part.begin, part.length, part)
+
+    def lost(self, begin: int, end: int) -> Iterator[Missing]:
+        """Return what of `begin..end` is in no file; see `ByteSource.lost()`."""
+        if not self._has_lost:
+            return
+        pieces = self._volume.layout.between(begin, end)
+        pieces = pieces[pieces.source > Source.ORIGIN]
+        columns = (pieces.begin, pieces.length, pieces.place, pieces.source)
+        for start, length, place, kind in zip(*(each.tolist() for each in columns), strict=True):
+            cause = self._volume.sources.missing(Source(kind), start, place, length)
+            yield Missing(start, length, cause)
+
+    @cached_property
+    def _has_lost(self) -> bool:
+        return bool((self._volume.layout.pieces.source > Source.ORIGIN).any())
 
 
 class _Chunk(NamedTuple):
     data: bytes
-    missing: tuple[Unreadable, ...]
+    missing: tuple[Missing, ...]
 
 
 class Cache:
@@ -112,7 +158,7 @@ class Cache:
         return chunk
 
 
-def _refuse(missing: tuple[Unreadable, ...], begin: int, end: int) -> None:
+def _refuse(missing: tuple[Missing, ...], begin: int, end: int) -> None:
     for part in missing:
         if part.begin < end and begin < part.end:
-            raise FileError(str(part))
+            raise FileError(str(part.cause))
