@@ -29,6 +29,7 @@ COMPANIONS = {
     "commands.sh": "what was run to make it",
     "truth/ids.txt": "device ids, sizes and names, as the kernel had them",
     "truth/thin-devices.sha256": "sha256, id, bytes of whole devices, as the kernel read them",
+    "truth/files.tar.xz": "every file of every volume, as find and sha256sum told them",
     "truth-before/*": "the same, as it was before an event",
     "data.bin.xz": "the data device",
     "origin.bin.xz": "an external origin",

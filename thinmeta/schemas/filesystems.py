@@ -1,9 +1,8 @@
 """What tells a file system, and whether its journal is clean; not a part of thin-pool metadata.
 
-On-disk truth: `struct ext4_super_block`, fs/ext4/ext4.h, and `struct xfs_dsb`,
-fs/xfs/libxfs/xfs_format.h, `struct xlog_rec_header` and `struct xlog_op_header`,
-fs/xfs/libxfs/xfs_log_format.h (Linux v6.6). ext4 is little endian, XFS big endian.
-Field names are the kernel's.
+On-disk truth: `struct ext4_super_block`, fs/ext4/ext4.h, and `struct xlog_rec_header` and
+`struct xlog_op_header`, fs/xfs/libxfs/xfs_log_format.h (Linux v6.6). ext4 is little
+endian, XFS big endian. Field names are the kernel's.
 """
 
 from construct import (
@@ -21,7 +20,6 @@ EXT4_SUPERBLOCK_OFFSET = 1024
 EXT4_SUPER_MAGIC = 0xEF53
 EXT4_FEATURE_INCOMPAT_RECOVER = 0x4
 
-XFS_SB_MAGIC = b"XFSB"
 XLOG_HEADER_MAGIC_NUM = 0xFEEDBABE
 XLOG_UNMOUNT_TRANS = 0x20
 XLOG_BASIC_BLOCK_BYTES = 512
@@ -36,20 +34,6 @@ Ext4Superblock = "ext4_super_block" / Struct(
     "s_feature_incompat" / Int32ul * "bit 2: the journal must be replayed",
     Padding(4),
     "s_uuid" / Bytes(16) * "of the file system",
-)
-
-XfsSuperblock = "xfs_dsb" / Struct(
-    "sb_magicnum" / Bytes(4) * "XFSB",
-    "sb_blocksize" / Int32ub * "in bytes",
-    Padding(24),
-    "sb_uuid" / Bytes(16) * "of the file system",
-    "sb_logstart" / Int64ub * "first block of the log; 0: it is on another device",
-    Padding(28),
-    "sb_agblocks" / Int32ub * "blocks of an allocation group",
-    Padding(8),
-    "sb_logblocks" / Int32ub * "blocks of the log",
-    Padding(24),
-    "sb_agblklog" / Int8ub * "bits of a block number within its allocation group",
 )
 
 XfsLogRecord = "xlog_rec_header" / Struct(

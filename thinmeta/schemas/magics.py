@@ -11,9 +11,7 @@ from thinmeta.schemas.columns import field_of
 from thinmeta.schemas.filesystems import (
     EXT4_SUPER_MAGIC,
     EXT4_SUPERBLOCK_OFFSET,
-    XFS_SB_MAGIC,
     Ext4Superblock,
-    XfsSuperblock,
 )
 from thinmeta.schemas.image_formats import (
     CACHE_SUPERBLOCK_MAGIC,
@@ -31,6 +29,7 @@ from thinmeta.schemas.partition_table import (
     BootRecord,
 )
 from thinmeta.schemas.superblock import THIN_SUPERBLOCK_MAGIC, Superblock
+from thinmeta.schemas.xfs import XFS_SB_MAGIC, XfsSuperblock
 
 METADATA = "metadata of a pool"
 

@@ -14,7 +14,6 @@ from thinmeta.schemas.filesystems import (
     EXT4_SUPER_MAGIC,
     EXT4_SUPERBLOCK_OFFSET,
     XFS_MAX_LOG_BYTES,
-    XFS_SB_MAGIC,
     XLOG_BASIC_BLOCK_BYTES,
     XLOG_HEADER_CYCLE_BYTES,
     XLOG_HEADER_MAGIC_NUM,
@@ -23,8 +22,8 @@ from thinmeta.schemas.filesystems import (
     Ext4Superblock,
     XfsLogOperation,
     XfsLogRecord,
-    XfsSuperblock,
 )
+from thinmeta.schemas.xfs import XFS_SB_MAGIC, XfsSuperblock
 from thinmeta.volume.contents import Volume
 
 _LogRecord = Any

@@ -1,0 +1,50 @@
+"""Every file of every volume of a real pool is what the kernel showed of it."""
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cases import unpacked
+from tests.files.listing import content, every_file, find_line
+from tests.files.recorded import recorded_files
+from thinmeta.files.reading import Cache, VolumeSource
+from thinmeta.files.xfs.xfs_file_system import Xfs
+from thinmeta.model.pool import open_pool
+
+CASE = "docker-loop-lvm-xfs-64k"
+DEVICES = sorted(recorded_files(CASE))
+
+
+@contextmanager
+def opened(device_id: int) -> Iterator[tuple[Xfs, Cache]]:
+    with (
+        open_pool(unpacked(CASE)) as pool,
+        pool.open_volume(device_id, unpacked(CASE, "data")) as volume,
+    ):
+        cache = Cache(VolumeSource(volume))
+        yield Xfs(cache), cache
+
+
+def test_there_are_all_volumes_of_the_pool() -> None:
+    assert len(DEVICES) == 14
+    assert sum(len(each.lines) for each in recorded_files(CASE).values()) == 572
+
+
+@pytest.mark.parametrize("device_id", DEVICES)
+def test_every_file_is_what_the_kernel_showed(device_id: int) -> None:
+    recorded = recorded_files(CASE)[device_id]
+
+    with opened(device_id) as (files, cache):
+        found = list(every_file(files))
+        lines = [find_line(files, path, inode) for path, inode in found]
+        sums = {
+            path: hashlib.sha256(content(files, cache, inode)).hexdigest()
+            for path, inode in found
+            if stat.S_ISREG(inode.mode)
+        }
+
+    assert sorted(lines) == sorted(recorded.lines)
+    assert sums == recorded.sha256

@@ -1,0 +1,269 @@
+"""Inodes, decoded 64 at a time, as they stand side by side on disk."""
+
+import stat
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.files.file_system import FileError, Inode
+from thinmeta.files.reading import Cache
+from thinmeta.files.xfs.crc import crcs_with_zeros
+from thinmeta.files.xfs.xfs_geometry import XfsGeometry
+from thinmeta.schemas import xfs
+from thinmeta.schemas.columns import dtype_of, field_of, fields_at
+
+Rows = npt.NDArray[np.uint8]
+Signed = npt.NDArray[np.int64]
+
+_WINDOW_BITS = 6
+_WINDOW = 1 << _WINDOW_BITS
+"""As many inodes are made at once, mostly."""
+
+_MOST_DECODED, _MOST_RAW = 1024, 128
+
+_OLD, _NEW = dtype_of(xfs.Dinode), dtype_of(xfs.Dinode3)
+_CRC_PLACE = field_of(xfs.Dinode3, "di_crc")[0]
+_DEVICE = dtype_of(xfs.DeviceNumber)
+_NS = 10**9
+_MAX_SIZE = 2**63 - 1
+
+_FAULTS = (
+    "is none",
+    "is of another version than the file system",
+    "has a wrong checksum",
+    "is of another file system",
+    "was written for another number",
+    "is free",
+    "is of no known type",
+    "has a size that is out of range",
+    "has a time that is out of range",
+)
+_TYPES = np.zeros(16, dtype=np.bool_)
+_TYPES[
+    [
+        kind >> 12
+        for kind in (
+            stat.S_IFREG,
+            stat.S_IFDIR,
+            stat.S_IFLNK,
+            stat.S_IFCHR,
+            stat.S_IFBLK,
+            stat.S_IFIFO,
+            stat.S_IFSOCK,
+        )
+    ]
+] = True
+
+
+class Fork(NamedTuple):
+    """What an inode keeps in itself of its data, or of its attributes.
+
+    Attributes:
+        number: the inode's.
+        form: `XFS_DINODE_FMT_...`.
+        data: the bytes.
+        nr_extents: how many extents there are, if they are what it keeps.
+        is_realtime: whether they are on the realtime device.
+    """
+
+    number: int
+    form: int
+    data: bytes
+    nr_extents: int
+    is_realtime: bool
+
+
+class _Window(NamedTuple):
+    data: bytes
+    inodes: list[Inode | str]
+
+
+class Dinodes:
+    """The inodes of a file system, read through its cache."""
+
+    def __init__(self, cache: Cache, geometry: XfsGeometry) -> None:
+        """Read from `cache`."""
+        self._cache = cache
+        self._geometry = geometry
+        self._layout = _NEW if geometry.is_v5 else _OLD
+        self._window = lru_cache(_MOST_RAW)(self._read)
+        self._inodes = lru_cache(_MOST_DECODED)(self._decoded)
+
+    def inode(self, number: int) -> Inode:
+        """Return the inode of this number.
+
+        Raises:
+            FileError: there is none, or it cannot be read or believed.
+        """
+        found = self._inodes(number >> _WINDOW_BITS)[number & (_WINDOW - 1)]
+        if isinstance(found, str):
+            raise FileError(f"inode {number}: {found}")
+        return found
+
+    def data_fork(self, number: int) -> Fork:
+        """Return what the inode keeps of its data.
+
+        Raises:
+            FileError: there is none, or it cannot be read or believed.
+        """
+        raw, fields = self._fields(number)
+        begin, end = self._layout.itemsize, self._fork_begin(number, fields)
+        flags2 = fields.get("di_flags2", 0)
+        is_big = flags2 & xfs.XFS_DIFLAG2_NREXT64
+        return Fork(
+            number,
+            fields["di_format"],
+            raw[begin:end],
+            fields["di_big_nextents" if is_big else "di_nextents"],
+            bool(fields["di_flags"] & xfs.XFS_DIFLAG_REALTIME),
+        )
+
+    def attribute_fork(self, number: int) -> Fork | None:
+        """Return what the inode keeps of its attributes; None if it has none.
+
+        Raises:
+            FileError: there is none, or it cannot be read or believed.
+        """
+        raw, fields = self._fields(number)
+        if not fields["di_forkoff"]:
+            return None
+        is_big = fields.get("di_flags2", 0) & xfs.XFS_DIFLAG2_NREXT64
+        return Fork(
+            number,
+            fields["di_aformat"],
+            raw[self._fork_begin(number, fields) :],
+            fields["di_nextents" if is_big else "di_anextents"],
+            is_realtime=False,
+        )
+
+    def _fork_begin(self, number: int, fields: dict[str, Any]) -> int:
+        """Return where the attributes begin, which is where the data ends."""
+        size = self._geometry.inode_bytes
+        if not fields["di_forkoff"]:
+            return size
+        begin = self._layout.itemsize + 8 * int(fields["di_forkoff"])
+        if begin >= size:
+            raise FileError(f"inode {number}: its attributes begin past its end")
+        return begin
+
+    def _fields(self, number: int) -> tuple[bytes, dict[str, Any]]:
+        self.inode(number)
+        size = self._geometry.inode_bytes
+        begin = (number & (_WINDOW - 1)) * size
+        raw = self._window(number >> _WINDOW_BITS).data[begin : begin + size]
+        return raw, fields_at(self._layout, raw)
+
+    def _decoded(self, window: int) -> list[Inode | str]:
+        return self._window(window).inodes
+
+    def _read(self, window: int) -> _Window:
+        first = window << _WINDOW_BITS
+        place, size = self._geometry.inode_place(first), self._geometry.inode_bytes
+        lost: dict[int, str] = {}
+        if place is None or self._geometry.inode_place(first + _WINDOW - 1) is None:
+            data = self._read_singly(first, lost)
+        else:
+            try:
+                data = self._cache.read(place, _WINDOW * size)
+            except FileError:
+                data = self._read_singly(first, lost)
+        inodes = self._decode(data, first)
+        for index, why in lost.items():
+            inodes[index] = why
+        return _Window(data, inodes)
+
+    def _read_singly(self, first: int, lost: dict[int, str]) -> bytes:
+        """Return a window of which a part cannot be had, with zeros for that."""
+        size = self._geometry.inode_bytes
+        parts = []
+        for index in range(_WINDOW):
+            part = bytes(size)
+            place = self._geometry.inode_place(first + index)
+            if place is None:
+                lost[index] = "there is none of this number"
+            else:
+                try:
+                    part = self._cache.read(place, size)
+                except FileError as error:
+                    lost[index] = f"cannot be read: {error}"
+            parts.append(part)
+        return b"".join(parts)
+
+    def _decode(self, data: bytes, first: int) -> list[Inode | str]:
+        rows = np.frombuffer(data, np.uint8).reshape(-1, self._geometry.inode_bytes)
+        numbers = np.arange(first, first + len(rows), dtype=np.uint64)
+        fields = rows[:, : self._layout.itemsize].copy().view(self._layout)[:, 0]
+        mode = fields["di_mode"]
+        is_old = fields["di_version"] == 1
+        links = np.where(is_old, fields["di_onlink"], fields["di_nlink"])
+        seconds, ns = self._times(fields)
+        columns = [
+            numbers.tolist(),
+            *(column.tolist() for column in (mode, fields["di_uid"], fields["di_gid"], links)),
+            fields["di_size"].tolist(),
+            *(
+                [second * _NS + rest for second, rest in zip(*pair, strict=True)]
+                for pair in zip(seconds.tolist(), ns.tolist(), strict=True)
+            ),
+            self._devices(rows, mode),
+        ]
+        inodes: list[Inode | str] = list(map(Inode._make, zip(*columns, strict=True)))
+        faults = self._faults(rows, fields, numbers)
+        faults.append(np.logical_or.reduce(ns >= _NS))
+        for index in np.flatnonzero(np.logical_or.reduce(faults)).tolist():
+            inodes[index] = next(
+                what for what, bad in zip(_FAULTS, faults, strict=True) if bad[index]
+            )
+        return inodes
+
+    def _times(self, fields: npt.NDArray[Any]) -> tuple[Signed, Signed]:
+        """Return the seconds since 1970 and ns of three times, each of shape `(3, n)`."""
+        raw = np.stack([fields["di_atime"], fields["di_mtime"], fields["di_ctime"]])
+        raw = raw.astype(np.uint64)
+        seconds = (raw >> np.uint64(32)).astype(np.uint32).view(np.int32).astype(np.int64)
+        ns = (raw & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        if not self._geometry.is_v5:
+            return seconds, ns
+        is_big = (fields["di_flags2"] & np.uint64(xfs.XFS_DIFLAG2_BIGTIME)) != 0
+        whole, rest = np.divmod(raw, np.uint64(_NS))
+        since_1970 = whole.astype(np.int64) - xfs.XFS_BIGTIME_EPOCH_SECONDS
+        return np.where(is_big, since_1970, seconds), np.where(is_big, rest.astype(np.int64), ns)
+
+    def _devices(self, rows: Rows, mode: npt.NDArray[np.uint16]) -> list[tuple[int, int]]:
+        devices = [(0, 0)] * len(rows)
+        kind = mode & 0o170000
+        places = np.flatnonzero((kind == stat.S_IFCHR) | (kind == stat.S_IFBLK))
+        if len(places):
+            begin = self._layout.itemsize
+            raw = rows[places, begin : begin + _DEVICE.itemsize].view(_DEVICE)[:, 0].tolist()
+            for place, number in zip(places.tolist(), raw, strict=True):
+                minor = number & ((1 << xfs.XFS_MINOR_BITS) - 1)
+                devices[place] = (number >> xfs.XFS_MINOR_BITS, minor)
+        return devices
+
+    def _faults(
+        self, rows: Rows, fields: npt.NDArray[Any], numbers: npt.NDArray[np.uint64]
+    ) -> list[npt.NDArray[np.bool_]]:
+        """Return which inodes each of `_FAULTS` but the last is true of."""
+        none = np.zeros(len(rows), dtype=np.bool_)
+        is_inode = fields["di_magic"] == xfs.XFS_DINODE_MAGIC
+        mode, version = fields["di_mode"], fields["di_version"]
+        faults = [~is_inode]
+        if self._geometry.is_v5:
+            bad_crc = none.copy()
+            bad_crc[is_inode] = (
+                crcs_with_zeros(rows[is_inode], _CRC_PLACE) != fields["di_crc"][is_inode]
+            )
+            uuid = np.frombuffer(self._geometry.block_uuid, np.uint8).view(fields["di_uuid"].dtype)
+            faults += [
+                version != 3,
+                bad_crc,
+                fields["di_uuid"] != uuid,
+                fields["di_ino"] != numbers,
+            ]
+        else:
+            faults += [(version != 1) & (version != 2), none, none, none]
+        faults += [mode == 0, ~_TYPES[mode >> 12], fields["di_size"] > _MAX_SIZE]
+        return faults

@@ -1,0 +1,127 @@
+"""Directories: in the inode, in one block, or in many.
+
+Of a directory with many blocks those are read that hold names. Its index, from 32 GiB on, is not.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import numpy as np
+
+from thinmeta.files.file_system import DirectoryError, Entry, FileError, Inode
+from thinmeta.files.xfs.dinodes import Fork
+from thinmeta.files.xfs.forks import ForkExtents, read_metadata_extents
+from thinmeta.files.xfs.metadata_blocks import DIRECTORY_BLOCK, MetadataBlocks
+from thinmeta.schemas import xfs, xfs_directory
+from thinmeta.schemas.columns import dtype_of, fields_at, numbers_at
+
+_SHORT = dtype_of(xfs_directory.Dir2SfHdr)
+_TAIL = dtype_of(xfs_directory.Dir2BlockTail)
+_WORD = dtype_of(xfs_directory.Dir2Word)
+_NUMBERS = {False: dtype_of(xfs_directory.Dir2SfNumber4), True: dtype_of(xfs_directory.Dir2Word)}
+_ONE_BLOCK = {xfs_directory.XFS_DIR2_BLOCK_MAGIC, xfs_directory.XFS_DIR3_BLOCK_MAGIC}
+_HASH_BYTES = 8
+_MOST_FAULTS = 1000
+"""After so many blocks that cannot be read a directory is given up."""
+
+
+def entries(directory: Inode, fork: Fork, blocks: MetadataBlocks) -> list[Entry]:
+    """Return what is in a directory, in the order on disk, without `.` and `..`.
+
+    Raises:
+        DirectoryError: a part of the directory cannot be read or believed; it has the rest.
+    """
+    found: list[Entry] = []
+    faults: list[str] = []
+    try:
+        if fork.form == xfs.XFS_DINODE_FMT_LOCAL:
+            _read_short(directory, fork.data, found, has_type=blocks.geometry.has_ftype)
+        else:
+            extents = read_metadata_extents(fork, blocks)
+            for group in _directory_blocks(extents, directory.size, blocks):
+                try:
+                    _read_block(group, directory.number, blocks, found)
+                except FileError as error:
+                    faults.append(str(error))
+                    if len(faults) >= _MOST_FAULTS:
+                        break
+    except FileError as error:
+        faults.append(str(error))
+    if faults:
+        more = f"; and {len(faults) - 1} more of its blocks" if len(faults) > 1 else ""
+        raise DirectoryError(f"directory {directory.number}: {faults[0]}{more}", found)
+    return found
+
+
+def _read_short(directory: Inode, data: bytes, found: list[Entry], *, has_type: bool) -> None:
+    """Add what is in a directory that is in its inode."""
+    fault = FileError("its list of names in the inode is out of shape")
+    size = directory.size
+    if size > len(data) or size < _SHORT.itemsize:
+        raise fault
+    header = fields_at(_SHORT, data)
+    layout = _NUMBERS[header["i8count"] > 0]
+    at = _SHORT.itemsize + layout.itemsize  # after the parent's number
+    names, places = [], []
+    for _ in range(header["count"]):
+        if at >= size:
+            raise fault
+        begin = at + 3
+        place = begin + data[at] + has_type
+        at = place + layout.itemsize
+        if at > size or place == begin + has_type:
+            raise fault
+        names.append(data[begin : place - has_type])
+        places.append(place)
+    if at != size:
+        raise fault
+    found += map(Entry, names, numbers_at(layout, data, places))
+
+
+def _directory_blocks(
+    extents: ForkExtents, size: int, blocks: MetadataBlocks
+) -> Iterator[list[int]]:
+    """Return the places of the blocks of each directory block that holds names."""
+    block_bytes = blocks.geometry.block_bytes
+    unit = blocks.geometry.directory_block_blocks
+    end = min(size, xfs_directory.XFS_DIR2_LEAF_OFFSET) // block_bytes
+    with_names = extents[extents.begin < np.uint64(end)]
+    for _, group in groupby(with_names.each_block(block_bytes), lambda each: each[0] // unit):
+        yield [place for _, place in group]
+
+
+def _read_block(places: list[int], number: int, blocks: MetadataBlocks, found: list[Entry]) -> None:
+    """Add what is in one directory block."""
+    geometry = blocks.geometry
+    if len(places) != geometry.directory_block_blocks:
+        raise FileError(f"a part of the directory block at byte {places[0]} is not there")
+    data, fields = blocks.read(places, DIRECTORY_BLOCK, number)
+    end = len(data)
+    if fields["magic"] in _ONE_BLOCK:
+        end -= _TAIL.itemsize
+        end -= fields_at(_TAIL, data, end)["count"] * _HASH_BYTES
+    begin = DIRECTORY_BLOCK.header_bytes(geometry)
+    if end < begin or not _add_entries(data, begin, end, found, has_type=geometry.has_ftype):
+        raise FileError(f"the directory block at byte {places[0]} is out of shape")
+
+
+def _add_entries(data: bytes, at: int, end: int, found: list[Entry], *, has_type: bool) -> bool:
+    """Add the entries of a block; return whether all of it was sound."""
+    words = np.frombuffer(data, np.uint8).view(_WORD).tolist()
+    beside = 8 + 1 + has_type + 2 + 7
+    while at < end:
+        word = words[at >> 3]
+        is_free = word >> 48 == xfs_directory.XFS_DIR2_DATA_FREE_TAG
+        name_bytes = data[at + 8] if not is_free and at + 8 < end else 0
+        size = (word >> 32 & 0xFFFF) if is_free else (name_bytes + beside) & ~7
+        stop = at + size
+        if not size or stop & 7 or stop > end or words[(stop >> 3) - 1] & 0xFFFF != at:
+            return False
+        if not is_free:
+            if not name_bytes:
+                return False
+            name = data[at + 9 : at + 9 + name_bytes]
+            if name not in (b".", b".."):
+                found.append(Entry(name, word))
+        at = stop
+    return True

@@ -1,0 +1,168 @@
+"""An XFS, open for reading."""
+
+import stat
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import numpy as np
+
+from thinmeta.files import posix_acl
+from thinmeta.files.file_system import Entry, FileError, FileExtents, FileSystem, Inode
+from thinmeta.files.reading import Cache
+from thinmeta.files.xfs import dir2
+from thinmeta.files.xfs.attr_fork import Attribute, attributes
+from thinmeta.files.xfs.dinodes import Dinodes, Fork
+from thinmeta.files.xfs.forks import file_extents, read_extents, read_metadata_extents
+from thinmeta.files.xfs.metadata_blocks import SYMLINK_TARGET, MetadataBlocks
+from thinmeta.files.xfs.xfs_geometry import XfsGeometry
+from thinmeta.schemas import xfs, xfs_directory
+from thinmeta.schemas.columns import dtype_of, fields_at
+
+_ACL_HEADER, _ACL_ENTRY = dtype_of(xfs_directory.AclHdr), dtype_of(xfs_directory.AclEntry)
+_ACLS = {b"SGI_ACL_FILE": posix_acl.ACCESS, b"SGI_ACL_DEFAULT": posix_acl.DEFAULT}
+_NO_EXTENTS = FileExtents(*(np.zeros(0, dtype=np.uint64) for _ in range(3)))
+
+
+class Xfs(FileSystem):
+    """An XFS of version 4 or 5.
+
+    Attributes:
+        geometry: how it is laid out.
+        uuid: as blkid shows it.
+        label: its bytes; empty if it has none.
+        needs_repair: whether it is marked as damaged; the kernel would not mount it.
+        log: first byte and length of the log; None if it is on another device.
+    """
+
+    kind = "xfs"
+
+    def __init__(self, cache: Cache) -> None:
+        """Open it.
+
+        Raises:
+            InputError: there is none, its superblock cannot be read or believed, or it has a
+                feature that is not known here.
+        """
+        self.geometry = geometry = XfsGeometry.read(cache)
+        self.root = geometry.root
+        self.block_bytes = geometry.block_bytes
+        self.uuid = str(UUID(bytes=geometry.uuid))
+        self.label = geometry.label
+        self.needs_repair = geometry.needs_repair
+        self._dinodes = Dinodes(cache, geometry)
+        self._blocks = MetadataBlocks(cache, geometry)
+
+    @property
+    def log(self) -> tuple[int, int] | None:
+        """First byte and length of the log; None if it is on another device.
+
+        Raises:
+            FileError: it is past the end.
+        """
+        geometry = self.geometry
+        if not geometry.log_start:
+            return None
+        size = geometry.log_blocks * geometry.block_bytes
+        return geometry.place(geometry.log_start), size
+
+    def inode(self, number: int) -> Inode:
+        """Return the inode of this number; see `FileSystem.inode()`."""
+        return self._dinodes.inode(number)
+
+    def entries(self, directory: Inode) -> Sequence[Entry]:
+        """Return what is in a directory; see `FileSystem.entries()`."""
+        if not directory.is_directory:
+            raise FileError(f"inode {directory.number}: it is no directory")
+        return dir2.entries(directory, self._dinodes.data_fork(directory.number), self._blocks)
+
+    def link_target(self, link: Inode) -> bytes:
+        """Return where a symbolic link leads; see `FileSystem.link_target()`."""
+        if not stat.S_ISLNK(link.mode):
+            raise FileError(f"inode {link.number}: it is no symbolic link")
+        fork = self._dinodes.data_fork(link.number)
+        if not 0 < link.size <= xfs.XFS_SYMLINK_MAXLEN:
+            raise FileError(f"inode {link.number}: a target of {link.size} bytes cannot be")
+        if fork.form == xfs.XFS_DINODE_FMT_LOCAL:
+            target = fork.data[: link.size]
+        else:
+            target = self._remote_target(fork, link.size)
+        if len(target) != link.size:
+            raise FileError(f"inode {link.number}: its target is shorter than {link.size} bytes")
+        return target
+
+    def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:
+        """Return the extended attributes; see `FileSystem.xattrs()`."""
+        fork = self._dinodes.attribute_fork(inode.number)
+        if fork is None:
+            return {}
+        found: dict[bytes, bytes] = {}
+        for each in attributes(fork, self._blocks):
+            name, value = _shown(each, inode.number)
+            if name in found:
+                raise FileError(f"inode {inode.number}: it has an attribute twice")
+            found[name] = value
+        return found
+
+    def extents(self, inode: Inode) -> FileExtents:
+        """Return where a file's bytes are; see `FileSystem.extents()`."""
+        if not stat.S_ISREG(inode.mode):
+            return _NO_EXTENTS
+        fork = self._dinodes.data_fork(inode.number)
+        if fork.is_realtime:
+            raise FileError(
+                f"inode {inode.number}: its content is on the realtime device, which is another"
+            )
+        return file_extents(read_extents(fork, self._blocks), self.block_bytes)
+
+    def inline(self, inode: Inode) -> bytes | None:
+        """Return None: XFS keeps no file's bytes in its inode."""
+        del inode
+        return None
+
+    def _remote_target(self, fork: Fork, size: int) -> bytes:
+        """Return a target that has blocks of its own; with a header for each extent.
+
+        Source: `xfs_symlink_remote_read()`, fs/xfs/libxfs/xfs_symlink_remote.c.
+        """
+        geometry = self.geometry
+        header = SYMLINK_TARGET.header_bytes(geometry)
+        extents = read_metadata_extents(fork, self._blocks)
+        target = b""
+        for place, length in zip(extents.place.tolist(), extents.length.tolist(), strict=True):
+            if len(target) == size:
+                break
+            if length * geometry.block_bytes > _MOST_TARGET_BYTES:
+                raise FileError(f"inode {fork.number}: its target has more blocks than it needs")
+            places = range(place, place + length * geometry.block_bytes, geometry.block_bytes)
+            data, fields = self._blocks.read(places, SYMLINK_TARGET, fork.number)
+            part = data[header : header + size - len(target)]
+            if fields and (fields["sl_offset"], fields["sl_bytes"]) != (len(target), len(part)):
+                raise FileError(f"inode {fork.number}: a part of its target is of another place")
+            target += part
+        return target
+
+
+_MOST_TARGET_BYTES = 1 << 17
+"""Of one extent of a symbolic link's target: more than any block size takes."""
+
+
+def _shown(attribute: Attribute, number: int) -> tuple[bytes, bytes]:
+    """Return an attribute's full name, and its value in the form of the system call.
+
+    Source: `xfs_xattr_put_listent()`, fs/xfs/xfs_xattr.c; `xfs_acl_from_disk()`, fs/xfs/xfs_acl.c.
+    """
+    flags, name, value = attribute
+    if not flags & xfs_directory.XFS_ATTR_ROOT:
+        prefix = b"security." if flags & xfs_directory.XFS_ATTR_SECURE else b"user."
+        return prefix + name, value
+    if name not in _ACLS:
+        return b"trusted." + name, value
+    if len(value) >= _ACL_HEADER.itemsize:
+        count = fields_at(_ACL_HEADER, value)["acl_cnt"]
+        rows = np.frombuffer(value, np.uint8)[_ACL_HEADER.itemsize :]
+        if len(rows) == count * _ACL_ENTRY.itemsize:
+            acl = rows.view(_ACL_ENTRY)
+            columns = (acl["ae_tag"], acl["ae_perm"], acl["ae_id"])
+            entries = zip(*(column.tolist() for column in columns), strict=True)
+            return _ACLS[name], posix_acl.acl_xattr(entries)
+    raise FileError(f"inode {number}: its ACL is out of shape")
