@@ -1,20 +1,15 @@
 """A thin volume as a file object, for whoever reads file systems."""
 
 import errno
-import io
-import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from thinmeta.volume.layout import Layout, Source
+from thinmeta.volume.read_only import ReadOnlyFile
 from thinmeta.volume.sources import Sources, Unreadable, read_around
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
-
-class Volume(io.RawIOBase):
+class Volume(ReadOnlyFile):
     """The bytes of a thin volume; read-only, seekable.
 
     What is not mapped is zeros, or the external origin's bytes. The runs are read when
@@ -35,11 +30,9 @@ class Volume(io.RawIOBase):
             load: reads where its bytes are; called once, when that is needed.
             sources: the files that they are in.
         """
-        super().__init__()
-        self.name = name
+        super().__init__(name)
         self._load = load
         self.sources = sources
-        self._position = 0
 
     @cached_property
     def layout(self) -> Layout:
@@ -62,57 +55,15 @@ class Volume(io.RawIOBase):
             self.sources.close()
         super().close()
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        self._checked()
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to another position, which may be past the end; return it.
-
-        Raises:
-            ValueError: it is before the beginning, or `whence` is none.
-        """
-        self._checked()
-        if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
-            raise ValueError(f"whence {whence} is neither SEEK_SET, SEEK_CUR nor SEEK_END")
-        if whence == os.SEEK_END:
-            offset += self.size
-        elif whence == os.SEEK_CUR:
-            offset += self._position
-        if offset < 0:
-            raise ValueError(f"{self.name}: position {offset} is before the beginning")
-        self._position = offset
-        return offset
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill `buffer` from the position on; return how much there was, less only at the end.
+    def read_at(self, view: memoryview, begin: int) -> None:
+        """Fill `view` with the bytes from `begin` on.
 
         Raises:
             OSError: a part of it cannot be had.
             DamagedMetadataError: the runs cannot be read (when the first byte is read).
         """
-        self._checked()
-        view = memoryview(buffer).cast("B")
-        view = view[: max(0, min(len(view), self.size - self._position))]
-        if not view:
-            return 0
-        for unreadable in fill(self.layout, self.sources, view, self._position):
+        for unreadable in fill(self.layout, self.sources, view, begin):
             raise OSError(errno.EIO, f"{self.name}: {unreadable}")
-        self._position += len(view)
-        return len(view)
-
-    def _checked(self) -> None:
-        if self.closed:
-            raise ValueError(f"{self.name}: is closed")
 
 
 def fill(layout: Layout, sources: Sources, view: memoryview, begin: int) -> Iterator[Unreadable]:
