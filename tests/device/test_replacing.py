@@ -13,7 +13,8 @@ import pytest
 
 from tests.device.test_loop_device import attach, detach
 from thinmeta.device.occupants import occupant_of
-from thinmeta.device.replacing import OutputKind, errors_of, kind_of, opened_device, replacing
+from thinmeta.device.outputs import OutputKind, errors_of, kind_of
+from thinmeta.device.replacing import opened_device, replacing
 from thinmeta.errors import OutputError
 from thinmeta.schemas.magics import METADATA, SIGNATURES, Signature
 from thinmeta.schemas.superblock import THIN_SUPERBLOCK_MAGIC, Superblock

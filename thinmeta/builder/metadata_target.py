@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thinmeta.device.inputs import Inputs
-from thinmeta.device.replacing import OutputKind, errors_of, kind_of, opened_device, replacing
+from thinmeta.device.outputs import OutputKind, errors_of, kind_of
+from thinmeta.device.replacing import opened_device, replacing
 from thinmeta.errors import OutputError
 from thinmeta.units import METADATA_BLOCK_BYTES
 

@@ -69,7 +69,7 @@ def open_output(
         OutputError: it cannot be written, or must not be. A closed pipe stays an
             `OSError`, which click ends silently.
     """
-    from thinmeta.device.replacing import OutputKind, errors_of, kind_of, opened_device, replacing
+    from thinmeta.device.outputs import OutputKind, errors_of, kind_of
 
     if output == Path("-"):
         output = None
@@ -80,6 +80,8 @@ def open_output(
                 inputs.refuse(sys.stdout.fileno(), name)
             yield stack.enter_context(_written_ahead(sys.stdout.buffer))
             return
+        from thinmeta.device.replacing import opened_device, replacing
+
         inputs.refuse(output)
         match kind_of(output):
             case OutputKind.STREAM:
@@ -94,7 +96,7 @@ def open_output(
 
 
 def _opened_stream(output: Path) -> IO[bytes]:
-    from thinmeta.device.replacing import descriptor_of
+    from thinmeta.device.outputs import descriptor_of
 
     descriptor = descriptor_of(output)
     return open(output if descriptor is None else os.dup(descriptor), "wb")  # noqa: PTH123

@@ -7,7 +7,6 @@ leading zeros are NUL bytes, which one selection drops.
 """
 
 from collections.abc import Iterator, Mapping
-from string import Formatter
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ ROWS_AT_ONCE = 16384
 _MATRICES_KEPT = 16
 _GROUP = 4
 _GROUP_VALUES = 10**_GROUP
+_MARK = "\0"  # no line has one
 
 
 def _group_texts() -> npt.NDArray[np.uint32]:
@@ -56,13 +56,16 @@ class _Template(NamedTuple):
 
     @classmethod
     def parsed(cls, line: str) -> "_Template":
-        before = {}
-        text = ""
-        for literal, name, _, _ in Formatter().parse(line):
-            text += literal  # a doubled brace comes as a piece of its own
-            if name is not None:
-                before[name], text = text.encode(), ""
-        return cls(before, text.encode())
+        *texts_and_names, after = line.format_map(_Marked()).encode().split(_MARK.encode())
+        names = map(bytes.decode, texts_and_names[1::2])
+        return cls(dict(zip(names, texts_and_names[::2], strict=True)), after)
+
+
+class _Marked(dict[str, str]):
+    """What puts each name into a line by itself, between marks."""
+
+    def __missing__(self, name: str) -> str:
+        return f"{_MARK}{name}{_MARK}"
 
 
 class _Number(NamedTuple):

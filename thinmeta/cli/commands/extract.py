@@ -85,7 +85,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
     output, and a map in the format of GNU ddrescue (OUT.map, or where --map says), stay
     when the run is cut short; the same command goes on from there.
     """
-    from thinmeta.device.replacing import OutputKind, kind_of
+    from thinmeta.device.outputs import OutputKind, kind_of
     from thinmeta.volume.sources import SMALLEST_READ
 
     if output in (None, Path("-")) and sys.stdout.isatty():
@@ -178,13 +178,8 @@ class _Extraction:
 
     def to_place(self, output: Path, *, force: bool) -> None:
         """Write it to a file, whole or not at all, or to a block device."""
-        from thinmeta.device.replacing import (
-            OutputKind,
-            errors_of,
-            kind_of,
-            opened_device,
-            replacing,
-        )
+        from thinmeta.device.outputs import OutputKind, errors_of, kind_of
+        from thinmeta.device.replacing import opened_device, replacing
         from thinmeta.volume.copy_target import BlockTarget, FileTarget
         from thinmeta.volume.extract import copy
 
@@ -201,7 +196,7 @@ class _Extraction:
 
     def rescue(self, output: Path, inputs: "Inputs", map_path: Path | None, *, force: bool) -> None:
         """Write what can be had, and the map of it; go on where a run was cut short."""
-        from thinmeta.device.replacing import errors_of
+        from thinmeta.device.outputs import errors_of
         from thinmeta.volume.rescue import open_rescue
 
         with (

@@ -38,7 +38,7 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
     Blocks that the pack file does not have are zeros. Any other METADATA, as a
     compressed image, is written as the image that it is.
     """
-    from thinmeta.device.replacing import OutputKind, kind_of
+    from thinmeta.device.outputs import OutputKind, kind_of
 
     if output is None and sys.stdout.isatty():
         raise click.UsageError("an image is no text for a terminal; give --output FILE")
