@@ -41,7 +41,7 @@ def impossible_block_size(sectors: int) -> str:
 
 
 _UNITS = {"b": 1, "s": SECTOR_BYTES, **{p: 1024**n for n, p in enumerate("kmgtpe", 1)}}
-_QUANTITY = re.compile(r"(\d+)(?:([sb])|([kmgtpe])(?:i?b)?)?", re.ASCII | re.IGNORECASE)
+_QUANTITY = r"(?ai)(\d+)(?:([sb])|([kmgtpe])(?:i?b)?)?"  # compiled when one is typed
 
 
 class Quantity(NamedTuple):
@@ -61,7 +61,7 @@ Quantity(number=3072, is_bytes=True))
         Raises:
             ValueError: it is no such number.
         """
-        match = _QUANTITY.fullmatch(text.strip())
+        match = re.fullmatch(_QUANTITY, text.strip())
         if match is None:
             raise ValueError(
                 f"{text!r} is not a number of blocks, nor one with a unit: s (sectors of 512 "

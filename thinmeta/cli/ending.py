@@ -18,7 +18,7 @@ import click
 from thinmeta.errors import ExitCode, OutputError
 from thinmeta.formats.printable import printable
 
-_QUOTED_BYTE = re.compile(r"(?<!\\)\\udc([89a-f][0-9a-f])")
+_QUOTED_BYTE = r"(?<!\\)\\udc([89a-f][0-9a-f])"
 _STREAMS = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_RDONLY))
 
 
@@ -86,7 +86,7 @@ def _last_word(error: click.ClickException) -> str:
     text = io.StringIO()
     error.show(text)
     # What was typed is quoted by `repr`, which shows a byte that is no text as a surrogate.
-    return _QUOTED_BYTE.sub(r"\\x\1", text.getvalue().rstrip("\n"))
+    return re.sub(_QUOTED_BYTE, r"\\x\1", text.getvalue().rstrip("\n"))
 
 
 def _open_closed_streams() -> None:

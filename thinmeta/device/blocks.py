@@ -4,13 +4,15 @@ import os
 from collections.abc import Iterator
 from enum import IntEnum
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.device.extents import Extents
 from thinmeta.units import METADATA_BLOCK_BYTES
+
+if TYPE_CHECKING:
+    from thinmeta.device.extents import Extents
 
 Blocks = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.uint8]
@@ -56,7 +58,7 @@ class BlockDevice:
         self._fd = fd
 
     @classmethod
-    def over(cls, extents: Extents) -> "BlockDevice":
+    def over(cls, extents: "Extents") -> "BlockDevice":
         """Return a device that lies in pieces of files, which its `close()` will close."""
         return _BlocksInPieces(extents)
 
@@ -116,7 +118,7 @@ class BlockDevice:
 
 
 class _BlocksInPieces(BlockDevice):
-    def __init__(self, extents: Extents) -> None:
+    def __init__(self, extents: "Extents") -> None:
         self.name = extents.name
         self.notes = ()
         self.nr_blocks = extents.size // METADATA_BLOCK_BYTES

@@ -45,7 +45,7 @@ _DISK_IMAGES = {
     VHD_COOKIE: "VHD",
 }
 _LEAST_TEXT = 8  # characters; a few bytes may be anything
-_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
+_NO_TEXT = r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]"  # compiled where it may be text
 
 
 def refuse_foreign(beginning: bytes) -> None:
@@ -146,7 +146,7 @@ def _text(beginning: bytes) -> str | None:
         text = codecs.getincrementaldecoder("utf-8")().decode(beginning)
     except UnicodeDecodeError:
         return None
-    is_text = len(text) >= _LEAST_TEXT and _NO_TEXT.search(text) is None
+    is_text = len(text) >= _LEAST_TEXT and re.search(_NO_TEXT, text) is None
     return "is text, not binary metadata" if is_text else None
 
 

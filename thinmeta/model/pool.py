@@ -23,7 +23,6 @@ from thinmeta.errors import (
 )
 from thinmeta.model.device_columns import DevicesById
 from thinmeta.model.device_table import DeviceTable, read_device_table
-from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.state import AnyState, Roots, State
 from thinmeta.model.superblock import Superblock, copied_superblock, read_superblock, with_roots
 from thinmeta.model.thin_device import ThinDevice
@@ -32,6 +31,7 @@ from thinmeta.units import SECTOR_BYTES, MetadataBlock
 from thinmeta.walk.nodes import Metadata
 
 if TYPE_CHECKING:
+    from thinmeta.model.ref_counts import RefCounts
     from thinmeta.volume.contents import Volume
 
 _LIVE = MetadataBlock(SUPERBLOCK_LOCATION)
@@ -190,14 +190,18 @@ class Pool:
         return open_volume(device, self.data_block_bytes(), data, size=size, origin=origin)
 
     @property
-    def data_ref_counts(self) -> RefCounts:
+    def data_ref_counts(self) -> "RefCounts":
         """How many leaves map each data block, as the data space map says."""
+        from thinmeta.model.ref_counts import RefCounts
+
         root = self.live_superblock.data_space_map
         return RefCounts(self.source, root, self.on_damage, is_metadata=False)
 
     @property
-    def metadata_ref_counts(self) -> RefCounts:
+    def metadata_ref_counts(self) -> "RefCounts":
         """How many references each metadata block has, as the metadata space map says."""
+        from thinmeta.model.ref_counts import RefCounts
+
         root = self.live_superblock.metadata_space_map
         return RefCounts(self.source, root, self.on_damage, is_metadata=True)
 
