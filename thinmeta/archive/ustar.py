@@ -1,0 +1,125 @@
+"""Blocks of a tar: a header in the form of POSIX.1-1988 (ustar), and the records of pax."""
+
+from typing import NamedTuple
+
+BLOCK_BYTES = 512
+
+REGULAR = b"0"
+HARD_LINK = b"1"
+SYMLINK = b"2"
+CHARACTER_DEVICE = b"3"
+BLOCK_DEVICE = b"4"
+DIRECTORY = b"5"
+FIFO = b"6"
+EXTENDED_HEADER = b"x"
+
+NAME_BYTES = 100
+PREFIX_BYTES = 155
+
+
+class Member(NamedTuple):
+    """What is in a tar for one file.
+
+    Attributes:
+        name: its path, which ends in a slash for a directory.
+        typeflag: what it is, such as `REGULAR`.
+        mode: as the header has it.
+        uid: of its owner.
+        gid: of its group.
+        size: of what follows, in bytes.
+        mtime: in seconds since 1970.
+        linkname: where a link leads.
+        uname: the name of its owner; empty if it is not known.
+        gname: the name of its group; empty if it is not known.
+        rdev: major and minor number of a device, zeros for others; None leaves the fields empty.
+        prefix: what stands before `name`, without the slash in between.
+    """
+
+    name: bytes
+    typeflag: bytes
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime: int = 0
+    linkname: bytes = b""
+    uname: bytes = b""
+    gname: bytes = b""
+    rdev: tuple[int, int] | None = (0, 0)
+    prefix: bytes = b""
+
+
+def fits(value: int, width: int) -> bool:
+    """Tell whether a number can stand in a field of `width` bytes: octal digits and a NUL.
+
+    >>> fits(0o7777777, 8), fits(0o10000000, 8), fits(-1, 8)
+    (True, False, False)
+    """
+    return 0 <= value < 1 << 3 * (width - 1)
+
+
+def header(member: Member) -> bytes:
+    """Return the block of 512 bytes before a member's content.
+
+    A text that is too long is cut, a number that does not fit is 0: a pax record has both.
+
+    Source: POSIX.1-2017, pax, "ustar Interchange Format".
+    """
+    block = b"%b%b%b%b%b%b        %c%bustar\x0000%b%b%b%b" % (
+        _text(member.name, NAME_BYTES),
+        _octal(member.mode, 8),
+        _octal(member.uid, 8),
+        _octal(member.gid, 8),
+        _octal(member.size, 12),
+        _octal(member.mtime, 12),
+        member.typeflag,
+        _text(member.linkname, NAME_BYTES),
+        _text(member.uname, 32),
+        _text(member.gname, 32),
+        b"".join(_octal(number, 8) for number in member.rdev) if member.rdev else bytes(16),
+        member.prefix,
+    )
+    return b"%b%06o\0%b%b" % (block[:148], sum(block), block[155:], bytes(BLOCK_BYTES - len(block)))
+
+
+def _text(value: bytes, width: int) -> bytes:
+    return value[:width].ljust(width, b"\0")
+
+
+def _octal(value: int, width: int) -> bytes:
+    return b"%0*o\0" % (width - 1, value if fits(value, width) else 0)
+
+
+def split_path(path: bytes) -> tuple[bytes, bytes] | None:
+    """Return prefix and name of a path that is too long for the name alone; None if it stays so.
+
+    >>> split_path(b"a" * 90 + b"/" + b"b" * 90 + b"/")[1][:3]
+    b'bbb'
+    """
+    if len(path) <= NAME_BYTES or not path.isascii():
+        return None
+    length = min(len(path), PREFIX_BYTES + 1)
+    if length == len(path) and path.endswith(b"/"):
+        length -= 1
+    cut = path.rfind(b"/", 0, length)
+    name = path[cut + 1 :]
+    if cut <= 0 or not name or len(name) > NAME_BYTES:
+        return None
+    return path[:cut], name
+
+
+def pax_record(key: bytes, value: bytes) -> bytes:
+    r"""Return a record, which begins with its own length.
+
+    >>> pax_record(b"path", b"x" * 89)[:8], pax_record(b"uid", b"7")
+    (b'99 path=', b'9 uid=7\n')
+    """
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    length = rest + len(str(length))
+    return b"%d %b=%b\n" % (length, key, value)
+
+
+def padding(size: int) -> bytes:
+    """Return the zeros that fill the last block of a content."""
+    return bytes(-size % BLOCK_BYTES)
