@@ -8,11 +8,7 @@ from typing import Any, NamedTuple
 from construct import Construct
 
 from thinmeta.schemas.columns import field_of
-from thinmeta.schemas.filesystems import (
-    EXT4_SUPER_MAGIC,
-    EXT4_SUPERBLOCK_OFFSET,
-    Ext4Superblock,
-)
+from thinmeta.schemas.ext4 import EXT4_SUPER_MAGIC, EXT4_SUPERBLOCK_OFFSET, Ext4Superblock
 from thinmeta.schemas.image_formats import (
     CACHE_SUPERBLOCK_MAGIC,
     ERA_SUPERBLOCK_MAGIC,

@@ -9,17 +9,19 @@ import numpy as np
 
 from thinmeta.schemas.columns import dtype_of
 from thinmeta.schemas.decode import parsed
-from thinmeta.schemas.filesystems import (
+from thinmeta.schemas.ext4 import (
     EXT4_FEATURE_INCOMPAT_RECOVER,
     EXT4_SUPER_MAGIC,
     EXT4_SUPERBLOCK_OFFSET,
+    Ext4Superblock,
+)
+from thinmeta.schemas.filesystems import (
     XFS_MAX_LOG_BYTES,
     XLOG_BASIC_BLOCK_BYTES,
     XLOG_HEADER_CYCLE_BYTES,
     XLOG_HEADER_MAGIC_NUM,
     XLOG_UNMOUNT_TRANS,
     XLOG_VERSION_2,
-    Ext4Superblock,
     XfsLogOperation,
     XfsLogRecord,
 )

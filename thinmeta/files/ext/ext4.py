@@ -1,0 +1,203 @@
+"""A file system of the kind ext2, ext3 or ext4, open for reading."""
+
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+import numpy as np
+
+from thinmeta.files.ext.acl_entries import as_xattr
+from thinmeta.files.ext.attribute_entries import (
+    MAX_VALUE_BYTES,
+    ExtAttribute,
+    attributes_in_block,
+    attributes_in_inode,
+)
+from thinmeta.files.ext.block_groups import BlockGroups
+from thinmeta.files.ext.directories import read_directory
+from thinmeta.files.ext.file_contents import content_stretches, inline_content, small_content
+from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_tables import InodeTables
+from thinmeta.files.ext.running_crc import going_on, stored
+from thinmeta.files.file_system import (
+    DirectoryError,
+    Entry,
+    FileError,
+    FileExtents,
+    FileSystem,
+    Inode,
+)
+from thinmeta.files.posix_acl import ACCESS, DEFAULT
+from thinmeta.files.reading import Cache
+from thinmeta.schemas.ext4 import (
+    EXT4_EA_INODE_FL,
+    EXT4_EXTENTS_FL,
+    EXT4_FEATURE_INCOMPAT_EA_INODE,
+    EXT4_FEATURE_INCOMPAT_RECOVER,
+    EXT4_INLINE_DATA_FL,
+    EXT4_ROOT_INO,
+)
+
+_SECTOR = 512
+_NS = 10**9
+_ACLS = (ACCESS, DEFAULT)
+_WITH_BLOCKS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
+
+
+class Ext4(FileSystem):
+    """ext2, ext3 or ext4.
+
+    Attributes:
+        superblock: its fields, by the kernel's names.
+        journal_inode: the number of the inode that is the journal; 0 if there is none.
+        needs_recovery: whether the journal must be replayed.
+        uuid: of the file system.
+        label: of the file system, as its bytes are.
+    """
+
+    root = EXT4_ROOT_INO
+
+    def __init__(self, cache: Cache) -> None:
+        """Read the superblock.
+
+        Raises:
+            InputError: there is none, or it cannot be read or believed.
+            UnsupportedFormatError: it has a feature that is not read here.
+        """
+        self._blocks = BlockGroups(cache)
+        self._inodes = InodeTables(self._blocks)
+        geometry = self._blocks.geometry
+        self.kind = geometry.kind
+        self.block_bytes = geometry.block_bytes
+        self.superblock = geometry.superblock
+        self.journal_inode: int = geometry.superblock.s_journal_inum
+        self.needs_recovery = bool(geometry.incompat & EXT4_FEATURE_INCOMPAT_RECOVER)
+        self.uuid = UUID(bytes=geometry.superblock.s_uuid)
+        self.label: bytes = geometry.superblock.s_volume_name.partition(b"\0")[0]
+
+    def inode(self, number: int) -> Inode:
+        """Return the inode of this number; see `FileSystem.inode()`."""
+        return self._inodes.inode(number)
+
+    def entries(self, directory: Inode) -> Sequence[Entry]:
+        """Return what is in a directory; see `FileSystem.entries()`."""
+        found: list[Entry] = []
+        try:
+            record = self._inodes.record(directory.number)
+        except FileError as error:
+            raise DirectoryError(str(error), found) from error
+        faults = list(read_directory(record, self._blocks, found))
+        if faults:
+            more = f" (and {len(faults) - 1} more)" if faults[1:] else ""
+            raise DirectoryError(f"inode {directory.number}: {faults[0]}{more}", found)
+        return found
+
+    def link_target(self, link: Inode) -> bytes:
+        """Return where a symbolic link leads; see `FileSystem.link_target()`."""
+        record = self._inodes.record(link.number)
+        with _about(link):
+            if record.inode.type != stat.S_IFLNK:
+                raise FileError("it is no symbolic link")
+            if self._is_fast(record):
+                inline_content(record)  # which refuses what is encrypted
+                target = record.body[: record.inode.size]
+            else:
+                target = small_content(record, self._blocks, self.block_bytes)
+            if not target or b"\0" in target:
+                raise FileError("it is a symbolic link that leads nowhere")
+            return target
+
+    def _is_fast(self, record: InodeRecord) -> bool:
+        """Tell whether the target of a link is where other files have their map.
+
+        Source: `ext4_inode_is_fast_symlink()`, fs/ext4/inode.c.
+        """
+        if record.flags & (EXT4_INLINE_DATA_FL | EXT4_EXTENTS_FL):
+            return False
+        if record.inode.size >= len(record.body):
+            return False
+        geometry = self._blocks.geometry
+        cluster = 1024 << geometry.superblock.s_log_cluster_size
+        of_attributes = cluster // _SECTOR if record.attribute_block else 0
+        has_values = geometry.incompat & EXT4_FEATURE_INCOMPAT_EA_INODE
+        return record.sectors == of_attributes or bool(has_values)
+
+    def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:
+        """Return the extended attributes; see `FileSystem.xattrs()`."""
+        record = self._inodes.record(inode.number)
+        found: dict[bytes, bytes] = {}
+        values: dict[int, bytes] = {}
+        with _about(inode):
+            for attribute in self._attributes(record):
+                name = attribute.full_name
+                if name in found:
+                    continue  # as the kernel does, which looks into the inode first
+                value = attribute.value
+                if number := attribute.value_inode:
+                    if number not in values:
+                        values[number] = self._value(attribute, record)
+                    value = values[number]
+                found[name] = as_xattr(value) if name in _ACLS else value
+        return found
+
+    def _attributes(self, record: InodeRecord) -> Iterator[ExtAttribute]:
+        for attribute in attributes_in_inode(record):
+            if not attribute.is_internal:
+                yield attribute
+        if record.attribute_block:
+            for attribute in attributes_in_block(record.attribute_block, self._blocks):
+                if not attribute.is_internal:
+                    yield attribute
+
+    def _value(self, attribute: ExtAttribute, owner: InodeRecord) -> bytes:
+        """Return a value that has an inode of its own.
+
+        Source: `ext4_xattr_inode_get()`, fs/ext4/xattr.c. Lustre has written such inodes
+        without a checksum, with their owner instead.
+        """
+        number = attribute.value_inode
+        record = self._inodes.record(number)
+        if not record.flags & EXT4_EA_INODE_FL or record.inode.size != attribute.value_size:
+            raise FileError(f"inode {number} does not hold the value of an attribute of it")
+        value = small_content(record, self._blocks, MAX_VALUE_BYTES)
+        checksum = stored(going_on(value, self._blocks.geometry.seed))
+        is_owned = (
+            record.inode.mtime // _NS == owner.inode.number
+            and record.generation == owner.generation
+        )
+        if record.inode.atime // _NS & 0xFFFFFFFF != checksum and not is_owned:
+            raise FileError(f"inode {number}: the checksum of the value in it is wrong")
+        return value
+
+    def extents(self, inode: Inode) -> FileExtents:
+        """Return where a file's bytes are; see `FileSystem.extents()`."""
+        record = self._inodes.record(inode.number)
+        with _about(inode):
+            if record.inode.type not in _WITH_BLOCKS or self._is_fast_link(record):
+                return FileExtents(*np.empty((3, 0), dtype=np.uint64))
+            scale = np.uint64(self.block_bytes)
+            columns = content_stretches(record, self._blocks)
+            return FileExtents(*(column.astype(np.uint64) * scale for column in columns))
+
+    def _is_fast_link(self, record: InodeRecord) -> bool:
+        return record.inode.type == stat.S_IFLNK and self._is_fast(record)
+
+    def inline(self, inode: Inode) -> bytes | None:
+        """Return a file's bytes if its inode has them; see `FileSystem.inline()`."""
+        record = self._inodes.record(inode.number)
+        with _about(inode):
+            if record.inode.type not in _WITH_BLOCKS:
+                return None
+            if self._is_fast_link(record):
+                return record.body[: record.inode.size]
+            return inline_content(record)
+
+
+@contextmanager
+def _about(inode: Inode) -> Iterator[None]:
+    """Say of which inode an error is."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"inode {inode.number}: {error}") from error

@@ -1,0 +1,250 @@
+"""A piece of the inodes of a block group, decoded at once."""
+
+import stat
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.files.ext.geometry import Geometry
+from thinmeta.files.ext.running_crc import going_on, inode_seeds
+from thinmeta.files.file_system import Inode
+from thinmeta.schemas.columns import dtype_of, field_of
+from thinmeta.schemas.ext4 import (
+    EXT4_EPOCH_BITS,
+    EXT4_EPOCH_MASK,
+    EXT4_FEATURE_INCOMPAT_64BIT,
+    EXT4_FEATURE_INCOMPAT_LARGEDIR,
+    EXT4_GOOD_OLD_INODE_SIZE,
+    EXT4_OS_LINUX,
+    Ext4DeviceNumbers,
+    Ext4LargeInode,
+)
+
+_INODE = dtype_of(Ext4LargeInode)
+_DEVICE = dtype_of(Ext4DeviceNumbers)
+_NS = 10**9
+_NO_DEVICE = (0, 0)
+_BLOCK_LIMIT = 1 << 32
+"""A file has fewer blocks than this: their numbers have 32 bits."""
+
+_TYPES = [
+    stat.S_IFREG,
+    stat.S_IFDIR,
+    stat.S_IFLNK,
+    stat.S_IFCHR,
+    stat.S_IFBLK,
+    stat.S_IFIFO,
+    stat.S_IFSOCK,
+]
+
+Rows = npt.NDArray[np.uint8]
+
+
+class InodeRecord(NamedTuple):
+    """What an inode says of where its content and its attributes are.
+
+    Attributes:
+        inode: what everybody wants to know.
+        flags: how it is kept.
+        body: the 60 bytes of `i_block`.
+        seed: with which the running checksums of what it leads to begin.
+        generation: of inodes of this number.
+        attribute_block: a block of attributes; 0 if there is none.
+        attributes: the bytes after its fields, which may be attributes.
+        sectors: the low 32 bits of how much it takes, in sectors or blocks.
+    """
+
+    inode: Inode
+    flags: int
+    body: bytes
+    seed: int
+    generation: int
+    attribute_block: int
+    attributes: bytes
+    sectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class InodePiece:
+    """Some inodes, one after the other.
+
+    Attributes:
+        inodes: all of them, sound or not.
+        faults: why one is not to be believed, by its place in `inodes`.
+    """
+
+    inodes: list[Inode]
+    faults: dict[int, str]
+    _geometry: Geometry
+    _fields: npt.NDArray[Any]
+    _data: bytes
+    _seeds: list[int]
+
+    def record(self, place: int) -> InodeRecord:
+        """Return more of the inode at this place in `inodes`."""
+        fields = self._fields[place]
+        size = self._geometry.inode_bytes
+        extra = int(fields["i_extra_isize"])
+        begin = EXT4_GOOD_OLD_INODE_SIZE + extra if extra else size
+        is_wide = self._geometry.incompat & EXT4_FEATURE_INCOMPAT_64BIT
+        high = int(fields["i_file_acl_high"]) << 32 if is_wide else 0
+        return InodeRecord(
+            self.inodes[place],
+            int(fields["i_flags"]),
+            fields["i_block"].tobytes(),
+            self._seeds[place],
+            int(fields["i_generation"]),
+            int(fields["i_file_acl_lo"]) | high,
+            self._data[place * size + begin : (place + 1) * size],
+            int(fields["i_blocks_lo"]),
+        )
+
+
+def decoded(data: bytes, first: int, geometry: Geometry) -> InodePiece:
+    """Decode inodes.
+
+    Args:
+        data: their bytes.
+        first: the number of the first one.
+        geometry: of their file system.
+
+    Source: `__ext4_iget()`, fs/ext4/inode.c.
+    """
+    rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, geometry.inode_bytes)
+    padded = np.zeros((len(rows), _INODE.itemsize), dtype=np.uint8)
+    width = min(_INODE.itemsize, geometry.inode_bytes)
+    padded[:, :width] = rows[:, :width]
+    fields: npt.NDArray[Any] = padded.view(_INODE)[:, 0]
+    if geometry.inode_bytes == EXT4_GOOD_OLD_INODE_SIZE:
+        fields["i_extra_isize"] = 0
+    numbers = np.arange(first, first + len(rows), dtype=np.uint64)
+    seeds = inode_seeds(geometry.seed, numbers, fields["i_generation"])
+    inodes = [
+        Inode(*values)
+        for values in zip(
+            numbers.tolist(),
+            fields["i_mode"].tolist(),
+            _joined(fields, "i_uid", "i_uid_high", 16),
+            _joined(fields, "i_gid", "i_gid_high", 16),
+            fields["i_links_count"].tolist(),
+            _sizes(fields, geometry),
+            _times(fields, "i_atime"),
+            _times(fields, "i_mtime"),
+            _times(fields, "i_ctime"),
+            _devices(fields),
+            strict=True,
+        )
+    ]
+    return InodePiece(inodes, _faults(fields, rows, seeds, geometry), geometry, fields, data, seeds)
+
+
+def _joined(fields: npt.NDArray[Any], low: str, high: str, bits: int) -> list[int]:
+    joined = fields[low].astype(np.uint64) | fields[high].astype(np.uint64) << np.uint64(bits)
+    values: list[int] = joined.tolist()
+    return values
+
+
+def _types(fields: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+    types: npt.NDArray[np.uint16] = fields["i_mode"] & np.uint16(stat.S_IFMT(0xFFFF))
+    return types
+
+
+def _sizes(fields: npt.NDArray[Any], geometry: Geometry) -> list[int]:
+    """Return the sizes in bytes.
+
+    Source: `ext4_isize()`, fs/ext4/ext4.h.
+    """
+    high = fields["i_size_high"].astype(np.uint64)
+    if not geometry.incompat & EXT4_FEATURE_INCOMPAT_LARGEDIR:
+        high[_types(fields) != stat.S_IFREG] = 0
+    sizes: list[int] = (fields["i_size_lo"] | high << np.uint64(32)).tolist()
+    return sizes
+
+
+def _times(fields: npt.NDArray[Any], name: str) -> list[int]:
+    """Return times in ns, which 64 bits do not hold.
+
+    Source: `ext4_decode_extra_time()`, fs/ext4/ext4.h.
+    """
+    extra = np.where(_has(fields, f"{name}_extra"), fields[f"{name}_extra"], 0).astype(np.int64)
+    seconds = fields[name] + ((extra & EXT4_EPOCH_MASK) << 32)
+    parts = (extra >> EXT4_EPOCH_BITS).tolist()
+    return [whole * _NS + part for whole, part in zip(seconds.tolist(), parts, strict=True)]
+
+
+def _has(fields: npt.NDArray[Any], name: str) -> npt.NDArray[np.bool_]:
+    """Tell which inodes are large enough to have this field."""
+    offset, field = field_of(Ext4LargeInode, name)
+    end = offset + field.sizeof() - EXT4_GOOD_OLD_INODE_SIZE
+    large: npt.NDArray[np.bool_] = fields["i_extra_isize"] >= end
+    return large
+
+
+def _devices(fields: npt.NDArray[Any]) -> list[tuple[int, int]]:
+    """Return major and minor numbers.
+
+    Source: `ext4_iget()` and `old_decode_dev()`, `new_decode_dev()`, include/linux/kdev_t.h.
+    """
+    devices = [_NO_DEVICE] * len(fields)
+    types = _types(fields)
+    places = np.flatnonzero((types == stat.S_IFCHR) | (types == stat.S_IFBLK))
+    if len(places):
+        bodies = fields["i_block"][places].tobytes()
+        rows = np.frombuffer(bodies, dtype=np.uint8).reshape(len(places), -1)
+        numbers = rows[:, : _DEVICE.itemsize].copy().view(_DEVICE)[:, 0]
+        for place, (old, new) in zip(places.tolist(), numbers.tolist(), strict=True):
+            if old:
+                devices[place] = (old >> 8 & 0xFF, old & 0xFF)
+            else:
+                devices[place] = (new >> 8 & 0xFFF, new & 0xFF | new >> 12 & 0xFFF00)
+    return devices
+
+
+def _faults(
+    fields: npt.NDArray[Any], rows: Rows, seeds: list[int], geometry: Geometry
+) -> dict[int, str]:
+    """Return why which inodes are not to be believed."""
+    extra = fields["i_extra_isize"].astype(np.int64)
+    room = geometry.inode_bytes - EXT4_GOOD_OLD_INODE_SIZE
+    limit = _BLOCK_LIMIT * geometry.block_bytes
+    is_too_large = np.array([size > limit for size in _sizes(fields, geometry)], dtype=np.bool_)
+    found: dict[int, str] = {}
+    for what, mask in (
+        ("is of an unknown type", ~np.isin(_types(fields), _TYPES)),
+        ("has a size that no file can have", is_too_large),
+        ("has fields past its end", (extra > room) | (extra % 4 != 0)),
+        ("has a wrong checksum", _is_wrong(fields, rows, seeds, geometry)),
+        ("is not in use", fields["i_links_count"] == 0),
+    ):
+        found.update(dict.fromkeys(np.flatnonzero(mask).tolist(), what))
+    return found
+
+
+def _is_wrong(
+    fields: npt.NDArray[Any], rows: Rows, seeds: list[int], geometry: Geometry
+) -> npt.NDArray[np.bool_]:
+    """Tell which inodes have a wrong checksum.
+
+    Source: `ext4_inode_csum()`, fs/ext4/inode.c.
+    """
+    wrong = np.zeros(len(rows), dtype=np.bool_)
+    if not geometry.has_checksums or geometry.superblock.s_creator_os != EXT4_OS_LINUX:
+        return wrong
+    is_long = _has(fields, "i_checksum_hi")
+    zeroed = rows.copy()
+    _zero(zeroed, "i_checksum_lo")
+    long_rows = zeroed[is_long]
+    _zero(long_rows, "i_checksum_hi")
+    zeroed[is_long] = long_rows
+    sums = np.array(list(map(going_on, zeroed, seeds)), dtype=np.uint32)
+    sums = ~sums
+    high = np.where(is_long, fields["i_checksum_hi"], sums >> np.uint32(16)).astype(np.uint32)
+    wrong[:] = (high << np.uint32(16) | fields["i_checksum_lo"]) != sums
+    return wrong
+
+
+def _zero(rows: Rows, name: str) -> None:
+    offset, field = field_of(Ext4LargeInode, name)
+    rows[:, offset : offset + field.sizeof()] = 0
