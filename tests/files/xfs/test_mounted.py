@@ -1,0 +1,68 @@
+"""What the kernel wrote on an XFS and shows of it is what is read of it, of every kind of XFS."""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.files.filling import AFTER_2038, fill, fill_times, folder
+from tests.files.image_source import opened_image
+from tests.files.listing import content, every_file
+from tests.files.mounted import Shown, mkfs_xfs, mounted, needs_xfsprogs, shown
+from tests.needs import IS_THOROUGH
+from thinmeta.files.file_system import FileSystem, Inode
+from thinmeta.files.reading import Cache
+from thinmeta.files.xfs.xfs_file_system import Xfs
+
+pytestmark = [pytest.mark.loop_device, needs_xfsprogs]
+
+VARIANTS = {
+    "ordinary": ("-L", "label"),
+    "small blocks": ("-b", "size=1024", "-n", "size=4096"),
+    "large directory blocks": ("-n", "size=16384", "-i", "size=1024", "-m", "rmapbt=1"),
+    "many extents": ("-i", "nrext64=1", "-b", "size=2048", "-n", "size=8192"),
+    "old times": ("-m", "bigtime=0", "-i", "size=2048"),
+    "large blocks": ("-b", "size=16384", "-i", "sparse=0"),
+    "many groups": ("-d", "agcount=20", "-l", "size=8m"),
+    "64 KiB": ("-b", "size=65536", "-m", "reflink=0,finobt=0"),
+}
+ACL_ON_DISK = {b"trusted.SGI_ACL_FILE", b"trusted.SGI_ACL_DEFAULT"}
+"""The kernel shows root these beside the ACL itself; they are the same in another form."""
+
+
+def read(files: FileSystem, cache: Cache, inode: Inode) -> Shown:
+    return Shown(
+        *inode[1:],
+        target=files.link_target(inode) if stat.S_ISLNK(inode.mode) else None,
+        xattrs=dict(files.xattrs(inode)),
+        sha256=hashlib.sha256(content(files, cache, inode)).hexdigest()
+        if stat.S_ISREG(inode.mode)
+        else None,
+    )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_file_is_what_the_kernel_shows(variant: str, tmp_path: Path) -> None:
+    image = mkfs_xfs(tmp_path / "image", 400 << 20, *VARIANTS[variant])
+    with mounted(image, tmp_path / "mount") as root:
+        unit = os.statvfs(root).f_bsize
+        fill(root, unit=unit, is_thorough=IS_THOROUGH)
+        if variant != "old times":
+            fill_times(folder(root + b"/late"), [AFTER_2038, 15_032_385_535 * 10**9])
+    with mounted(image, tmp_path / "mount", "-o", "ro") as root:
+        expected = shown(root)
+    for _, each in expected.values():
+        for name in ACL_ON_DISK & {*each.xattrs}:
+            del each.xattrs[name]
+
+    with opened_image(image) as cache:
+        files = Xfs(cache)
+        found = {
+            path: (inode.number, read(files, cache, inode)) for path, inode in every_file(files)
+        }
+
+    assert files.block_bytes == unit
+    assert sorted(found) == sorted(expected)
+    assert [path for path in found if found[path] != expected[path]] == []
