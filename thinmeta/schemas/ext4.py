@@ -58,6 +58,7 @@ EXT4_MIN_DESC_SIZE = 32
 EXT4_MIN_DESC_SIZE_64BIT = 64
 EXT4_MAX_BLOCK_LOG_SIZE = 16
 EXT4_MIN_BLOCK_LOG_SIZE = 10
+EXT4_MAX_CLUSTER_LOG_SIZE = 30
 EXT4_CRC32C_CHKSUM = 1
 EXT4_OS_LINUX = 0
 
@@ -207,6 +208,11 @@ Ext4Extent = "ext4_extent" / Struct(
     "ee_len" / Int16ul * "blocks; 32768 more: not written yet",
     "ee_start_hi" / Int16ul * "bits 32 on of the place",
     "ee_start_lo" / Int32ul * "where it is",
+)
+
+Ext4ExtentRoot = "i_block" / Struct(
+    "header" / Ext4ExtentHeader * "of what stands in the inode",
+    "extents" / Array(4, Ext4Extent) * "or as many indexes",
 )
 
 Ext4ExtentTail = "ext4_extent_tail" / Struct(

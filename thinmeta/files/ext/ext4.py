@@ -176,9 +176,8 @@ class Ext4(FileSystem):
         with _about(inode):
             if record.inode.type not in _WITH_BLOCKS or self._is_fast_link(record):
                 return FileExtents(*np.empty((3, 0), dtype=np.uint64))
-            scale = np.uint64(self.block_bytes)
             columns = content_stretches(record, self._blocks)
-            return FileExtents(*(column.astype(np.uint64) * scale for column in columns))
+            return FileExtents(*((column * self.block_bytes).view(np.uint64) for column in columns))
 
     def _is_fast_link(self, record: InodeRecord) -> bool:
         return record.inode.type == stat.S_IFLNK and self._is_fast(record)

@@ -29,8 +29,8 @@ def content_stretches(record: InodeRecord, blocks: BlockGroups) -> Stretches:
         return _merged(Stretches(*np.empty((3, 0), dtype=np.int64)))
     found = (extents_of if record.flags & EXT4_EXTENTS_FL else pointed_blocks)(record, blocks)
     end = -(-record.inode.size // blocks.geometry.block_bytes)
-    is_within = found.begin < end
-    if not is_within.all():
+    if len(found.begin) and found.begin[-1] >= end:
+        is_within = found.begin < end
         found = Stretches(*(column[is_within] for column in found))
     return _merged(found)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from thinmeta.errors import InputError, UnsupportedFormatError
 from thinmeta.files.ext.running_crc import going_on, stored
+from thinmeta.files.file_system import FileError
 from thinmeta.files.reading import Cache
 from thinmeta.schemas.columns import field_of
 from thinmeta.schemas.decode import parsed
@@ -20,6 +21,7 @@ from thinmeta.schemas.ext4 import (
     EXT4_GOOD_OLD_INODE_SIZE,
     EXT4_GOOD_OLD_REV,
     EXT4_MAX_BLOCK_LOG_SIZE,
+    EXT4_MAX_CLUSTER_LOG_SIZE,
     EXT4_MIN_BLOCK_LOG_SIZE,
     EXT4_MIN_DESC_SIZE,
     EXT4_MIN_DESC_SIZE_64BIT,
@@ -82,7 +84,10 @@ def read_geometry(cache: Cache) -> Geometry:
     Source: `__ext4_fill_super()`, fs/ext4/super.c.
     """
     name = cache.source.name
-    data = cache.read(EXT4_SUPERBLOCK_OFFSET, Ext4Superblock.sizeof())
+    try:
+        data = cache.read(EXT4_SUPERBLOCK_OFFSET, Ext4Superblock.sizeof())
+    except FileError as error:
+        raise InputError(f"{name}: its superblock cannot be read: {error}") from error
     fields = parsed(Ext4Superblock, data)
     if fields.s_magic != EXT4_SUPER_MAGIC:
         raise InputError(f"{name}: there is no ext2, ext3 or ext4 on it")
@@ -143,6 +148,10 @@ def _impossible(found: Geometry) -> list[tuple[str, bool]]:
     bits = 8 * block
     return [
         (f"blocks of {block} bytes", block > 1 << EXT4_MAX_BLOCK_LOG_SIZE),
+        (
+            f"clusters of 1024 << {fields.s_log_cluster_size} bytes",
+            fields.s_log_cluster_size > EXT4_MAX_CLUSTER_LOG_SIZE - EXT4_MIN_BLOCK_LOG_SIZE,
+        ),
         (
             f"inodes of {inode} bytes",
             not EXT4_GOOD_OLD_INODE_SIZE <= inode <= block or bool(inode & (inode - 1)),

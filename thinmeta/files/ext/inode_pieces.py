@@ -2,6 +2,8 @@
 
 import stat
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import starmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy.typing as npt
 from thinmeta.files.ext.geometry import Geometry
 from thinmeta.files.ext.running_crc import going_on, inode_seeds
 from thinmeta.files.file_system import Inode
-from thinmeta.schemas.columns import dtype_of, field_of
+from thinmeta.schemas.columns import dtype_of
 from thinmeta.schemas.ext4 import (
     EXT4_EPOCH_BITS,
     EXT4_EPOCH_MASK,
@@ -19,11 +21,19 @@ from thinmeta.schemas.ext4 import (
     EXT4_GOOD_OLD_INODE_SIZE,
     EXT4_OS_LINUX,
     Ext4DeviceNumbers,
+    Ext4ExtentRoot,
     Ext4LargeInode,
 )
 
 _INODE = dtype_of(Ext4LargeInode)
+_ROOT = dtype_of(Ext4ExtentRoot)
 _DEVICE = dtype_of(Ext4DeviceNumbers)
+_ENDS = {
+    name: offset + layout.itemsize - EXT4_GOOD_OLD_INODE_SIZE
+    for name, (layout, offset, *_) in (_INODE.fields or {}).items()
+}
+"""Where fields end, counted from where an inode of 128 bytes does."""
+
 _NS = 10**9
 _NO_DEVICE = (0, 0)
 _BLOCK_LIMIT = 1 << 32
@@ -54,6 +64,8 @@ class InodeRecord(NamedTuple):
         attribute_block: a block of attributes; 0 if there is none.
         attributes: the bytes after its fields, which may be attributes.
         sectors: the low 32 bits of how much it takes, in sectors or blocks.
+        root_header: what `body` begins with if it is the root of a tree of extents.
+        root_extents: what it goes on with if that is a leaf; each has the fields of `Ext4Extent`.
     """
 
     inode: Inode
@@ -64,9 +76,11 @@ class InodeRecord(NamedTuple):
     attribute_block: int
     attributes: bytes
     sectors: int
+    root_header: tuple[int, ...]
+    root_extents: list[tuple[int, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InodePiece:
     """Some inodes, one after the other.
 
@@ -82,24 +96,39 @@ class InodePiece:
     _data: bytes
     _seeds: list[int]
 
-    def record(self, place: int) -> InodeRecord:
-        """Return more of the inode at this place in `inodes`."""
-        fields = self._fields[place]
-        size = self._geometry.inode_bytes
-        extra = int(fields["i_extra_isize"])
-        begin = EXT4_GOOD_OLD_INODE_SIZE + extra if extra else size
+    @cached_property
+    def records(self) -> list[InodeRecord]:
+        """More of each of `inodes`."""
+        fields, size = self._fields, self._geometry.inode_bytes
         is_wide = self._geometry.incompat & EXT4_FEATURE_INCOMPAT_64BIT
-        high = int(fields["i_file_acl_high"]) << 32 if is_wide else 0
-        return InodeRecord(
-            self.inodes[place],
-            int(fields["i_flags"]),
-            fields["i_block"].tobytes(),
-            self._seeds[place],
-            int(fields["i_generation"]),
-            int(fields["i_file_acl_lo"]) | high,
-            self._data[place * size + begin : (place + 1) * size],
-            int(fields["i_blocks_lo"]),
+        attribute_blocks = (
+            _joined(fields, "i_file_acl_lo", "i_file_acl_high", 32)
+            if is_wide
+            else fields["i_file_acl_lo"].tolist()
         )
+        roots = np.frombuffer(fields["i_block"].tobytes(), dtype=np.uint8).view(_ROOT)
+        columns = zip(
+            self.inodes,
+            fields["i_flags"].tolist(),
+            fields["i_block"].tolist(),
+            self._seeds,
+            fields["i_generation"].tolist(),
+            attribute_blocks,
+            [
+                self._data[begin + extra : end] if extra else b""
+                for begin, end, extra in zip(
+                    range(EXT4_GOOD_OLD_INODE_SIZE, len(self._data), size),
+                    range(size, len(self._data) + 1, size),
+                    fields["i_extra_isize"].tolist(),
+                    strict=True,
+                )
+            ],
+            fields["i_blocks_lo"].tolist(),
+            roots["header"].tolist(),
+            roots["extents"].tolist(),
+            strict=True,
+        )
+        return list(starmap(InodeRecord, columns))
 
 
 def decoded(data: bytes, first: int, geometry: Geometry) -> InodePiece:
@@ -121,23 +150,22 @@ def decoded(data: bytes, first: int, geometry: Geometry) -> InodePiece:
         fields["i_extra_isize"] = 0
     numbers = np.arange(first, first + len(rows), dtype=np.uint64)
     seeds = inode_seeds(geometry.seed, numbers, fields["i_generation"])
-    inodes = [
-        Inode(*values)
-        for values in zip(
-            numbers.tolist(),
-            fields["i_mode"].tolist(),
-            _joined(fields, "i_uid", "i_uid_high", 16),
-            _joined(fields, "i_gid", "i_gid_high", 16),
-            fields["i_links_count"].tolist(),
-            _sizes(fields, geometry),
-            _times(fields, "i_atime"),
-            _times(fields, "i_mtime"),
-            _times(fields, "i_ctime"),
-            _devices(fields),
-            strict=True,
-        )
-    ]
-    return InodePiece(inodes, _faults(fields, rows, seeds, geometry), geometry, fields, data, seeds)
+    sizes = _sizes(fields, geometry)
+    columns = zip(
+        numbers.tolist(),
+        fields["i_mode"].tolist(),
+        _joined(fields, "i_uid", "i_uid_high", 16),
+        _joined(fields, "i_gid", "i_gid_high", 16),
+        fields["i_links_count"].tolist(),
+        sizes.tolist(),
+        _times(fields, "i_atime"),
+        _times(fields, "i_mtime"),
+        _times(fields, "i_ctime"),
+        _devices(fields),
+        strict=True,
+    )
+    faults = _faults(fields, rows, sizes, seeds, geometry)
+    return InodePiece(list(starmap(Inode, columns)), faults, geometry, fields, data, seeds)
 
 
 def _joined(fields: npt.NDArray[Any], low: str, high: str, bits: int) -> list[int]:
@@ -151,7 +179,7 @@ def _types(fields: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     return types
 
 
-def _sizes(fields: npt.NDArray[Any], geometry: Geometry) -> list[int]:
+def _sizes(fields: npt.NDArray[Any], geometry: Geometry) -> npt.NDArray[np.uint64]:
     """Return the sizes in bytes.
 
     Source: `ext4_isize()`, fs/ext4/ext4.h.
@@ -159,7 +187,7 @@ def _sizes(fields: npt.NDArray[Any], geometry: Geometry) -> list[int]:
     high = fields["i_size_high"].astype(np.uint64)
     if not geometry.incompat & EXT4_FEATURE_INCOMPAT_LARGEDIR:
         high[_types(fields) != stat.S_IFREG] = 0
-    sizes: list[int] = (fields["i_size_lo"] | high << np.uint64(32)).tolist()
+    sizes: npt.NDArray[np.uint64] = fields["i_size_lo"] | high << np.uint64(32)
     return sizes
 
 
@@ -176,9 +204,7 @@ def _times(fields: npt.NDArray[Any], name: str) -> list[int]:
 
 def _has(fields: npt.NDArray[Any], name: str) -> npt.NDArray[np.bool_]:
     """Tell which inodes are large enough to have this field."""
-    offset, field = field_of(Ext4LargeInode, name)
-    end = offset + field.sizeof() - EXT4_GOOD_OLD_INODE_SIZE
-    large: npt.NDArray[np.bool_] = fields["i_extra_isize"] >= end
+    large: npt.NDArray[np.bool_] = fields["i_extra_isize"] >= _ENDS[name]
     return large
 
 
@@ -203,17 +229,20 @@ def _devices(fields: npt.NDArray[Any]) -> list[tuple[int, int]]:
 
 
 def _faults(
-    fields: npt.NDArray[Any], rows: Rows, seeds: list[int], geometry: Geometry
+    fields: npt.NDArray[Any],
+    rows: Rows,
+    sizes: npt.NDArray[np.uint64],
+    seeds: list[int],
+    geometry: Geometry,
 ) -> dict[int, str]:
     """Return why which inodes are not to be believed."""
     extra = fields["i_extra_isize"].astype(np.int64)
     room = geometry.inode_bytes - EXT4_GOOD_OLD_INODE_SIZE
-    limit = _BLOCK_LIMIT * geometry.block_bytes
-    is_too_large = np.array([size > limit for size in _sizes(fields, geometry)], dtype=np.bool_)
+    most = np.uint64(_BLOCK_LIMIT * geometry.block_bytes)
     found: dict[int, str] = {}
     for what, mask in (
         ("is of an unknown type", ~np.isin(_types(fields), _TYPES)),
-        ("has a size that no file can have", is_too_large),
+        ("has a size that no file can have", sizes > most),
         ("has fields past its end", (extra > room) | (extra % 4 != 0)),
         ("has a wrong checksum", _is_wrong(fields, rows, seeds, geometry)),
         ("is not in use", fields["i_links_count"] == 0),
@@ -235,16 +264,19 @@ def _is_wrong(
     is_long = _has(fields, "i_checksum_hi")
     zeroed = rows.copy()
     _zero(zeroed, "i_checksum_lo")
-    long_rows = zeroed[is_long]
-    _zero(long_rows, "i_checksum_hi")
-    zeroed[is_long] = long_rows
-    sums = np.array(list(map(going_on, zeroed, seeds)), dtype=np.uint32)
-    sums = ~sums
+    if is_long.all():
+        _zero(zeroed, "i_checksum_hi")
+    else:
+        zeroed[is_long] = _zero(zeroed[is_long], "i_checksum_hi")
+    data, size = zeroed.tobytes(), geometry.inode_bytes
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    sums = ~np.fromiter(map(going_on, parts, seeds), dtype=np.uint32, count=len(parts))
     high = np.where(is_long, fields["i_checksum_hi"], sums >> np.uint32(16)).astype(np.uint32)
     wrong[:] = (high << np.uint32(16) | fields["i_checksum_lo"]) != sums
     return wrong
 
 
-def _zero(rows: Rows, name: str) -> None:
-    offset, field = field_of(Ext4LargeInode, name)
-    rows[:, offset : offset + field.sizeof()] = 0
+def _zero(rows: Rows, name: str) -> Rows:
+    end = EXT4_GOOD_OLD_INODE_SIZE + _ENDS[name]
+    rows[:, end - _INODE[name].itemsize : end] = 0
+    return rows

@@ -35,7 +35,7 @@ class InodeTables:
             FileError: there is none, or it cannot be read or believed.
         """
         piece, place = self._found(number)
-        return piece.record(place)
+        return piece.records[place]
 
     def _found(self, number: int) -> tuple[InodePiece, int]:
         if not 1 <= number <= self._count:
