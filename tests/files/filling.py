@@ -79,17 +79,27 @@ def fill_times(root: bytes, times: Iterable[int]) -> None:
         os.utime(path, ns=(time + 7, time))
 
 
-def fill_xattrs(root: bytes, sizes: Iterable[int]) -> None:
-    """Files with an attribute of each size, and such as have many, in all name spaces."""
+MANY_XATTRS = (
+    ((b"user.",), 3, 20),
+    ((b"user.", b"trusted.", b"security."), 30, 90),
+    ((b"user.", b"trusted."), 250, 500),
+)
+
+
+def fill_xattrs(
+    root: bytes,
+    sizes: Iterable[int],
+    many: Iterable[tuple[tuple[bytes, ...], int, int]] = MANY_XATTRS,
+) -> None:
+    """Files with an attribute of each size, and such as have many.
+
+    The latter by name spaces, how many attributes each is to have of them, and how large.
+    """
     for size in sizes:
         path = root + b"/%d" % size
         write(path)
         os.setxattr(path, b"user.v", random.Random(size).randbytes(size))
-    for spaces, count, most in (
-        ((b"user.",), 3, 20),
-        ((b"user.", b"trusted.", b"security."), 30, 90),
-        ((b"user.", b"trusted."), 250, 500),
-    ):
+    for spaces, count, most in many:
         path = root + b"/many-%d" % count
         write(path, b"many")
         chance = random.Random(count)

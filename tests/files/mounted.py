@@ -18,6 +18,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.device.test_loop_device import attach, detach
+from tests.files.listing import content
+from thinmeta.files.file_system import FileSystem, Inode
+from thinmeta.files.reading import Cache
 
 _ENVIRONMENT = {
     "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
@@ -98,6 +101,18 @@ def _shown(path: bytes) -> Shown:
         os.readlink(path) if stat.S_ISLNK(about.st_mode) else None,
         {os.fsencode(name): os.getxattr(path, name, follow_symlinks=False) for name in names},
         hashlib.sha256(_content(path)).hexdigest() if stat.S_ISREG(about.st_mode) else None,
+    )
+
+
+def as_shown(files: FileSystem, cache: Cache, inode: Inode) -> Shown:
+    """Return what is read of a file."""
+    return Shown(
+        *inode[1:],
+        target=files.link_target(inode) if stat.S_ISLNK(inode.mode) else None,
+        xattrs=dict(files.xattrs(inode)),
+        sha256=hashlib.sha256(content(files, cache, inode)).hexdigest()
+        if stat.S_ISREG(inode.mode)
+        else None,
     )
 
 

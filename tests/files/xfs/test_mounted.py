@@ -1,19 +1,15 @@
 """What the kernel wrote on an XFS and shows of it is what is read of it, of every kind of XFS."""
 
-import hashlib
 import os
-import stat
 from pathlib import Path
 
 import pytest
 
 from tests.files.filling import AFTER_2038, fill, fill_times, folder
 from tests.files.image_source import opened_image
-from tests.files.listing import content, every_file
-from tests.files.mounted import Shown, mkfs_xfs, mounted, needs_xfsprogs, shown
+from tests.files.listing import every_file
+from tests.files.mounted import as_shown, mkfs_xfs, mounted, needs_xfsprogs, shown
 from tests.needs import IS_THOROUGH
-from thinmeta.files.file_system import FileSystem, Inode
-from thinmeta.files.reading import Cache
 from thinmeta.files.xfs.xfs_file_system import Xfs
 
 pytestmark = [pytest.mark.loop_device, needs_xfsprogs]
@@ -30,17 +26,6 @@ VARIANTS = {
 }
 ACL_ON_DISK = {b"trusted.SGI_ACL_FILE", b"trusted.SGI_ACL_DEFAULT"}
 """The kernel shows root these beside the ACL itself; they are the same in another form."""
-
-
-def read(files: FileSystem, cache: Cache, inode: Inode) -> Shown:
-    return Shown(
-        *inode[1:],
-        target=files.link_target(inode) if stat.S_ISLNK(inode.mode) else None,
-        xattrs=dict(files.xattrs(inode)),
-        sha256=hashlib.sha256(content(files, cache, inode)).hexdigest()
-        if stat.S_ISREG(inode.mode)
-        else None,
-    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -60,7 +45,7 @@ def test_every_file_is_what_the_kernel_shows(variant: str, tmp_path: Path) -> No
     with opened_image(image) as cache:
         files = Xfs(cache)
         found = {
-            path: (inode.number, read(files, cache, inode)) for path, inode in every_file(files)
+            path: (inode.number, as_shown(files, cache, inode)) for path, inode in every_file(files)
         }
 
     assert files.block_bytes == unit

@@ -115,12 +115,11 @@ class InodePiece:
             fields["i_generation"].tolist(),
             attribute_blocks,
             [
-                self._data[begin + extra : end] if extra else b""
-                for begin, end, extra in zip(
-                    range(EXT4_GOOD_OLD_INODE_SIZE, len(self._data), size),
-                    range(size, len(self._data) + 1, size),
-                    fields["i_extra_isize"].tolist(),
-                    strict=True,
+                self._data[begin + EXT4_GOOD_OLD_INODE_SIZE + extra : begin + size]
+                if extra
+                else b""
+                for begin, extra in zip(
+                    range(0, len(self._data), size), fields["i_extra_isize"].tolist(), strict=True
                 )
             ],
             fields["i_blocks_lo"].tolist(),
