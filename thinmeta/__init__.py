@@ -25,9 +25,10 @@ if TYPE_CHECKING:
         raise_damage,
     )
     from thinmeta.library.answers import Difference
-    from thinmeta.library.entrance import open_pool
+    from thinmeta.library.entrance import find_states, open_pool
     from thinmeta.library.opened_device import Device
     from thinmeta.library.opened_pool import OpenPool
+    from thinmeta.library.result_list import ResultList
     from thinmeta.library.result_table import TableStream
     from thinmeta.library.results import (
         BlockTable,
@@ -57,6 +58,7 @@ _HOMES = {
     "NameSources": "thinmeta.names.name_sources",
     "OpenPool": "thinmeta.library.opened_pool",
     "RefCounts": "thinmeta.model.ref_counts",
+    "ResultList": "thinmeta.library.result_list",
     "Roots": "thinmeta.model.state",
     "Run": "thinmeta.walk.runs",
     "RunTable": "thinmeta.library.results",
@@ -65,6 +67,7 @@ _HOMES = {
     "Superblock": "thinmeta.model.superblock",
     "TableStream": "thinmeta.library.result_table",
     "UsageTable": "thinmeta.library.results",
+    "find_states": "thinmeta.library.entrance",
     "open_pool": "thinmeta.library.entrance",
 }
 
@@ -87,6 +90,7 @@ __all__ = [
     "NotThereError",
     "OpenPool",
     "RefCounts",
+    "ResultList",
     "Roots",
     "Run",
     "RunTable",
@@ -98,6 +102,7 @@ __all__ = [
     "ThinmetaError",
     "UnsupportedFormatError",
     "UsageTable",
+    "find_states",
     "open_pool",
     "raise_damage",
 ]

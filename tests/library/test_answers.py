@@ -2,15 +2,18 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import thinmeta
-from tests.cases import image_bytes, packed_image
+from tests.cases import FIXTURES, image_bytes, packed_image
 from tests.conftest import Thinmeta
+from thinmeta import open_pool
 from thinmeta.walk.changes import Change
 
 CASES = ["a09-discards-and-deletes", "a08-snapshots-of-snapshots", "d02-shared-subtrees"]
@@ -94,12 +97,13 @@ def test_free_ranges_are_those_of_the_space_map(pool: thinmeta.OpenPool) -> None
     free = pool.free_ranges().read()
 
     counts = pool.data_ref_counts.read(0, len(pool.data_ref_counts))
-    expanded = [
-        block
-        for begin, length in zip(free.data_begin.tolist(), free.length.tolist(), strict=True)
-        for block in range(begin, begin + length)
-    ]
-    assert expanded == np.flatnonzero(counts == 0).tolist()
+    expanded = np.concatenate(
+        [
+            np.arange(begin, begin + length)
+            for begin, length in zip(free.data_begin.tolist(), free.length.tolist(), strict=True)
+        ]
+    )
+    assert np.array_equal(expanded, np.flatnonzero(counts == 0))
     assert (free.data_begin[1:] > (free.data_begin + free.length)[:-1]).all()
 
 
@@ -132,16 +136,87 @@ def test_numbers_are_signed_and_columns_equally_long(pool: thinmeta.OpenPool) ->
         assert {column.dtype for column in columns.values()} <= {np.dtype("i8"), np.dtype("?")}
 
 
+FOLDER = FIXTURES / "docker-direct-lvm-ext4-512k"
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, tuple[Any, int]]:
+    """All results of a pool that is damaged, by question, and how many rows each has."""
+    content = bytearray(image_bytes(FOLDER.name))
+    content[85 * 4096 : 86 * 4096] = bytes(4096)
+    names = thinmeta.NameSources(docker_root=FOLDER / "docker-state")
+    with thinmeta.open_pool(bytes(content), names=names, on_damage=lambda _: None) as pool:
+        check, states, layers, losses = pool.check(), pool.states(), pool.layers(), pool.losses()
+        disagreements, usage = pool.disagreements(), pool.usage()
+        runs = pool.device(1).runs().read()
+        return {
+            "usage": (usage.columns(), len(usage)),
+            "runs": (runs.columns(), len(runs)),
+            "check": (check.columns(), len(check.findings)),
+            "states": (states.columns(), len(states)),
+            "layers": (layers.columns(), len(layers)),
+            "losses": (losses.columns(), len(losses.devices)),
+            "lost ranges": (losses.range_columns(), 1),
+            "disagreements": (disagreements.columns(), len(disagreements)),
+        }
+
+
+QUESTIONS = ["usage", "runs", "check", "states", "layers", "losses", "lost ranges", "disagreements"]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_all_columns_have_a_row_each(question: str, results: dict[str, tuple[Any, int]]) -> None:
+    columns, nr_rows = results[question]
+
+    assert {column.shape for column in columns.values()} == {(nr_rows,)}
+    kinds = {column.dtype for column in columns.values()}
+    assert kinds <= {np.dtype("i8"), np.dtype("?"), np.dtype("O"), np.dtype("U1")}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize(
     ("library", "maker"),
     [("pandas", "DataFrame"), ("polars", "from_dict"), ("pyarrow", "table")],
 )
-def test_frames_are_made_of_columns(library: str, maker: str) -> None:
+def test_frames_are_made_of_columns(
+    library: str, maker: str, question: str, results: dict[str, tuple[Any, int]]
+) -> None:
     frames = pytest.importorskip(library)
-    with thinmeta.open_pool(packed_image(CASE)) as pool:
-        frame = getattr(frames, maker)(pool.usage().columns())
+    columns, nr_rows = results[question]
 
-    assert frame.shape == (5, 10)
+    assert getattr(frames, maker)(columns).shape == (nr_rows, len(columns))
+
+
+def test_columns_are_what_the_values_say() -> None:
+    names = thinmeta.NameSources(docker_root=FOLDER / "docker-state")
+    with thinmeta.open_pool(packed_image(FOLDER.name), names=names) as pool:
+        layers, states = pool.layers(), pool.states()
+
+    columns = layers.columns()
+    assert columns["name"].tolist() == [each.docker.name for each in layers]
+    assert columns["added"].tolist() == [
+        -1 if each.written is None else each.written.added for each in layers
+    ]
+    assert states.columns()["details_root"].tolist() == [
+        -1 if each.details_root is None else each.details_root for each in states
+    ]
+
+
+def test_findings_are_those_that_check_prints(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    content = bytearray(image_bytes(FOLDER.name))
+    content[85 * 4096 : 86 * 4096] = bytes(4096)
+    path = tmp_path / "meta.bin"
+    path.write_bytes(content)
+    lines = thinmeta("check", path, "-f", "json").stdout.splitlines()
+    printed = [each for each in map(json.loads, lines) if each["type"] == "finding"]
+
+    with open_pool(path) as pool:
+        columns = pool.check().columns()
+
+    assert columns["what"].tolist() == [each["what"] for each in printed]
+    assert columns["severity"].tolist() == [each["severity"] for each in printed]
+    shown = [",".join(map(str, each["device_ids"])) for each in printed]
+    assert columns["device_ids"].tolist() == shown
 
 
 def test_the_other_questions_are_answered() -> None:

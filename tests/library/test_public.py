@@ -5,6 +5,7 @@ import inspect
 import thinmeta
 
 SIGNATURES = {
+    "Device.losses": "",
     "Device.open": "data=None, *, size=None, origin=None",
     "Device.runs": "",
     "NameSources": "docker_root=None, lvm=(), lv=None, *, default_root=None",
@@ -18,21 +19,25 @@ SIGNATURES = {
     "OpenPool.layers": "name=None",
     "OpenPool.losses": "",
     "OpenPool.rmap": "begin, end",
+    "OpenPool.salvaged": "",
     "OpenPool.states": "",
     "OpenPool.usage": "",
     "OpenPool.verify_unchanged": "",
+    "ResultList.columns": "",
     "RunTable.blocks": "",
     "TableStream.chunks": "",
     "TableStream.columns": "",
     "TableStream.read": "",
     "UsageTable.columns": "",
+    "find_states": "source=None, *, names=None",
 }
 
 NAMES = """
     BlockTable Change Damage DamageKind DamagedMetadataError Device DiffTable Difference ExitCode
     FreeTable InputError LiveDeviceError Losses NameSources NoSnapshotError NotThereError OpenPool
-    RefCounts Roots Run RunTable SalvagedError SharerTable State Superblock TableStream
-    ThinmetaError UnsupportedFormatError UsageTable open_pool raise_damage
+    RefCounts ResultList Roots Run RunTable SalvagedError SharerTable State Superblock TableStream
+    ThinmetaError UnsupportedFormatError UsageTable find_states open_pool
+    raise_damage
 """
 
 

@@ -11,14 +11,9 @@ from tests.made_images import Image, mappings, written
 from tests.salvage.corpus import CASES, DELETES, LONG, destroyed, edited
 from tests.salvage.remains import Remains
 from thinmeta.errors import Damage, raise_damage
-from thinmeta.model.losses import (
-    ExaminedTree,
-    Losses,
-    losses_of_pool,
-    losses_of_trees,
-    salvaged,
-)
+from thinmeta.model.losses import ExaminedTree, Losses, losses_of_pool, losses_of_trees
 from thinmeta.model.pool import open_pool
+from thinmeta.model.what_is_left import salvaged
 from thinmeta.units import MetadataBlock
 
 Told = list[tuple[int | None, int, int, list[tuple[int, int, int]]]]

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.cases import FIXTURES, unpacked
-from thinmeta.errors import NotThereError
+from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.pool import open_pool
+from thinmeta.model.volumes import volume_of
+from thinmeta.volume.sources import Sources, open_source
 
 CASE = "a08-snapshots-of-snapshots"
 
@@ -23,13 +25,12 @@ def test_a_volume_is_what_the_kernel_read(data: Path) -> None:
 
     with (
         open_pool(unpacked(CASE)) as pool,
-        pool.open_volume(int(device_id), data, size=int(size)) as volume,
+        volume_of(
+            ChosenDevice.of(pool, pool.devices[int(device_id)]),
+            Sources(open_source(data), pool.data_block_bytes()),
+            size=int(size),
+        ) as volume,
     ):
         assert hashlib.sha256(volume.read()).hexdigest() == sha256
         assert volume.seek(512) == 512
         assert len(volume.read(100)) == 100
-
-
-def test_there_must_be_such_a_device(data: Path) -> None:
-    with open_pool(unpacked(CASE)) as pool, pytest.raises(NotThereError, match="no device 99"):
-        pool.open_volume(99, data)

@@ -27,3 +27,7 @@ def asked(pool: thinmeta.OpenPool) -> None:
     assert_type(pool.rmap(0, 8).read(), thinmeta.SharerTable)
     assert_type(pool.free_ranges().read(), thinmeta.FreeTable)
     assert_type(pool.usage().columns(), dict[str, npt.NDArray[Any]])
+    assert_type(pool.check().columns(), dict[str, npt.NDArray[Any]])
+    assert_type(pool.states()[0].roots, thinmeta.Roots | None)
+    assert_type(pool.salvaged(), thinmeta.OpenPool)
+    assert_type(device.losses(), thinmeta.Losses)

@@ -107,10 +107,7 @@ def _written(
         return Written(own.mapped, 0, 0)
     if below is None:
         return None
-    left, right = (
-        ChosenDevice(str(device.device_id), pool, device.mapping_root, device, device.device_id)
-        for device in (below.device, own.device)
-    )
+    left, right = ChosenDevice.of(pool, below.device), ChosenDevice.of(pool, own.device)
     is_complete = below.is_complete and own.is_complete
     summary = Diff(left, right, is_complete=is_complete).summary()
     return Written(summary.added, summary.changed, summary.removed)

@@ -158,7 +158,8 @@ class SalvageReport(DamageReport):
         self, pool: "Pool", progress: "Progress", selected: frozenset[int] | None = None
     ) -> "tuple[Pool, Losses]":
         """Tell what is lost of a pool, or of some devices; return what is left, and that."""
-        from thinmeta.model.losses import losses_of_pool, salvaged
+        from thinmeta.model.losses import losses_of_pool
+        from thinmeta.model.what_is_left import salvaged
 
         with progress:
             losses = losses_of_pool(pool, selected, progress.advance)

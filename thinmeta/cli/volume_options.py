@@ -97,20 +97,14 @@ def open_data(
     Raises:
         InputError: it cannot be read.
     """
+    from thinmeta.names.volume_sources import own_data
     from thinmeta.volume.sources import open_source
 
-    if files.data is None:
-        opened = names.open_data(pool)
-    else:
-        opened = open_source(files.data, direct=direct)
+    given = None
+    if files.data is not None:
+        given = open_source(files.data, direct=direct)
         _warn_if_in_use(files.data, report)
-    if opened is not None:
-        try:
-            names.refuse_other_pool(pool, opened)
-        except BaseException:
-            opened.close()
-            raise
-    return opened
+    return own_data(names, pool, given)
 
 
 def with_origin(  # noqa: PLR0913  # what it is made of
@@ -135,21 +129,9 @@ def with_origin(  # noqa: PLR0913  # what it is made of
     Raises:
         InputError: the origin cannot be read, or the data block size is not known.
     """
-    from thinmeta.names.lvm_volumes import open_external_origin
-    from thinmeta.volume.sources import Sources, open_source
+    from thinmeta.names import volume_sources
 
-    try:
-        block_bytes = chosen.pool.data_block_bytes()
-        if files.origin:
-            origin = open_source(files.origin, direct=direct)
-        elif chosen.external_origin is not None:
-            origin = open_external_origin(names.state_with_origins(), chosen.external_origin)
-        else:
-            origin = None
-        sources = Sources(data, block_bytes, origin)
-    except BaseException:
-        data.close()
-        raise
+    sources = volume_sources.with_origin(names, chosen, data, files.origin, direct=direct)
     if files.origin:
         _warn_if_in_use(files.origin, report)
     elif names.may_have_origin(chosen):
@@ -192,7 +174,7 @@ def read_layout(
     Raises:
         DamagedMetadataError: a part of that is lost, and nobody asked for salvage.
     """
-    from thinmeta.model.layouts import layout_of
+    from thinmeta.model.volumes import layout_of
 
     size = chosen.size if size is None else size
     chosen.pool.data_block_bytes()  # refuses a size that is not known before all else

@@ -8,17 +8,19 @@ import numpy as np
 from thinmeta.analyse.diff import Diff, Summary
 from thinmeta.analyse.free_ranges import free_ranges
 from thinmeta.analyse.rmap import Region, rmap
-from thinmeta.analyse.usage import usage
+from thinmeta.analyse.usage import bounded, usage
 from thinmeta.errors import Damage, DamageKind, raise_damage
 from thinmeta.library.opened_device import Device
 from thinmeta.library.result_table import TableStream, signed
 from thinmeta.library.results import DiffTable, FreeTable, SharerTable, UsageTable
-from thinmeta.model.losses import ExaminedTree, losses_of_trees
+from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
 from thinmeta.walk.changes import Change
 
+_MOST = 2**63 - 1
 
-def usage_table(pool: Pool) -> UsageTable:
+
+def usage_table(pool: Pool, losses: Losses | None) -> UsageTable:
     """Return what each device maps; see `OpenPool.usage`."""
     lost: list[Damage] = []
 
@@ -28,22 +30,26 @@ def usage_table(pool: Pool) -> UsageTable:
             lost.append(damage)
 
     found = usage(replace(pool, on_damage=tell))
+    if losses is not None:
+        found = bounded(found, losses)
     ids = found.devices.ids
     columns = {
         "device_id": ids,
         "mapped": found.mapped,
-        "exclusive": found.exclusive,
+        # A bound that is no number of blocks any more.
+        "exclusive": np.minimum(found.exclusive, _MOST).astype(np.uint64),
         "shared": found.shared.astype(np.uint64),
         "highest": found.highest,
         "new": found.new,
         "inherited": found.inherited,
         "runs": found.runs,
     }
-    hit = {damage.device_id for damage in lost}
-    complete = ~np.isin(ids, np.array([each for each in hit if each is not None], dtype=np.uint64))
-    if None in hit:
-        complete[:] = False
-    exact = np.full(len(ids), not lost, dtype=np.bool_)
+    complete, exact = found.is_complete, found.is_exact
+    if losses is None:
+        hit = [each.device_id for each in lost if each.device_id is not None]
+        complete = found.mapped >= found.devices.details["mapped_blocks"]
+        complete &= ~np.isin(ids, np.array(hit, dtype=np.uint64)) & (len(hit) == len(lost))
+        exact = np.full(len(ids), bool(complete.all()) and not lost)
     parts = []
     for fits, fit in signed(columns, pool.on_damage):
         fit["highest"] = np.where(fit["mapped"] > 0, fit["highest"], -1)
@@ -74,7 +80,8 @@ def difference(left: Device, right: Device, *, with_same: bool) -> Difference:
         by_data=True,
         with_same=with_same,
         # Else damage ends the reading before anything could be counted wrong.
-        is_complete=pool.on_damage is raise_damage or _is_complete(left, right),
+        is_complete=pool.on_damage is raise_damage
+        or (left.losses().is_complete and right.losses().is_complete),
     )
 
     def pieces() -> Iterator[DiffTable]:
@@ -94,13 +101,6 @@ def difference(left: Device, right: Device, *, with_same: bool) -> Difference:
                 yield DiffTable(**fit)
 
     return Difference(DiffTable.empty, pieces, _diff=diff)
-
-
-def _is_complete(*devices: Device) -> bool:
-    return all(
-        losses_of_trees(each.chosen.pool, [ExaminedTree.of(each.chosen)]).is_complete
-        for each in devices
-    )
 
 
 def sharers(pool: Pool, begin: int, end: int) -> TableStream[SharerTable]:

@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thinmeta.device.extents import Extents
-from thinmeta.errors import InputError
+from thinmeta.errors import Damage, InputError, raise_damage
 from thinmeta.library.result_table import TableStream, signed
 from thinmeta.library.results import RunTable
 from thinmeta.model.device_spec import ChosenDevice, ExternalOrigin
+from thinmeta.model.losses import DeviceLoss, ExaminedTree, Losses, losses_of_trees
 from thinmeta.model.pool import Pool
+from thinmeta.model.volumes import volume_of
 from thinmeta.names.name_sources import NameSources
+from thinmeta.names.volume_sources import own_data, with_origin
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.volume.contents import Volume
-from thinmeta.volume.sources import open_source
 from thinmeta.walk.stream_reader import read_runs
 
 
@@ -27,6 +29,7 @@ class Device:
 
     chosen: ChosenDevice = field(repr=False)
     _names: NameSources | None = field(default=None, repr=False, compare=False)
+    _losses: Losses | None = field(default=None, repr=False, compare=False)
 
     @property
     def device_id(self) -> DeviceId | None:
@@ -91,6 +94,7 @@ class Device:
 
     def _runs(self) -> Iterator[RunTable]:
         pool, root, device_id = self.chosen.pool, self.chosen.mapping_root, self.device_id
+        self._tell_of_lost_tree()
         for runs in read_runs(pool.source, root, device_id, pool.on_damage):
             columns = {
                 "origin_begin": runs.origin_begin,
@@ -102,6 +106,19 @@ class Device:
             for _, fit in signed(columns, on_damage, begin=begin, device_id=device_id):
                 yield RunTable(**fit)
 
+    def losses(self) -> Losses:
+        """Read its mappings, and say what is lost of it, whatever `on_damage` is.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.device(1).losses().is_complete)
+        True
+        """
+        known = self._known_loss
+        if known is not None:
+            return Losses((known,))
+        return losses_of_trees(self.chosen.pool, [ExaminedTree.of(self.chosen)])
+
     def open(
         self,
         data: str | Path | Extents | None = None,
@@ -111,6 +128,9 @@ class Device:
     ) -> Volume:
         """Open its contents, as a file that is only read; zeros where it maps nothing.
 
+        What is lost is not zeros: to read it raises `OSError`, and by default damage
+        raises when the first byte is read.
+
         Args:
             data: the pool's data device, or an image of it; None if the names' source has it.
             size: in bytes; None is what its name says, else up to its last mapped block.
@@ -119,45 +139,57 @@ class Device:
         Raises:
             InputError: nobody knows where the data is, it is another pool's than the names'
                 source, or it or the origin cannot be read.
-            NotThereError: there is no such device.
+            DamagedMetadataError: its mapping tree is lost.
         """
-        pool, names = self.chosen.pool, self._names
+        pool, names = self.chosen.pool, self._names or NameSources()
         if self.device_id is None:
             raise InputError(f"{self.chosen.name}: a mapping tree without a device id has no size")
-        if data is None and names is not None:
-            data = names.open_data(pool)
-        if data is None:
+        self._tell_of_lost_tree()
+        if self._is_without_tree:
+            raise InputError(f"device {self.device_id}: nothing of its mapping tree is left")
+        opened = own_data(names, pool, data)
+        if opened is None:
             raise InputError(f"{pool.source.device.name}: nobody says where the data is")
-        opened = data if isinstance(data, Extents) else open_source(Path(data))
-        try:
-            if names is not None:
-                names.refuse_other_pool(pool, opened)
-            if origin is None and self.external_origin is not None and names is not None:
-                from thinmeta.names.lvm_volumes import open_external_origin
+        sources = with_origin(names, self.chosen, opened, origin)
+        return volume_of(self.chosen, sources, size=size, losses=self._losses_to_leave_out)
 
-                origin = open_external_origin(names.state_with_origins(), self.external_origin)
-            size = self.size if size is None else size
-            return pool.open_volume(self.device_id, opened, size=size, origin=origin)
-        except BaseException:
-            opened.close()
-            raise
+    def _losses_to_leave_out(self) -> Losses | None:
+        """Return what is lost of it, if damage does not end the reading."""
+        return None if self.chosen.pool.on_damage is raise_damage else self.losses()
+
+    @property
+    def _known_loss(self) -> DeviceLoss | None:
+        """What is lost of it, if its pool is what is left of one."""
+        if self._losses is None or self.device_id is None:
+            return None
+        return self._losses.of(self.device_id)
+
+    @property
+    def _is_without_tree(self) -> bool:
+        """Whether it has mappings, and nobody knows which."""
+        known = self._known_loss
+        stored = self.mapped_blocks if known is None else known.tree.stored
+        return self.chosen.mapping_root is None and stored != 0
+
+    def _tell_of_lost_tree(self) -> None:
+        if self._is_without_tree:
+            what = "its mapping tree is lost"
+            lost = Damage(what, device_id=self.device_id, first_key=0, key_name="origin block")
+            self.chosen.pool.on_damage(lost)
 
 
 class DevicesInPool(Mapping[int, Device]):
     """The devices of a pool by ascending id, with their names."""
 
-    def __init__(self, pool: Pool, names: NameSources) -> None:
+    def __init__(self, pool: Pool, names: NameSources, losses: Losses | None) -> None:
         """Read the devices."""
-        self._pool, self._names = pool, names
+        self._pool, self._names, self._losses = pool, names, losses
         self._devices = pool.devices
 
     def __getitem__(self, device_id: int) -> Device:
         """Return the device that has this id; a KeyError if none has."""
-        device = self._devices[device_id]
-        chosen = ChosenDevice(
-            str(device_id), self._pool, device.mapping_root, device, device.device_id
-        )
-        return Device(self._names.introduced(chosen), self._names)
+        chosen = ChosenDevice.of(self._pool, self._devices[device_id])
+        return Device(self._names.introduced(chosen), self._names, self._losses)
 
     def __iter__(self) -> Iterator[int]:
         """Return the ids."""

@@ -4,37 +4,19 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Self
 
-from thinmeta.analyse.check.checker import check_pool
-from thinmeta.analyse.check.findings import CheckReport
-from thinmeta.analyse.layers import MeasuredLayer, measured, stack
-from thinmeta.analyse.recover.candidates import Candidate
-from thinmeta.analyse.recover.scan import scan
-from thinmeta.errors import NotThereError
-from thinmeta.library import answers
 from thinmeta.library.opened_device import Device, DevicesInPool
-from thinmeta.library.result_table import TableStream
-from thinmeta.library.results import FreeTable, SharerTable, UsageTable
-from thinmeta.model.device_spec import DeviceSpec, choose_device
-from thinmeta.model.losses import Losses, losses_of_pool
-from thinmeta.model.pool import Pool
+from thinmeta.library.questions import Questions, left_of
 from thinmeta.model.ref_counts import RefCounts
-from thinmeta.model.state import AnyState, Roots
+from thinmeta.model.state import AnyState
 from thinmeta.model.superblock import Superblock
-from thinmeta.names.disagreements import Disagreement, disagreements
-from thinmeta.names.name_sources import NameSources
 
 
-class OpenPool:
+class OpenPool(Questions):
     """A pool's metadata, open for reading; a context manager. `open_pool` returns it.
 
     Threads may read one pool together; `on_damage` is called in the thread that reads.
     Nothing is ever written.
     """
-
-    def __init__(self, pool: Pool, names: NameSources | None = None) -> None:
-        """Take over a pool; see `open_pool`."""
-        self._pool = pool
-        self._names = NameSources() if names is None else names
 
     def __enter__(self) -> Self:
         """Return the pool."""
@@ -71,7 +53,7 @@ class OpenPool:
         Raises:
             DamagedMetadataError: a part of them is lost, and `on_damage` raises.
         """
-        return DevicesInPool(self._pool, self._names)
+        return DevicesInPool(self._pool, self._names, self._losses)
 
     @property
     def data_ref_counts(self) -> RefCounts:
@@ -92,7 +74,32 @@ class OpenPool:
             DamagedMetadataError: the snapshot's superblock is damaged.
             LiveDeviceError: another state than the snapshot's of a pool that is active.
         """
-        return OpenPool(self._pool.in_state(state), self._names)
+        pool, losses = self._in_state(state)
+        return OpenPool(pool, self._names, losses)
+
+    def salvaged(self) -> "OpenPool":
+        """Return what is left of the pool, of which all that is sound can be asked.
+
+        Everything is read once before. What is lost is then in `losses()`, `device(...).losses()`,
+        and of a volume what cannot be read. A device whose details are lost is there, with
+        times that are later than those of all mappings; mappings past the data device's end
+        are not. `usage().exclusive` is the most that there can be.
+
+        >>> import lzma, thinmeta
+        >>> image = bytearray(lzma.open("fixtures/a09-discards-and-deletes/meta.bin.xz").read())
+        >>> with thinmeta.open_pool(bytes(image)) as pool:
+        ...     root = pool.device(5).mapping_root
+        >>> image[root * 4096] ^= 1
+        >>> with thinmeta.open_pool(bytes(image)) as pool:
+        ...     left = pool.salvaged()
+        ...     print(left.usage().mapped.tolist(), left.device(5).losses().devices[0].missing)
+        [577, 0, 0, 577, 192] 640
+
+        Raises:
+            InputError: a metadata snapshot was read, and the pool moved on meanwhile.
+        """
+        losses = self.losses()
+        return OpenPool(left_of(self._pool, losses), self._names, losses)
 
     def verify_unchanged(self) -> None:
         """Read the live superblock again, if it is a metadata snapshot that was read.
@@ -101,154 +108,3 @@ class OpenPool:
             InputError: the snapshot was released, or the pool moved on meanwhile.
         """
         self._pool.verify_unchanged()
-
-    def device(self, spec: int | str) -> Device:
-        """Find a device, as every command takes it: `186`, `"vg/lv"`, `"12@63:66"`, `"root:9"`.
-
-        `name:186` is the name 186; `@live`, `@snap` or `@MAPROOT[:DETAILSROOT]` names a state.
-
-        >>> import thinmeta
-        >>> with thinmeta.open_pool("fixtures/a13-metadata-snapshot-held/meta.bin.xz") as pool:
-        ...     print(pool.device(1).mapped_blocks, pool.device("2@31:32").device_id)
-        230 2
-
-        Args:
-            spec: an id, or what is typed on a command line.
-
-        Raises:
-            ValueError: it is no device.
-            NotThereError: there is none, nobody or several are called so, or the name is
-                that of another device than the one that has its id in the pool.
-            DamagedMetadataError: the trees that list devices are damaged.
-        """
-        parsed = DeviceSpec.parse(str(spec))
-        scan_command = f"thinmeta scan {self._pool.source.device.name}"
-        parsed = self._names.resolved(self._pool, parsed, scan_command)
-        return Device(self._names.introduced(choose_device(self._pool, parsed)), self._names)
-
-    def disagreements(self) -> list[Disagreement]:
-        """Return where the pool and the sources of names disagree; none without a source.
-
-        Raises:
-            InputError: a source of names cannot be used.
-        """
-        return disagreements(
-            self._pool.devices,
-            self._pool.superblock.transaction_id,
-            self._names.catalogues(self._pool),
-            is_past=isinstance(self._pool.state, Roots),
-        )
-
-    def usage(self) -> UsageTable:
-        """Return what each device maps, as `thinmeta ls` does.
-
-        >>> import thinmeta
-        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
-        ...     usage = pool.usage()
-        >>> usage.device_id.tolist(), usage.exclusive.tolist()
-        ([1, 3, 5, 7, 8], [0, 0, 640, 0, 192])
-
-        Raises:
-            DamagedMetadataError: a node is bad, and `on_damage` raises; else what the node
-                held is left out, and `is_complete` and `is_exact` say so.
-            InputError: a metadata snapshot was read, and the pool moved on meanwhile.
-        """
-        return answers.usage_table(self._pool)
-
-    def diff(
-        self, left: int | str | Device, right: int | str | Device, *, with_same: bool = False
-    ) -> answers.Difference:
-        """Return what changed from one device to another, as `thinmeta diff` does.
-
-        Nothing is read yet, and subtrees that both share only for `with_same`. With an
-        `on_damage` that goes on, both devices are read once before, to know whether anything
-        of them is lost: their details do not tell then how much is the same.
-
-        >>> import thinmeta
-        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
-        ...     print(pool.diff(7, 1).summary().added)
-        0
-
-        Args:
-            left: the device to begin with; see `device`.
-            right: the one to end with.
-            with_same: return the ranges that are the same, too.
-
-        Raises:
-            NotThereError: there is no such device.
-            DamagedMetadataError: while it is read, a node is bad, and `on_damage` raises.
-        """
-        both = (each if isinstance(each, Device) else self.device(each) for each in (left, right))
-        return answers.difference(*both, with_same=with_same)
-
-    def rmap(self, begin: int, end: int) -> TableStream[SharerTable]:
-        """Return who maps the data blocks `begin..end`, half-open, as `thinmeta rmap` does.
-
-        >>> import thinmeta
-        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
-        ...     print(pool.rmap(64, 66).read().device_id.tolist())
-        [1, 7]
-
-        Raises:
-            DamagedMetadataError: while it is read, a node is bad, and `on_damage` raises.
-        """
-        return answers.sharers(self._pool, begin, end)
-
-    def free_ranges(self) -> TableStream[FreeTable]:
-        """Return the data blocks that the data space map counts as free, by first block.
-
-        What a damaged bitmap counts is left out: it is not known to be free.
-
-        >>> import thinmeta
-        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
-        ...     print(int(pool.free_ranges().read().length.sum()))
-        6783
-
-        Raises:
-            DamagedMetadataError: while it is read, the space map is damaged, and
-                `on_damage` raises.
-        """
-        return answers.free(self._pool)
-
-    def check(self) -> CheckReport:
-        """Hold the metadata against all that it promises, as `thinmeta check` does.
-
-        Damage is among the findings, and never raised.
-
-        >>> import thinmeta
-        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
-        ...     print(pool.check().worst)
-        None
-
-        Raises:
-            InputError: a metadata snapshot was read, and the pool moved on meanwhile.
-        """
-        return check_pool(self._pool)
-
-    def states(self) -> tuple[Candidate, ...]:
-        """Return the states that are left on the metadata device, best first, as `scan` does.
-
-        All blocks are read. `Roots(state.mapping_root, state.details_root)` reads one.
-        """
-        return scan(self._pool.source.device).candidates
-
-    def layers(self, name: str | None = None) -> list[MeasuredLayer]:
-        """Return what Docker's images and containers are made of, as `thinmeta layers` does.
-
-        Args:
-            name: of an image or a container, whose layers are returned from the base to its
-                top; None is all devices of Docker's.
-
-        Raises:
-            NotThereError: the names' source is not Docker, or it knows no such device.
-            DamagedMetadataError: a node is bad, and `on_damage` raises.
-        """
-        docker = self._names.docker(self._pool)
-        if docker is None:
-            raise NotThereError("layers are Docker's: give names=NameSources(docker_root=...)")
-        chosen = docker.listed() if name is None else stack(docker.devices, docker.called(name))
-        return measured(self._pool, docker.devices, chosen)
-
-    def losses(self) -> Losses:
-        """Read everything once, and say for each device what is lost of it."""
-        return losses_of_pool(self._pool)

@@ -124,6 +124,12 @@ class ChosenDevice(NamedTuple):
     size: int | None = None
     external_origin: ExternalOrigin | None = None
 
+    @classmethod
+    def of(cls, pool: Pool, device: ThinDevice) -> Self:
+        """Return a device of a pool as if its id had been typed."""
+        name = str(device.device_id)
+        return cls(name, pool, device.mapping_root, device, device.device_id)
+
 
 def choose_device(pool: Pool, spec: DeviceSpec) -> ChosenDevice:
     """Find the device that `spec` names.

@@ -1,4 +1,4 @@
-"""What is lost of a damaged pool: per device, by key range; and what is left.
+"""What is lost of a damaged pool: per device, by key range.
 
 Reading past damage never says by itself what is missing. This reads all leaves once,
 before anything is returned, so that what is said of a device is true from its first line.
@@ -6,18 +6,17 @@ before anything is returned, so that what is said of a device is true from its f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from thinmeta.errors import Damage, OnDamage
-from thinmeta.model.device_columns import Devices, DevicesById
+from thinmeta.errors import Damage
 from thinmeta.model.device_spec import ChosenDevice
-from thinmeta.model.device_table import DeviceTable
 from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
-from thinmeta.model.thin_device import ThinDevice
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock, OnProgress
+from thinmeta.walk.columnar import flags, numbers, texts
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.node_list import NodeList
@@ -134,6 +133,50 @@ class Losses:
         """Return what is lost of a device; None if it was not looked at."""
         return next((each for each in self.devices if each.tree.device_id == device_id), None)
 
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a row a device; numbers are int64, -1 where nobody knows, the others bool.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     columns = pool.losses().columns()
+        >>> columns["device_id"].tolist(), columns["found"].tolist()
+        ([1, 3, 5, 7, 8], [577, 0, 640, 577, 192])
+        """
+        rows = self.devices
+        return {
+            "device_id": numbers(each.tree.device_id for each in rows),
+            "mapping_root": numbers(each.tree.root for each in rows),
+            "mapped_blocks": numbers(each.tree.stored for each in rows),
+            "found": numbers(each.found for each in rows),
+            "beyond": numbers(each.beyond for each in rows),
+            "missing": numbers(each.missing for each in rows),
+            "nr_ranges": numbers(len(each.ranges) for each in rows),
+            "is_complete": flags(each.is_complete for each in rows),
+        }
+
+    def range_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a row a range of keys that is lost: first of device ids, then of origin blocks.
+
+        Numbers are int64: `device_id` is -1 where keys are device ids; both keys are
+        included, and 2^63 - 1 where nothing bounds them; `block` is that of the first bad node.
+        """
+        rows = [
+            *self.trees,
+            *(
+                lost.damage._replace(first_key=lost.first_key, last_key=lost.last_key)
+                for each in self.devices
+                for lost in each.ranges
+            ),
+        ]
+        return {
+            "device_id": numbers(each.device_id for each in rows),
+            "key_name": texts(each.key_name for each in rows),
+            "first_key": numbers(each.first_key for each in rows),
+            "last_key": numbers(each.last_key for each in rows),
+            "block": numbers(each.block for each in rows),
+            "what": texts(each.what for each in rows),
+        }
+
 
 def losses_of_pool(
     pool: Pool,
@@ -186,46 +229,6 @@ def losses_of_trees(
         blocks=frozenset(leaves.blocks[counted.codes != 0].tolist()),
         emptied=frozenset(leaves.blocks[is_empty].tolist()),
         newest=int(counted.newest.max(initial=0)),
-    )
-
-
-def salvaged(pool: Pool, losses: Losses, on_damage: OnDamage) -> Pool:
-    """Return what is left of a pool: its devices, with the mappings that were found.
-
-    A device whose details are lost is among them. Its times are later than those of all
-    mappings, so that a pool that is made of this copies each block before it writes to
-    it, once: the pool's own time is as late, or it would copy for ever.
-    """
-    left = pool.for_salvage(on_damage)
-    superblock = left.superblock
-    if any(loss.has_no_details for loss in losses.devices):
-        superblock = superblock._replace(time=max(superblock.time, losses.newest + 1))
-    return replace(left, superblock=superblock, known_devices=_salvaged_table(left, losses))
-
-
-def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
-    table = pool.device_table
-    there = DevicesById(table.devices)
-    superblock = pool.superblock
-    later = losses.newest + 1
-    devices = []
-    for loss in losses.devices:
-        tree = loss.tree
-        if tree.device_id is None:
-            continue
-        known = there.get(tree.device_id) or ThinDevice(
-            device_id=tree.device_id,
-            mapped_blocks=0,
-            transaction_id=max(0, superblock.transaction_id - 1),
-            creation_time=later,
-            snap_time=later,
-            mapping_root=tree.root,
-            source=pool.source,
-            on_damage=pool.on_damage,
-        )
-        devices.append(replace(known, mapped_blocks=loss.found))
-    return DeviceTable(
-        Devices.of(devices, pool.source, pool.on_damage), {}, table.lost, table.lost_details
     )
 
 

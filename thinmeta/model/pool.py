@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from thinmeta.device.blocks import BlockDevice
-from thinmeta.device.extents import Extents
 from thinmeta.device.kernel import holders_of
 from thinmeta.device.opening import live_message, open_blocks
 from thinmeta.device.signatures import counted, refuse_foreign, refuse_other_formats
@@ -17,7 +16,6 @@ from thinmeta.errors import (
     InputError,
     LiveDeviceError,
     NoSnapshotError,
-    NotThereError,
     OnDamage,
     raise_damage,
 )
@@ -32,7 +30,6 @@ from thinmeta.walk.nodes import Metadata
 
 if TYPE_CHECKING:
     from thinmeta.model.ref_counts import RefCounts
-    from thinmeta.volume.contents import Volume
 
 _LIVE = MetadataBlock(SUPERBLOCK_LOCATION)
 
@@ -167,27 +164,6 @@ class Pool:
         for damage in self.device_table.damages():
             self.on_damage(damage)
         return DevicesById(self.device_table.devices)
-
-    def open_volume(
-        self,
-        device_id: int,
-        data: str | Path | Extents,
-        *,
-        size: int | None = None,
-        origin: str | Path | Extents | None = None,
-    ) -> "Volume":
-        """Open a device's contents, which are in `data`; see `model.volumes.open_volume`.
-
-        Raises:
-            NotThereError: there is no such device.
-            InputError: `data` or `origin` cannot be read, or the block size is not known.
-        """
-        from thinmeta.model.volumes import open_volume
-
-        device = self.devices.get(device_id)
-        if device is None:
-            raise NotThereError(f"{self.source.device.name}: there is no device {device_id}")
-        return open_volume(device, self.data_block_bytes(), data, size=size, origin=origin)
 
     @property
     def data_ref_counts(self) -> "RefCounts":

@@ -4,13 +4,15 @@ from thinmeta.device.extents import Extents
 from thinmeta.errors import InputError, NotThereError, ThinmetaError
 from thinmeta.lvm.lvm_state import LvmState
 from thinmeta.lvm.places import TableLine
-from thinmeta.model.device_spec import ExternalOrigin
+from thinmeta.model.device_spec import ChosenDevice, ExternalOrigin
 from thinmeta.model.pool import Pool, open_pool
 from thinmeta.model.state import State
+from thinmeta.model.volumes import volume_of
 from thinmeta.names.catalogue import known_as
 from thinmeta.names.lvm_catalogue import lvm_catalogue
 from thinmeta.volume.contents import Volume
 from thinmeta.volume.laid_out import LaidOut
+from thinmeta.volume.sources import Sources
 
 
 def open_lvm_volume(
@@ -79,7 +81,8 @@ def _open(
         )
     origin = known[0].external_origin
     opened = None if origin is None else _open_origin(state, origin, within)
-    return pool.open_volume(device_id, state.open_data(lv), size=known[0].size, origin=opened)
+    sources = Sources(state.open_data(lv), pool.data_block_bytes(), opened)
+    return volume_of(ChosenDevice.of(pool, device), sources, size=known[0].size)
 
 
 def _open_origin(state: LvmState, origin: ExternalOrigin, within: tuple[str, ...]) -> Extents:

@@ -1,6 +1,6 @@
 """Rows kept as columns: arrays of one length that are cut and joined together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any, Self
@@ -61,3 +61,29 @@ class GrowingColumn:
         """Return all elements; none can be added after that."""
         self._room.resize(self._size, refcheck=False)
         return self._room
+
+
+def numbers(values: Iterable[int | None]) -> npt.NDArray[np.int64]:
+    """Return numbers as a column: -1 where there is none, 2^63 - 1 for any that is higher.
+
+    >>> numbers([7, None, 2**64 - 1]).tolist() == [7, -1, 2**63 - 1]
+    True
+    """
+    most = np.iinfo(np.int64).max
+    return np.array([-1 if each is None else min(each, most) for each in values], dtype=np.int64)
+
+
+def texts(values: Iterable[str | None]) -> npt.NDArray[Any]:
+    """Return words as a column, of dtype object: empty where there is none.
+
+    >>> texts(["base", None]).tolist(), texts([]).dtype.kind
+    (['base', ''], 'U')
+    """
+    words = [each or "" for each in values]
+    # Without words an object could be anything.
+    return np.array(words, dtype=np.object_ if words else np.str_)
+
+
+def flags(values: Iterable[bool]) -> npt.NDArray[np.bool_]:
+    """Return truths as a column."""
+    return np.array([*values], dtype=np.bool_)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import thinmeta
 from tests.cases import unpacked
 from tests.files.listing import content, every_file, find_line
 from tests.files.recorded import recorded_files
@@ -34,8 +35,8 @@ def opened(case: str, device_id: int) -> Iterator[Volume]:
             yield volume
     else:
         with (
-            open_pool(unpacked(case)) as pool,
-            pool.open_volume(device_id, unpacked(case, "data")) as volume,
+            thinmeta.open_pool(unpacked(case)) as opened_pool,
+            opened_pool.device(device_id).open(unpacked(case, "data")) as volume,
         ):
             yield volume
 

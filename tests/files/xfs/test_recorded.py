@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
+import thinmeta
 from tests.cases import unpacked
 from tests.files.listing import content, every_file, find_line
 from tests.files.recorded import recorded_files
 from thinmeta.files.reading import Cache, VolumeSource
 from thinmeta.files.xfs.xfs_file_system import Xfs
-from thinmeta.model.pool import open_pool
 
 CASE = "docker-loop-lvm-xfs-64k"
 DEVICES = sorted(recorded_files(CASE))
@@ -21,8 +21,8 @@ DEVICES = sorted(recorded_files(CASE))
 @contextmanager
 def opened(device_id: int) -> Iterator[tuple[Xfs, Cache]]:
     with (
-        open_pool(unpacked(CASE)) as pool,
-        pool.open_volume(device_id, unpacked(CASE, "data")) as volume,
+        thinmeta.open_pool(unpacked(CASE)) as pool,
+        pool.device(device_id).open(unpacked(CASE, "data")) as volume,
     ):
         cache = Cache(VolumeSource(volume))
         yield Xfs(cache), cache

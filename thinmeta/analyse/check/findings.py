@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
 
 from thinmeta.units import DeviceId, MetadataBlock
+from thinmeta.walk.columnar import flags, numbers, texts
 
 
 class Severity(Enum):
@@ -117,6 +120,32 @@ class CheckReport:
             if self.count(severity):
                 return severity
         return None
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a row a finding: its attributes, each an array of shape `(n,)`.
+
+        Numbers are int64, -1 where there is none; words are empty then. The devices that
+        are hit are words, too: their ids, with commas in between.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     columns = pool.check().columns()
+        >>> [*columns][:4], len(columns["severity"])
+        (['severity', 'part', 'what', 'lost'], 0)
+        """
+        rows = self.findings
+        return {
+            "severity": texts(each.severity.value for each in rows),
+            "part": texts(each.part.value for each in rows),
+            "what": texts(each.what for each in rows),
+            "lost": texts(each.lost for each in rows),
+            "block": numbers(each.block for each in rows),
+            "device_ids": texts(",".join(map(str, each.device_ids)) for each in rows),
+            "in_snapshot": flags(each.in_snapshot for each in rows),
+            "first_key": numbers(each.first_key for each in rows),
+            "last_key": numbers(each.last_key for each in rows),
+            "key_name": texts(each.key_name for each in rows),
+        }
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 from thinmeta.analyse.recover.block_classes import BlockClass
 from thinmeta.analyse.recover.sums import DetailSums, MappingSums, RootSums
 from thinmeta.analyse.recover.trees import Trees
+from thinmeta.model.state import Roots
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import DataBlock, MetadataBlock
@@ -62,6 +63,11 @@ class Candidate:
     def is_pair(self) -> bool:
         """Whether both trees are there."""
         return self.mapping_root is not None and self.details_root is not None
+
+    @property
+    def roots(self) -> Roots | None:
+        """How it is named, so that it can be read; None where only details are left."""
+        return None if self.mapping_root is None else Roots(self.mapping_root, self.details_root)
 
     @property
     def is_live(self) -> bool:

@@ -91,11 +91,11 @@ def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choic
     if pool.superblock_damage is None and _is_anything_left(pool):
         live = pool.superblock.data_mapping_root
         best = next((each for each in candidates if each.mapping_root == live), best)
-    if best is None or best.mapping_root is None:
+    roots = None if best is None else best.roots
+    if best is None or roots is None:
         raise DamagedMetadataError(
             Damage("no state of a pool was found on it"), pool.source.device.name
         )
-    roots = Roots(best.mapping_root, best.details_root)
     past = pool.in_state(roots)
     rebuilt = _rebuilt(past.superblock, best)
     live_superblock = past.live_superblock._replace(data_space_map=rebuilt.data_space_map)

@@ -1,0 +1,230 @@
+"""What a pool answers: which device somebody means, and what the commands ask."""
+
+from thinmeta.analyse.check.checker import check_pool
+from thinmeta.analyse.check.findings import CheckReport
+from thinmeta.analyse.layers import MeasuredLayer, measured, stack
+from thinmeta.analyse.recover.candidates import Candidate
+from thinmeta.analyse.recover.scan import scan
+from thinmeta.errors import Damage, NotThereError
+from thinmeta.library import answers
+from thinmeta.library.opened_device import Device
+from thinmeta.library.result_list import (
+    ResultList,
+    list_of_disagreements,
+    list_of_layers,
+    list_of_states,
+)
+from thinmeta.library.result_table import TableStream
+from thinmeta.library.results import FreeTable, SharerTable, UsageTable
+from thinmeta.model.device_spec import DeviceSpec, choose_device
+from thinmeta.model.losses import Losses, losses_of_pool
+from thinmeta.model.pool import Pool
+from thinmeta.model.state import AnyState, Roots
+from thinmeta.model.what_is_left import salvaged
+from thinmeta.names.disagreements import Disagreement, disagreements
+from thinmeta.names.name_sources import NameSources
+
+
+class Questions:
+    """A pool in one state, and who names its devices."""
+
+    def __init__(
+        self, pool: Pool, names: NameSources | None = None, losses: Losses | None = None
+    ) -> None:
+        """Take over a pool, of which `losses` were left out; see `open_pool` and `salvaged`."""
+        self._pool = pool
+        self._names = NameSources() if names is None else names
+        self._losses = losses
+
+    def _in_state(self, state: AnyState) -> tuple[Pool, Losses | None]:
+        pool = self._pool.in_state(state)
+        if self._losses is None or pool is self._pool:
+            return pool, self._losses
+        losses = losses_of_pool(pool)
+        return left_of(pool, losses), losses
+
+    def device(self, spec: int | str) -> Device:
+        """Find a device, as every command takes it: `186`, `"vg/lv"`, `"12@63:66"`, `"root:9"`.
+
+        `name:186` is the name 186; `@live`, `@snap` or `@MAPROOT[:DETAILSROOT]` names a state.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a13-metadata-snapshot-held/meta.bin.xz") as pool:
+        ...     print(pool.device(1).mapped_blocks, pool.device("2@31:32").device_id)
+        230 2
+
+        Args:
+            spec: an id, or what is typed on a command line.
+
+        Raises:
+            ValueError: it is no device.
+            NotThereError: there is none, nobody or several are called so, or the name is
+                that of another device than the one that has its id in the pool.
+            DamagedMetadataError: the trees that list devices are damaged.
+        """
+        parsed = DeviceSpec.parse(str(spec))
+        scan_command = f"thinmeta scan {self._pool.source.device.name}"
+        parsed = self._names.resolved(self._pool, parsed, scan_command)
+        pool, losses = self._in_state(parsed.state or self._pool.state)
+        chosen = choose_device(pool, parsed)
+        return Device(self._names.introduced(chosen), self._names, losses)
+
+    def disagreements(self) -> ResultList[Disagreement]:
+        """Return where the pool and the sources of names disagree; none without a source.
+
+        Raises:
+            InputError: a source of names cannot be used.
+        """
+        return list_of_disagreements(
+            disagreements(
+                self._pool.devices,
+                self._pool.superblock.transaction_id,
+                self._names.catalogues(self._pool),
+                is_past=isinstance(self._pool.state, Roots),
+            )
+        )
+
+    def usage(self) -> UsageTable:
+        """Return what each device maps, as `thinmeta ls` does.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     usage = pool.usage()
+        >>> usage.device_id.tolist(), usage.exclusive.tolist()
+        ([1, 3, 5, 7, 8], [0, 0, 640, 0, 192])
+
+        Raises:
+            DamagedMetadataError: a node is bad, and `on_damage` raises; else what the node
+                held is left out, and `is_complete` and `is_exact` say so.
+            InputError: a metadata snapshot was read, and the pool moved on meanwhile.
+        """
+        return answers.usage_table(self._pool, self._losses)
+
+    def diff(
+        self, left: int | str | Device, right: int | str | Device, *, with_same: bool = False
+    ) -> answers.Difference:
+        """Return what changed from one device to another, as `thinmeta diff` does.
+
+        Nothing is read yet, and subtrees that both share only for `with_same`. With an
+        `on_damage` that goes on, both devices are read once before, to know whether anything
+        of them is lost: their details do not tell then how much is the same.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.diff(7, 1).summary().added)
+        0
+
+        Args:
+            left: the device to begin with; see `device`.
+            right: the one to end with.
+            with_same: return the ranges that are the same, too.
+
+        Raises:
+            NotThereError: there is no such device.
+            DamagedMetadataError: while it is read, a node is bad, and `on_damage` raises.
+        """
+        both = (each if isinstance(each, Device) else self.device(each) for each in (left, right))
+        return answers.difference(*both, with_same=with_same)
+
+    def rmap(self, begin: int, end: int) -> TableStream[SharerTable]:
+        """Return who maps the data blocks `begin..end`, half-open, as `thinmeta rmap` does.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.rmap(64, 66).read().device_id.tolist())
+        [1, 7]
+
+        Raises:
+            DamagedMetadataError: while it is read, a node is bad, and `on_damage` raises.
+        """
+        return answers.sharers(self._pool, begin, end)
+
+    def free_ranges(self) -> TableStream[FreeTable]:
+        """Return the data blocks that the data space map counts as free, by first block.
+
+        What a damaged bitmap counts is left out: it is not known to be free.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(int(pool.free_ranges().read().length.sum()))
+        6783
+
+        Raises:
+            DamagedMetadataError: while it is read, the space map is damaged, and
+                `on_damage` raises.
+        """
+        return answers.free(self._pool)
+
+    def check(self) -> CheckReport:
+        """Hold the metadata against all that it promises, as `thinmeta check` does.
+
+        Damage is among the findings, and never raised.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.check().worst)
+        None
+
+        Raises:
+            InputError: a metadata snapshot was read, and the pool moved on meanwhile.
+        """
+        return check_pool(self._pool)
+
+    def states(self) -> ResultList[Candidate]:
+        """Return the states that are left on the metadata device, best first, as `scan` does.
+
+        All blocks are read, of a compressed image those that the superblock counts; where
+        it is lost, `find_states` finds them. `in_state(state.roots)` reads one.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     for state in pool.states()[:2]:
+        ...         print(state.roots, state.is_live, state.nr_devices)
+        122:124 True 5
+        100:101 False 7
+        """
+        return list_of_states(scan(self._pool.source.device).candidates)
+
+    def layers(self, name: str | None = None) -> ResultList[MeasuredLayer]:
+        """Return what Docker's images and containers are made of, as `thinmeta layers` does.
+
+        >>> import thinmeta
+        >>> folder = "fixtures/docker-direct-lvm-ext4-512k"
+        >>> names = thinmeta.NameSources(docker_root=f"{folder}/docker-state")
+        >>> with thinmeta.open_pool(f"{folder}/meta.bin.xz", names=names) as pool:
+        ...     columns = pool.layers().columns()
+        >>> columns["kind"][:2].tolist(), columns["exclusive"][:2].tolist()
+        (['base', 'image'], [3, 3])
+
+        Args:
+            name: of an image or a container, whose layers are returned from the base to its
+                top; None is all devices of Docker's.
+
+        Raises:
+            NotThereError: the names' source is not Docker, or it knows no such device.
+            DamagedMetadataError: a node is bad, and `on_damage` raises.
+        """
+        docker = self._names.docker(self._pool)
+        if docker is None:
+            raise NotThereError("layers are Docker's: give names=NameSources(docker_root=...)")
+        chosen = docker.listed() if name is None else stack(docker.devices, docker.called(name))
+        return list_of_layers(measured(self._pool, docker.devices, chosen, losses=self._losses))
+
+    def losses(self) -> Losses:
+        """Read everything once, and say for each device what is lost of it; nothing raises.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.losses().is_complete)
+        True
+        """
+        return losses_of_pool(self._pool) if self._losses is None else self._losses
+
+
+def left_of(pool: Pool, losses: Losses) -> Pool:
+    """Return what is left of a pool; nothing that is met in it raises."""
+    return salvaged(pool, losses, _go_on)
+
+
+def _go_on(_: Damage) -> None:
+    """What is lost was told before."""
