@@ -1,7 +1,7 @@
 """A file of a test as a source of bytes."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,15 +26,22 @@ class ImageSource:
 
 
 class BytesSource:
-    """Bytes in memory."""
+    """Bytes in memory, of which some may be replaced."""
 
-    def __init__(self, content: bytes, name: str = "image") -> None:
-        self.name = name
+    name = "image"
+
+    def __init__(self, content: bytes, replaced: Mapping[int, bytes] | None = None) -> None:
         self.size = len(content)
         self._content = content
+        self._replaced = replaced or {}
 
     def fill(self, view: memoryview, begin: int) -> Iterable[Missing]:
-        view[:] = self._content[begin : begin + len(view)]
+        end = begin + len(view)
+        view[:] = self._content[begin:end]
+        for place, part in self._replaced.items():
+            low, high = max(place, begin), min(place + len(part), end)
+            if low < high:
+                view[low - begin : high - begin] = part[low - place : high - place]
         return ()
 
     def lost(self, *_: int) -> Iterable[Missing]:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.files.image_source import opened_image
 from tests.files.listing import content, every_file
-from tests.files.mounted import mkfs_xfs, needs_xfsprogs, run
+from tests.files.mounted import needs_xfsprogs
+from tests.files.xfs.prototype import BIG, DEPTH, MANY, SIZES, TARGETS, prepared, target, wide_names
 from thinmeta.files.xfs.xfs_file_system import Xfs
 
 pytestmark = needs_xfsprogs
@@ -23,49 +24,14 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "large directory blocks": ("-b", "size=1024", "-i", "size=512", "-n", "size=8192"),
     "any case": ("-n", "version=ci"),
 }
-SIZES = (1, 100, 1000, 3000, 20_000, 65_535)
-WIDE, MANY = 4000, 250
-TARGETS = (1, 100, 155, 156, 157, 600, 1000, 1023)
-
-
-def target(length: int) -> bytes:
-    return (b"abc/\xfe" * length)[:length]
-
-
-def prototype(folder: Path) -> bytes:
-    """Return what mkfs.xfs shall put on it: names and contents in turn, so that both are cut up."""
-    (folder / "small").write_bytes(b"small")
-    (folder / "big").write_bytes(bytes(range(256)) * 1000)
-    lines = [b"/none", b"0 0", b"d--755 0 0"]
-    lines += [b"small-file ---644 1000 70000 %s" % bytes(folder / "small")]
-    lines += [b"big -ug755 1 2 %s" % bytes(folder / "big")]
-    lines += [b"char c--600 0 0 10 200", b"block b--660 0 6 511 200000", b"fifo p--644 1 2"]
-    lines += [b"\xb5\xa5 ---600 0 0 %s" % bytes(folder / "small")]
-    lines += [b"x" * 255 + b" ---600 0 0 %s" % bytes(folder / "small")]
-    lines += [b"to-%d l--777 0 0 %s" % (length, target(length)) for length in TARGETS]
-    lines += [b"empty d--700 5 5", b"$", b"wide d--755 0 0"]
-    lines += [b"name%d ---644 0 0 %s" % (each, bytes(folder / "small")) for each in range(WIDE)]
-    lines += [b"$"]
-    lines += [b"deep%d d--755 0 0" % each for each in range(40)] + [b"$"] * 40
-    return b"\n".join([*lines, b"$", b"$", b""])
-
-
-def attribute_commands() -> bytes:
-    """Return what makes xfs_db add attributes: short, long and many."""
-    lines = ["path /small-file", *(f"attr_set -u -v {size} size{size}" for size in SIZES)]
-    lines += ["path /big", *(f"attr_set -u -v {each} n{each}" for each in range(1, MANY + 1))]
-    lines += ["path /wide/name7", "attr_set -r -v 5 of-root", "attr_set -s -v 6 secure"]
-    return "\n".join([*lines, "quit", ""]).encode()
+WIDE = 4000
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_file_is_what_was_put_there(variant: str, tmp_path: Path) -> None:
-    (tmp_path / "prototype").write_bytes(prototype(tmp_path))
-    options = ("-m", "crc=0", "-p", str(tmp_path / "prototype"), *VARIANTS[variant])
     began = time.time_ns() // 10**9 * 10**9
-    image = mkfs_xfs(tmp_path / "image", 96 << 20, *options)
+    image = prepared(tmp_path, 96 << 20, WIDE, "-m", "crc=0", *VARIANTS[variant])
     ended = time.time_ns()
-    run("xfs_db", "-x", image, stdin=attribute_commands())
 
     with opened_image(image) as cache:
         files = Xfs(cache)
@@ -88,21 +54,21 @@ def test_every_file_is_what_was_put_there(variant: str, tmp_path: Path) -> None:
     assert not files.geometry.is_v5
     assert files.geometry.has_ftype == (variant != "without types")
     small = [b"./small-file", b"./\xb5\xa5", b"./" + b"x" * 255]
-    wide = [b"./wide/name%d" % each for each in range(WIDE)]
+    wide = [b"./wide/" + name for name in wide_names(WIDE)]
     assert contents == {
         **dict.fromkeys([*small, *wide], b"small"),
-        b"./big": bytes(range(256)) * 1000,
+        b"./big": BIG,
     }
     assert targets == {b"./to-%d" % length: target(length) for length in TARGETS}
     assert xattrs == {
         b"./small-file": {b"user.size%d" % size: b"v" * size for size in SIZES},
         b"./big": {b"user.n%d" % each: b"v" * each for each in range(1, MANY + 1)},
-        b"./wide/name7": {b"trusted.of-root": b"v" * 5, b"security.secure": b"v" * 6},
+        wide[7]: {b"trusted.of-root": b"v" * 5, b"security.secure": b"v" * 6},
     }
     others = {
         path: inode[1:5] for path, inode in found.items() if path not in {*targets, *contents}
     }
-    deep = [b"".join(b"/deep%d" % each for each in range(depth)) for depth in range(1, 41)]
+    deep = [b"".join(b"/deep%d" % each for each in range(depth)) for depth in range(1, DEPTH + 1)]
     assert others == {
         b".": (stat.S_IFDIR | 0o755, 0, 0, 5),
         b"./char": (stat.S_IFCHR | 0o600, 0, 0, 1),

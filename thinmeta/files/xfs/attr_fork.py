@@ -63,12 +63,12 @@ def attributes(fork: Fork, blocks: MetadataBlocks) -> Iterator[Attribute]:
     for each in found:
         size += len(each.value)
         if size > _MOST_BYTES:
-            raise FileError(f"inode {fork.number}: its attributes have more than 64 MiB")
+            raise FileError("its attributes have more than 64 MiB")
         yield each
 
 
 def _short(fork: Fork) -> Iterator[Attribute]:
-    fault = FileError(f"inode {fork.number}: its attributes in the inode are out of shape")
+    fault = FileError("its attributes in the inode are out of shape")
     data = fork.data
     if len(data) < _SHORT.itemsize:
         raise fault
@@ -106,7 +106,7 @@ class _AttributeTree:
                 yield from self._in_leaf(*leaf)
 
     def _fault(self, what: str) -> FileError:
-        return FileError(f"inode {self._number}: its attributes {what}")
+        return FileError(f"its attributes {what}")
 
     def _place(self, block: int) -> int:
         """Return where a block is, which nothing else refers to."""

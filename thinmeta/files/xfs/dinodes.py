@@ -99,7 +99,7 @@ class Dinodes:
         """
         found = self._inodes(number >> _WINDOW_BITS)[number & (_WINDOW - 1)]
         if isinstance(found, str):
-            raise FileError(f"inode {number}: {found}")
+            raise FileError(found)
         return found
 
     def data_fork(self, number: int) -> Fork:
@@ -109,7 +109,7 @@ class Dinodes:
             FileError: there is none, or it cannot be read or believed.
         """
         raw, fields = self._fields(number)
-        begin, end = self._layout.itemsize, self._fork_begin(number, fields)
+        begin, end = self._layout.itemsize, self._fork_begin(fields)
         flags2 = fields.get("di_flags2", 0)
         is_big = flags2 & xfs.XFS_DIFLAG2_NREXT64
         return Fork(
@@ -133,19 +133,19 @@ class Dinodes:
         return Fork(
             number,
             fields["di_aformat"],
-            raw[self._fork_begin(number, fields) :],
+            raw[self._fork_begin(fields) :],
             fields["di_nextents" if is_big else "di_anextents"],
             is_realtime=False,
         )
 
-    def _fork_begin(self, number: int, fields: dict[str, Any]) -> int:
+    def _fork_begin(self, fields: dict[str, Any]) -> int:
         """Return where the attributes begin, which is where the data ends."""
         size = self._geometry.inode_bytes
         if not fields["di_forkoff"]:
             return size
         begin = self._layout.itemsize + 8 * int(fields["di_forkoff"])
         if begin >= size:
-            raise FileError(f"inode {number}: its attributes begin past its end")
+            raise FileError("its attributes begin past its end")
         return begin
 
     def _fields(self, number: int) -> tuple[bytes, dict[str, Any]]:

@@ -49,7 +49,7 @@ def entries(directory: Inode, fork: Fork, blocks: MetadataBlocks) -> list[Entry]
         faults.append(str(error))
     if faults:
         more = f"; and {len(faults) - 1} more of its blocks" if len(faults) > 1 else ""
-        raise DirectoryError(f"directory {directory.number}: {faults[0]}{more}", found)
+        raise DirectoryError(f"{faults[0]}{more}", found)
     return found
 
 

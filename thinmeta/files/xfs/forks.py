@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +10,11 @@ import numpy.typing as npt
 from thinmeta.files.file_system import FileError, FileExtents
 from thinmeta.files.xfs.dinodes import Fork
 from thinmeta.files.xfs.metadata_blocks import EXTENT_BLOCK, MetadataBlocks
-from thinmeta.files.xfs.xfs_geometry import Blocks
 from thinmeta.schemas import xfs
 from thinmeta.schemas.columns import dtype_of, fields_at
 from thinmeta.walk.columnar import Columnar
 
+Blocks = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
 _RECORD, _POINTER = dtype_of(xfs.BmbtRec), dtype_of(xfs.BmbtPtr)
@@ -21,6 +22,19 @@ _ROOT = dtype_of(xfs.BmdrBlock)
 _ENTRY_BYTES = 2 * _POINTER.itemsize
 _MOST_LEVELS = 16
 _MAX_BYTES = 2**63
+_OUTSIDE = "one of its extents is past the end of the file system, or of what a file may be"
+
+NO_EXTENTS = FileExtents(*(np.zeros(0, dtype=np.uint64) for _ in range(3)))
+
+
+class _Unpacked(NamedTuple):
+    """What is in a record, or in many; blocks, but for `place` (a byte)."""
+
+    begin: Any
+    length: Any
+    place: Any
+    is_unwritten: Any
+    is_sound: Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,29 +74,64 @@ def read_extents(fork: Fork, blocks: MetadataBlocks) -> ForkExtents:
     Raises:
         FileError: that cannot be read or believed.
     """
-    geometry = blocks.geometry
     match fork.form:
         case xfs.XFS_DINODE_FMT_EXTENTS:
-            size = fork.nr_extents * _RECORD.itemsize
-            if size > len(fork.data):
-                raise FileError(f"inode {fork.number}: it has more extents than room for them")
-            records = _records(fork.data[:size])
+            records = _listed(fork)
         case xfs.XFS_DINODE_FMT_BTREE:
             records = _tree(fork, blocks)
         case _:
-            raise FileError(f"inode {fork.number}: its format {fork.form} is wrong for its type")
-    l0, l1 = records["l0"].astype(np.uint64), records["l1"].astype(np.uint64)
-    length = l1 & np.uint64((1 << 21) - 1)
-    block = (l0 & np.uint64((1 << 9) - 1)) << np.uint64(43) | l1 >> np.uint64(21)
-    begin = l0 >> np.uint64(9) & np.uint64((1 << 54) - 1)
-    place, is_there = geometry.places(block, length)
-    if not (is_there & (length > 0)).all():
-        raise FileError(f"inode {fork.number}: one of its extents is past the end of the volume")
+            raise FileError(f"its format {fork.form} is wrong for its type")
+    unpacked = _unpacked(records["l0"].astype(np.uint64), records["l1"].astype(np.uint64), blocks)
+    if not unpacked.is_sound.all():
+        raise FileError(_OUTSIDE)
+    begin, length, place, is_unwritten, _ = unpacked
     if (begin[1:] < (begin + length)[:-1]).any():
-        raise FileError(f"inode {fork.number}: its extents are not in order")
-    if (begin + length > np.uint64(_MAX_BYTES // geometry.block_bytes)).any():
-        raise FileError(f"inode {fork.number}: its extents go on past the largest of files")
-    return ForkExtents(begin, length, place, l0 >> np.uint64(63) != 0)
+        raise FileError("its extents are not in order")
+    return ForkExtents(begin, length, place, is_unwritten != 0)
+
+
+def read_file_extents(fork: Fork, blocks: MetadataBlocks) -> FileExtents:
+    """Return where the bytes of a file are: neighbours joined, without what was never written.
+
+    Raises:
+        FileError: that cannot be read or believed.
+    """
+    unit = blocks.geometry.block_bytes
+    if fork.form == xfs.XFS_DINODE_FMT_EXTENTS and fork.nr_extents == 1:
+        # As most files are, and in a tenth of the time that arrays take.
+        l0, l1 = _listed(fork)[0].tolist()
+        begin, length, place, is_unwritten, is_sound = _unpacked(l0, l1, blocks)
+        if not is_sound:
+            raise FileError(_OUTSIDE)
+        if is_unwritten:
+            return NO_EXTENTS
+        columns = (begin * unit, length * unit, place)
+        return FileExtents(*(np.array([each], dtype=np.uint64) for each in columns))
+    return _joined(read_extents(fork, blocks), np.uint64(unit))
+
+
+def _unpacked(l0: Any, l1: Any, blocks: MetadataBlocks) -> _Unpacked:
+    """Take records apart; of one as numbers, of many as columns, dtype uint64.
+
+    Source: `xfs_bmbt_disk_get_all()`, fs/xfs/libxfs/xfs_bmap_btree.c (Linux v6.6).
+    """
+    begin = l0 >> 9 & ((1 << 54) - 1)
+    length = l1 & ((1 << 21) - 1)
+    place, is_there = blocks.geometry.places((l0 & 511) << 43 | l1 >> 21, length)
+    is_in_file = begin + length <= _MAX_BYTES // blocks.geometry.block_bytes
+    return _Unpacked(begin, length, place, l0 >> 63, is_there & is_in_file & (length > 0))
+
+
+def _joined(extents: ForkExtents, unit: np.uint64) -> FileExtents:
+    written = extents[~extents.is_unwritten]
+    if not len(written):
+        return NO_EXTENTS
+    begin, length, place = written.begin * unit, written.length * unit, written.place
+    end = begin + length
+    is_first = np.ones(len(begin), dtype=np.bool_)
+    is_first[1:] = (begin[1:] != end[:-1]) | (place[1:] - place[:-1] != length[:-1])
+    first = np.flatnonzero(is_first)
+    return FileExtents(begin[first], np.add.reduceat(length, first), place[first])
 
 
 def read_metadata_extents(fork: Fork, blocks: MetadataBlocks) -> ForkExtents:
@@ -96,8 +145,16 @@ def read_metadata_extents(fork: Fork, blocks: MetadataBlocks) -> ForkExtents:
     begin = extents.place[order]
     end = begin + extents.length[order] * np.uint64(blocks.geometry.block_bytes)
     if (begin[1:] < end[:-1]).any():
-        raise FileError(f"inode {fork.number}: one of its blocks is there twice")
+        raise FileError("one of its blocks is there twice")
     return extents
+
+
+def _listed(fork: Fork) -> npt.NDArray[np.void]:
+    """Return the records that are in the inode."""
+    size = fork.nr_extents * _RECORD.itemsize
+    if size > len(fork.data):
+        raise FileError("it has more extents than room for them")
+    return _records(fork.data[:size])
 
 
 def _records(data: bytes) -> npt.NDArray[np.void]:
@@ -111,7 +168,7 @@ def _tree(fork: Fork, blocks: MetadataBlocks) -> npt.NDArray[np.void]:
     """
 
     def fault(what: str) -> FileError:
-        return FileError(f"inode {fork.number}: its tree of extents {what}")
+        return FileError(f"its tree of extents {what}")
 
     geometry = blocks.geometry
     if len(fork.data) < _ROOT.itemsize:
@@ -159,17 +216,3 @@ def _pointers(data: bytes, header: int, count: int) -> list[int] | None:
         .tolist()
     )
     return pointers
-
-
-def file_extents(extents: ForkExtents, block_bytes: int) -> FileExtents:
-    """Return where the bytes of a file are: neighbours joined, without what was never written."""
-    written = extents[~extents.is_unwritten]
-    unit = np.uint64(block_bytes)
-    begin, length, place = written.begin * unit, written.length * unit, written.place
-    if not len(begin):
-        return FileExtents(begin, length, place)
-    end = begin + length
-    is_first = np.ones(len(begin), dtype=np.bool_)
-    is_first[1:] = (begin[1:] != end[:-1]) | (place[1:] - place[:-1] != length[:-1])
-    first = np.flatnonzero(is_first)
-    return FileExtents(begin[first], np.add.reduceat(length, first), place[first])

@@ -72,7 +72,7 @@ class BlockKind:
         fields = fields_at(layout, data)
         prefix = self._prefix
         if fields[f"{prefix}magic"] not in self._magics[geometry.is_v5]:
-            raise FileError(f"byte {place} is the beginning of no {self.name}")
+            raise FileError(f"there is no {self.name} at byte {place}")
         if geometry.is_v5:
             if crc_with_zeros(data, self._crc_place) != fields[f"{prefix}crc"]:
                 raise FileError(f"the checksum of the {self.name} at byte {place} is wrong")

@@ -1,18 +1,26 @@
 """An XFS, open for reading."""
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 import numpy as np
 
 from thinmeta.files import posix_acl
-from thinmeta.files.file_system import Entry, FileError, FileExtents, FileSystem, Inode
+from thinmeta.files.file_system import (
+    DirectoryError,
+    Entry,
+    FileError,
+    FileExtents,
+    FileSystem,
+    Inode,
+)
 from thinmeta.files.reading import Cache
 from thinmeta.files.xfs import dir2
 from thinmeta.files.xfs.attr_fork import Attribute, attributes
 from thinmeta.files.xfs.dinodes import Dinodes, Fork
-from thinmeta.files.xfs.forks import file_extents, read_extents, read_metadata_extents
+from thinmeta.files.xfs.forks import NO_EXTENTS, read_file_extents, read_metadata_extents
 from thinmeta.files.xfs.metadata_blocks import SYMLINK_TARGET, MetadataBlocks
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
 from thinmeta.schemas import xfs, xfs_directory
@@ -20,7 +28,6 @@ from thinmeta.schemas.columns import dtype_of, fields_at
 
 _ACL_HEADER, _ACL_ENTRY = dtype_of(xfs_directory.AclHdr), dtype_of(xfs_directory.AclEntry)
 _ACLS = {b"SGI_ACL_FILE": posix_acl.ACCESS, b"SGI_ACL_DEFAULT": posix_acl.DEFAULT}
-_NO_EXTENTS = FileExtents(*(np.zeros(0, dtype=np.uint64) for _ in range(3)))
 
 
 class Xfs(FileSystem):
@@ -67,52 +74,61 @@ class Xfs(FileSystem):
 
     def inode(self, number: int) -> Inode:
         """Return the inode of this number; see `FileSystem.inode()`."""
-        return self._dinodes.inode(number)
+        try:
+            return self._dinodes.inode(number)
+        except FileError as error:
+            raise FileError(f"inode {number}: {error}") from error
 
     def entries(self, directory: Inode) -> Sequence[Entry]:
         """Return what is in a directory; see `FileSystem.entries()`."""
         if not directory.is_directory:
-            raise FileError(f"inode {directory.number}: it is no directory")
-        return dir2.entries(directory, self._dinodes.data_fork(directory.number), self._blocks)
+            raise DirectoryError(f"inode {directory.number}: it is no directory", ())
+        try:
+            return dir2.entries(directory, self._dinodes.data_fork(directory.number), self._blocks)
+        except FileError as error:
+            found = error.found if isinstance(error, DirectoryError) else ()
+            raise DirectoryError(f"inode {directory.number}: {error}", found) from error
 
     def link_target(self, link: Inode) -> bytes:
         """Return where a symbolic link leads; see `FileSystem.link_target()`."""
-        if not stat.S_ISLNK(link.mode):
-            raise FileError(f"inode {link.number}: it is no symbolic link")
-        fork = self._dinodes.data_fork(link.number)
-        if not 0 < link.size <= xfs.XFS_SYMLINK_MAXLEN:
-            raise FileError(f"inode {link.number}: a target of {link.size} bytes cannot be")
-        if fork.form == xfs.XFS_DINODE_FMT_LOCAL:
-            target = fork.data[: link.size]
-        else:
-            target = self._remote_target(fork, link.size)
-        if len(target) != link.size:
-            raise FileError(f"inode {link.number}: its target is shorter than {link.size} bytes")
-        return target
+        with _naming(link):
+            if not stat.S_ISLNK(link.mode):
+                raise FileError("it is no symbolic link")
+            fork = self._dinodes.data_fork(link.number)
+            if not 0 < link.size <= xfs.XFS_SYMLINK_MAXLEN:
+                raise FileError(f"a target of {link.size} bytes cannot be")
+            if fork.form == xfs.XFS_DINODE_FMT_LOCAL:
+                target = fork.data[: link.size]
+            else:
+                target = self._remote_target(fork, link.size)
+            if len(target) != link.size:
+                raise FileError(f"its target is shorter than {link.size} bytes")
+            return target
 
     def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:
-        """Return the extended attributes; see `FileSystem.xattrs()`."""
-        fork = self._dinodes.attribute_fork(inode.number)
-        if fork is None:
-            return {}
-        found: dict[bytes, bytes] = {}
-        for each in attributes(fork, self._blocks):
-            name, value = _shown(each, inode.number)
-            if name in found:
-                raise FileError(f"inode {inode.number}: it has an attribute twice")
-            found[name] = value
-        return found
+        """Return the extended attributes; see `FileSystem.xattrs()`.
+
+        The two attributes in which XFS keeps ACLs are not there by their own names.
+        """
+        with _naming(inode):
+            fork = self._dinodes.attribute_fork(inode.number)
+            found: dict[bytes, bytes] = {}
+            for each in attributes(fork, self._blocks) if fork else ():
+                name, value = _shown(each)
+                if name in found:
+                    raise FileError("it has an attribute twice")
+                found[name] = value
+            return found
 
     def extents(self, inode: Inode) -> FileExtents:
-        """Return where a file's bytes are; see `FileSystem.extents()`."""
+        """Return where a file's bytes are, none if it is no file; see `FileSystem.extents()`."""
         if not stat.S_ISREG(inode.mode):
-            return _NO_EXTENTS
-        fork = self._dinodes.data_fork(inode.number)
-        if fork.is_realtime:
-            raise FileError(
-                f"inode {inode.number}: its content is on the realtime device, which is another"
-            )
-        return file_extents(read_extents(fork, self._blocks), self.block_bytes)
+            return NO_EXTENTS
+        with _naming(inode):
+            fork = self._dinodes.data_fork(inode.number)
+            if fork.is_realtime:
+                raise FileError("its content is on the realtime device, which is another one")
+            return read_file_extents(fork, self._blocks)
 
     def inline(self, inode: Inode) -> bytes | None:
         """Return None: XFS keeps no file's bytes in its inode."""
@@ -132,12 +148,12 @@ class Xfs(FileSystem):
             if len(target) == size:
                 break
             if length * geometry.block_bytes > _MOST_TARGET_BYTES:
-                raise FileError(f"inode {fork.number}: its target has more blocks than it needs")
+                raise FileError("its target has more blocks than it needs")
             places = range(place, place + length * geometry.block_bytes, geometry.block_bytes)
             data, fields = self._blocks.read(places, SYMLINK_TARGET, fork.number)
             part = data[header : header + size - len(target)]
             if fields and (fields["sl_offset"], fields["sl_bytes"]) != (len(target), len(part)):
-                raise FileError(f"inode {fork.number}: a part of its target is of another place")
+                raise FileError("a part of its target is of another place")
             target += part
         return target
 
@@ -146,7 +162,16 @@ _MOST_TARGET_BYTES = 1 << 17
 """Of one extent of a symbolic link's target: more than any block size takes."""
 
 
-def _shown(attribute: Attribute, number: int) -> tuple[bytes, bytes]:
+@contextmanager
+def _naming(inode: Inode) -> Iterator[None]:
+    """Have an error say which inode it is about."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"inode {inode.number}: {error}") from error
+
+
+def _shown(attribute: Attribute) -> tuple[bytes, bytes]:
     """Return an attribute's full name, and its value in the form of the system call.
 
     Source: `xfs_xattr_put_listent()`, fs/xfs/xfs_xattr.c; `xfs_acl_from_disk()`, fs/xfs/xfs_acl.c.
@@ -165,4 +190,4 @@ def _shown(attribute: Attribute, number: int) -> tuple[bytes, bytes]:
             columns = (acl["ae_tag"], acl["ae_perm"], acl["ae_id"])
             entries = zip(*(column.tolist() for column in columns), strict=True)
             return _ACLS[name], posix_acl.acl_xattr(entries)
-    raise FileError(f"inode {number}: its ACL is out of shape")
+    raise FileError("its ACL is out of shape")

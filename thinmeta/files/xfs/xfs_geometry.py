@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from thinmeta.errors import InputError
 from thinmeta.files.file_system import FileError
 from thinmeta.files.reading import Cache
@@ -13,8 +10,6 @@ from thinmeta.files.xfs.crc import crc_with_zeros
 from thinmeta.schemas import xfs
 from thinmeta.schemas.columns import field_of
 from thinmeta.schemas.decode import parsed
-
-Blocks = npt.NDArray[np.uint64]
 
 BASIC_BLOCK_BITS = 9
 """log2 of the 512 bytes in which blocks say where they are."""
@@ -137,21 +132,21 @@ class XfsGeometry:
             raise FileError(f"there is no block {block}")
         return place * self.block_bytes
 
-    def places(self, blocks: Blocks, lengths: Blocks) -> tuple[Blocks, npt.NDArray[np.bool_]]:
+    def places(self, blocks: Any, lengths: Any) -> tuple[Any, Any]:
         """Return where runs of blocks begin, and which of them there are.
 
         Args:
-            blocks: first of each, by number, shape `(n,)`.
-            lengths: how many, shape `(n,)`; less than 2**32.
+            blocks: first of each, by number, less than 2**52, shape `(n,)`; or a number.
+            lengths: how many, less than 2**32.
 
         Returns:
-            Bytes, and whether all of the run is within one allocation group, shape `(n,)`.
+            Bytes, and whether all of the run is within one allocation group; as `blocks` is.
         """
-        group = blocks >> np.uint64(self.ag_block_bits)
-        within = blocks & np.uint64((1 << self.ag_block_bits) - 1)
-        in_group = (group < self.ag_count) & (within + lengths <= self.ag_blocks)
-        place = np.where(in_group, group * np.uint64(self.ag_blocks) + within, 0)
-        return place * np.uint64(self.block_bytes), in_group & (place + lengths <= self.blocks)
+        group = blocks >> self.ag_block_bits
+        within = blocks & ((1 << self.ag_block_bits) - 1)
+        place = group * self.ag_blocks + within  # may overflow, where there is no such group
+        is_in_group = (group < self.ag_count) & (within + lengths <= self.ag_blocks)
+        return place * self.block_bytes, is_in_group & (place + lengths <= self.blocks)
 
     def inode_place(self, number: int) -> int | None:
         """Return the byte at which an inode begins; None if there is no such inode."""
