@@ -12,6 +12,7 @@ from typing import IO
 import click
 
 from tests.cases import FIXTURES
+from tests.files.small_ext2 import small_ext2
 from thinmeta.cli import main
 from thinmeta.errors import ExitCode
 
@@ -23,9 +24,14 @@ READERS = [command for command in COMMANDS if command not in {"repair", "restore
 # Where coverage is measured, a child would load what measures, and write to where it may not.
 UNMEASURED = {name: os.environ[name] for name in os.environ if not name.startswith("COVERAGE")}
 
-# A data device of zeros, which anybody may read.
+GOOD = "a08-snapshots-of-snapshots"
+DATA_BLOCK_OF_GOOD = 0
+"""What device 1 of it maps at block 0, of 64 KiB."""
+
+# A data device of zeros, which anybody may read; device 1 of GOOD has an ext2.
 DATA = tempfile.NamedTemporaryFile()  # noqa: SIM115  # until all tests have ended
 os.truncate(DATA.name, 512 << 20)
+os.pwrite(DATA.fileno(), small_ext2(), DATA_BLOCK_OF_GOOD * 65536)
 os.chmod(DATA.name, 0o644)  # noqa: PTH101
 
 # Docker's root, likewise: the checkout's fixtures may be where only root may enter.
@@ -36,11 +42,13 @@ os.chmod(DOCKER.name, 0o755)  # noqa: PTH101
 
 # What a command takes besides the pool, so that it succeeds on GOOD.
 MINIMAL: dict[str, tuple[str, ...]] = {
+    "cat": ("1", "/hello", "--data", DATA.name),
     "check": (),
     "diff": ("1", "2"),
     "dump": (),
     "extract": ("1", "--data", DATA.name, "--size", "49152000"),
     "fate": ("1",),
+    "files": ("1", "--data", DATA.name),
     "info": (),
     "layers": ("--docker-root", DOCKER.name),
     "lookup": ("1", "0"),
@@ -54,8 +62,6 @@ MINIMAL: dict[str, tuple[str, ...]] = {
 
 # What is of use without a superblock, and how it ends.
 WITHOUT_SUPERBLOCK = {"scan": ExitCode.DONE}
-
-GOOD = "a08-snapshots-of-snapshots"
 
 
 def arguments(command: str, metadata: Path | str | bytes) -> list[Path | str | bytes]:

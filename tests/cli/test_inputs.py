@@ -13,6 +13,7 @@ import pytest
 from tests.cli.invocations import COMMANDS, MINIMAL, UNMEASURED
 from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
+from tests.files.small_ext2 import small_ext2
 from tests.lvm.lvm_images import MIB, physical_volume
 from tests.lvm.test_disks import one_pool
 from tests.made_images import written
@@ -35,7 +36,9 @@ BASE = "docker/devicemapper/metadata/base"
 
 # What a command takes besides what it is to read; where it says twice, the latter counts.
 LEAST = MINIMAL | {
+    "cat": ("1", "/hello", "--data", "read/data"),
     "extract": ("1", "--data", "read/data", "--size", "192K"),
+    "files": ("1", "-l", "--data", "read/data"),
     "repair": (),
     "restore": (),
 }
@@ -55,7 +58,7 @@ def inputs_of(command: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         "LVM's text": ("text", (*pool, "--lvm", "{}", *lv)),
         "Docker's root": (BASE, (*pool, "--docker-root", "read/docker")),
     }
-    if command in ("extract", "table"):
+    if command in ("cat", "extract", "files", "table"):
         inputs["data"] = ("data", (*pool, "--data", "{}"))
         inputs["origin"] = ("origin", (*pool, "--data", "read/data", "--origin", "{}"))
     if command == "table":
@@ -77,7 +80,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     restore(folder / "xml", folder / "metadata")
     written(folder / "disk", bytes(physical_volume([TEXT], bytes(MIB))))
     written(folder / "text", TEXT.rstrip(b"\0"))
-    written(folder / "data", bytes(2 * MIB))
+    written(folder / "data", (bytes(7 * 65536) + small_ext2()).ljust(2 * MIB, b"\0"))
     written(folder / "origin", bytes(MIB))
     written(folder / "table", TABLE)
     copied(folder / "docker")

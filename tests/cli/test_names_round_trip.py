@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "diff": ("diff", "NAME", "NAME", "--summary", "-f", "json"),
     "fate": ("fate", "NAME"),
     "extract": ("extract", "NAME", "--size", "4K"),
+    "files": ("files", "NAME", "/", "--all"),
+    "cat": ("cat", "NAME", "/nothing"),
     "table": ("table", "NAME", "--linear", "/dev/x"),
     "dump": ("dump", "--dev-id", "NAME"),
 }

@@ -19,6 +19,7 @@ import numpy as np
 
 from tests.cli.invocations import COMMANDS
 from tests.damage import BLOCK, kind_of
+from tests.files.small_ext2 import small_ext2
 from tests.fuzz import hostile_pools, surroundings
 from tests.fuzz.chance import Rng, pick
 from tests.fuzz.damages import DAMAGES, MEANINGFUL, ODD_NUMBERS, Target
@@ -272,6 +273,39 @@ def _extract(rng: Rng, pair: Pair) -> None:
         pair.args += ["--size", _size(rng)]
 
 
+def _files(rng: Rng, pair: Pair) -> None:
+    pair.args += [_device(rng, pair), "--data", _data_with_files(rng, pair)]
+    _sometimes(rng, pair, 3, "-l")
+    _sometimes(rng, pair, 3, "-R")
+    _sometimes(rng, pair, 6, "-0")
+    _volume(rng, pair)
+
+
+def _cat(rng: Rng, pair: Pair) -> None:
+    pair.args += [_device(rng, pair), "/hello", "--data", _data_with_files(rng, pair)]
+    _sometimes(rng, pair, 4, "/", "/nothing")
+    _volume(rng, pair)
+
+
+def _volume(rng: Rng, pair: Pair) -> None:
+    _sometimes(rng, pair, 4, "--size", _size(rng))
+    _sometimes(rng, pair, 8, "--partition", pick(rng, ["1", "5", str(2**64 - 1)]))
+    _sometimes(rng, pair, 4, "--no-replay")
+    _sometimes(rng, pair, 4, "--all")
+
+
+def _data_with_files(rng: Rng, pair: Pair) -> str:
+    """Write a data device with an ext2, which may be damaged, in many of its blocks."""
+    name = _data(pair)
+    content = bytearray(small_ext2())
+    for _ in range(pick(rng, [0, 0, 1, 4, 50])):
+        content[int(rng.integers(1024, len(content)))] = int(rng.integers(256))
+    with (pair.folder / name).open("r+b") as file:
+        for begin in range(0, NR_DATA_BYTES, 65536):
+            os.pwrite(file.fileno(), content, begin)
+    return name
+
+
 def _table(rng: Rng, pair: Pair) -> None:
     if rng.integers(8):
         pair.args.append(_device(rng, pair))
@@ -300,11 +334,13 @@ def _nothing(rng: Rng, pair: Pair) -> None:
 
 
 OWN: dict[str, Callable[[Rng, Pair], None]] = {
+    "cat": _cat,
     "check": _check,
     "diff": _diff,
     "dump": _dump,
     "extract": _extract,
     "fate": _fate,
+    "files": _files,
     "info": _info,
     "layers": _layers,
     "lookup": _lookup,

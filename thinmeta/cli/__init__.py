@@ -14,11 +14,13 @@ atexit.register(gc.freeze)
 import click  # noqa: E402  # it makes many, too
 
 _COMMANDS = {
+    "cat": "Write the contents of files of a device.",
     "check": "Find all damage, and what is lost by it.",
     "diff": "Show what changed from one device to another.",
     "dump": "Print the pool as thin_dump prints it.",
     "extract": "Write the contents of a device as a sparse image.",
     "fate": "Show what became of the data of a device of a past state.",
+    "files": "List the files of a device.",
     "info": "Show how full a pool is, and what its superblock says.",
     "layers": "Show what Docker's images and containers are made of.",
     "lookup": "Show where blocks of a device are, and who shares them.",

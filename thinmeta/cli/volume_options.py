@@ -107,6 +107,16 @@ def open_data(
     return own_data(names, pool, given)
 
 
+def open_needed_data(
+    pool: "Pool", files: Files, names: "NameSources", report: DamageReport, *, direct: bool
+) -> "Extents":
+    """Open the data device, which must be known; see `open_data`."""
+    data = open_data(pool, files, names, report, direct=direct)
+    if data is None:
+        raise click.UsageError("say where the data is: --data DATA, or --lvm with the disks")
+    return data
+
+
 def with_origin(  # noqa: PLR0913  # what it is made of
     chosen: "ChosenDevice",
     data: "Extents",

@@ -161,9 +161,27 @@ def _disk_image(beginning: bytes) -> str | None:
     return f"is a {name} image of a disk; qemu-img convert -O raw FILE RAW makes a raw one of it"
 
 
-def _lvm(beginning: bytes) -> str | None:
+def is_physical_volume(beginning: bytes) -> bool:
+    """Tell whether an LVM label is in the first sectors."""
     labels = range(0, LABEL_SCAN_SECTORS * SECTOR_BYTES, SECTOR_BYTES)
-    if not any(beginning.startswith(LABEL_ID, label) for label in labels):
+    return any(beginning.startswith(LABEL_ID, label) for label in labels)
+
+
+def partition_table(beginning: bytes) -> str | None:
+    """Return what kind of partition table is there, `GPT` or `MBR`; else None.
+
+    Args:
+        beginning: the first block.
+    """
+    if beginning.startswith(GPT_HEADER_SIGNATURE, SECTOR_BYTES):
+        return "GPT"
+    table = parsed(BootRecord, beginning)
+    is_mbr = table.signature == MSDOS_LABEL_MAGIC and _are_partitions(table)
+    return "MBR" if is_mbr else None
+
+
+def _lvm(beginning: bytes) -> str | None:
+    if not is_physical_volume(beginning):
         return None
     return (
         "is an LVM physical volume; the pool's metadata is a volume inside it (_tmeta), "
@@ -193,10 +211,7 @@ def _written_over(beginning: bytes) -> str | None:
             "is a LUKS container, which is encrypted; cryptsetup open --readonly FILE NAME makes "
             "/dev/mapper/NAME of it"
         )
-    kind = "GPT" if beginning.startswith(GPT_HEADER_SIGNATURE, SECTOR_BYTES) else None
-    table = parsed(BootRecord, beginning)
-    if kind is None and table.signature == MSDOS_LABEL_MAGIC and _are_partitions(table):
-        kind = "MBR"
+    kind = partition_table(beginning)
     if kind is None:
         return None
     return (

@@ -1,9 +1,9 @@
 """Where the partitions of a disk begin: MBR, its logical partitions, and GPT."""
 
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
-from thinmeta.lvm.disk import Disk
 from thinmeta.schemas.columns import field_of
 from thinmeta.schemas.decode import parsed
 from thinmeta.schemas.partition_table import (
@@ -28,13 +28,30 @@ class Partition(NamedTuple):
     Attributes:
         number: as the kernel counts: logical ones of a MBR from 5 on.
         offset: where it begins, in bytes.
+        length: in bytes.
+        type: what it is for: a byte in hexadecimal of a MBR, else a UUID.
     """
 
     number: int
     offset: int
+    length: int
+    type: str
 
 
-def partitions(disk: Disk) -> list[Partition]:
+class Partitioned(Protocol):
+    """What may have a partition table: a disk, an image of one, a volume."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes, fewer only at the end; zeros for what cannot be read."""
+        ...
+
+
+def partitions(disk: Partitioned) -> list[Partition]:
     """Return the partitions of `disk` that begin on it, in the order of its table.
 
     Of a GPT the second copy is taken where the first is damaged. A disk without a
@@ -45,7 +62,7 @@ def partitions(disk: Disk) -> list[Partition]:
     return [partition for partition in found if 0 < partition.offset < disk.size]
 
 
-def _mbr(disk: Disk) -> list[Partition]:
+def _mbr(disk: Partitioned) -> list[Partition]:
     records = _records(disk, 0)
     if any(record.sys_ind == EFI_PMBR_OSTYPE for record in records):
         return []
@@ -54,11 +71,11 @@ def _mbr(disk: Disk) -> list[Partition]:
         if record.sys_ind in EXTENDED_TYPES:
             found += _logical(disk, record.start_sect)
         elif record.sys_ind:
-            found.append(Partition(number, record.start_sect * SECTOR_BYTES))
+            found.append(_of_record(number, record, record.start_sect))
     return found
 
 
-def _logical(disk: Disk, extended: int) -> list[Partition]:
+def _logical(disk: Partitioned, extended: int) -> list[Partition]:
     """Follow the chain of boot records in the extended partition at sector `extended`."""
     found: list[Partition] = []
     seen: set[int] = set()
@@ -70,12 +87,17 @@ def _logical(disk: Disk, extended: int) -> list[Partition]:
             if record.sys_ind in EXTENDED_TYPES:
                 following = extended + record.start_sect
             elif record.sys_ind:
-                found.append(Partition(5 + len(found), (here + record.start_sect) * SECTOR_BYTES))
+                found.append(_of_record(5 + len(found), record, here + record.start_sect))
         here = following
     return found
 
 
-def _records(disk: Disk, sector: int) -> list[Any]:
+def _of_record(number: int, record: Any, sector: int) -> Partition:
+    length = record.nr_sects * SECTOR_BYTES
+    return Partition(number, sector * SECTOR_BYTES, length, f"{record.sys_ind:02x}")
+
+
+def _records(disk: Partitioned, sector: int) -> list[Any]:
     block = disk.read(sector * SECTOR_BYTES, SECTOR_BYTES)
     if len(block) < SECTOR_BYTES:
         return []
@@ -83,7 +105,7 @@ def _records(disk: Disk, sector: int) -> list[Any]:
     return list(table.partition_record) if table.signature == MSDOS_LABEL_MAGIC else []
 
 
-def _gpt(disk: Disk) -> list[Partition] | None:
+def _gpt(disk: Partitioned) -> list[Partition] | None:
     """Return the partitions of the first sound table; None if there is none."""
     for block in LOGICAL_BLOCKS:
         for at in (block, disk.size // block * block - block):
@@ -92,7 +114,7 @@ def _gpt(disk: Disk) -> list[Partition] | None:
     return None
 
 
-def _gpt_at(disk: Disk, at: int, block: int) -> list[Partition] | None:
+def _gpt_at(disk: Partitioned, at: int, block: int) -> list[Partition] | None:
     beginning = disk.read(at, SECTOR_BYTES) if at > 0 else b""
     if len(beginning) < SECTOR_BYTES or not beginning.startswith(GPT_HEADER_SIGNATURE):
         return None
@@ -117,7 +139,12 @@ def _gpt_at(disk: Disk, at: int, block: int) -> list[Partition] | None:
         for begin in range(0, table_bytes, entry_size)
     )
     return [
-        Partition(number, entry.starting_lba * block)
+        Partition(
+            number,
+            entry.starting_lba * block,
+            max(0, entry.ending_lba + 1 - entry.starting_lba) * block,
+            str(UUID(bytes_le=entry.partition_type_guid)),
+        )
         for number, entry in enumerate(entries, 1)
         if any(entry.partition_type_guid)
     ]

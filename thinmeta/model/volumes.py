@@ -77,4 +77,4 @@ def volume_of(
             origin_bytes=sources.origin_bytes,
         )
 
-    return Volume(f"device {chosen.name}", load, sources)
+    return Volume(f"{chosen.pool.source.device.name}: device {chosen.name}", load, sources)

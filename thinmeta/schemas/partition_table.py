@@ -53,3 +53,24 @@ GptEntry = "gpt_entry" / Struct(
     "attributes" / Int64ul * "not used here",
     "partition_name" / Bytes(72) * "UTF-16",
 )
+
+PARTITION_TYPES = {
+    "07": "NTFS or exFAT",
+    "0b": "FAT32",
+    "0c": "FAT32",
+    "82": "Linux swap",
+    "83": "Linux",
+    "8e": "Linux LVM",
+    "ef": "EFI system",
+    "fd": "Linux RAID",
+    "c12a7328-f81f-11d2-ba4b-00a0c93ec93b": "EFI system",
+    "21686148-6449-6e6f-744e-656564454649": "BIOS boot",
+    "0fc63daf-8483-4772-8e79-3d69d8477de4": "Linux",
+    "4f68bce3-e8cd-4db1-96e7-fbcaf984b709": "Linux root (x86-64)",
+    "bc13c2ff-59e6-4262-a352-b275fd6f7172": "Linux boot",
+    "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f": "Linux swap",
+    "e6d6d379-f507-44c2-a23c-238f2a3df928": "Linux LVM",
+    "a19d880f-05fc-4d3b-a006-743f0f84911e": "Linux RAID",
+    "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7": "Microsoft basic data",
+}
+"""What a partition of a type is for, in words; a MBR has a byte for it, a GPT a UUID."""

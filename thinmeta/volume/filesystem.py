@@ -68,16 +68,28 @@ def recognise(volume: Volume) -> FileSystemFound | None:
     A part that cannot be read is taken for zeros, so that nothing raises but damage to
     the metadata.
     """
-    ext4 = parsed(Ext4Superblock, _read(volume, EXT4_SUPERBLOCK_OFFSET, 1024))
-    if ext4["s_magic"] == EXT4_SUPER_MAGIC:
+    beginning = _read(volume, 0, BEGINNING_BYTES)
+    kind = kind_of(beginning)
+    if kind is FilesystemKind.EXT4:
+        ext4 = parsed(Ext4Superblock, beginning[EXT4_SUPERBLOCK_OFFSET:])
         needs_recovery = int(ext4["s_feature_incompat"]) & EXT4_FEATURE_INCOMPAT_RECOVER
-        return FileSystemFound(
-            FilesystemKind.EXT4, Journal.DIRTY if needs_recovery else Journal.CLEAN
-        )
-    xfs = parsed(XfsSuperblock, _read(volume, 0, XLOG_BASIC_BLOCK_BYTES))
-    if xfs["sb_magicnum"] == XFS_SB_MAGIC:
-        clean = _xfs_log_is_clean(volume, xfs)
-        return FileSystemFound(FilesystemKind.XFS, Journal.CLEAN if clean else Journal.MAYBE_DIRTY)
+        return FileSystemFound(kind, Journal.DIRTY if needs_recovery else Journal.CLEAN)
+    if kind is FilesystemKind.XFS:
+        clean = _xfs_log_is_clean(volume, parsed(XfsSuperblock, beginning))
+        return FileSystemFound(kind, Journal.CLEAN if clean else Journal.MAYBE_DIRTY)
+    return None
+
+
+def kind_of(beginning: bytes) -> FilesystemKind | None:
+    """Return which file system begins so; None is neither ext4 nor XFS.
+
+    Args:
+        beginning: the first `BEGINNING_BYTES` of the volume, or more.
+    """
+    if parsed(Ext4Superblock, beginning[EXT4_SUPERBLOCK_OFFSET:])["s_magic"] == EXT4_SUPER_MAGIC:
+        return FilesystemKind.EXT4
+    if parsed(XfsSuperblock, beginning)["sb_magicnum"] == XFS_SB_MAGIC:
+        return FilesystemKind.XFS
     return None
 
 
@@ -87,12 +99,12 @@ def file_system_uuid(beginning: bytes) -> str | None:
     Args:
         beginning: the first `BEGINNING_BYTES` of the volume.
     """
-    ext4 = parsed(Ext4Superblock, beginning[EXT4_SUPERBLOCK_OFFSET:])
-    if ext4["s_magic"] == EXT4_SUPER_MAGIC:
+    kind = kind_of(beginning)
+    if kind is FilesystemKind.EXT4:
+        ext4 = parsed(Ext4Superblock, beginning[EXT4_SUPERBLOCK_OFFSET:])
         return str(UUID(bytes=ext4["s_uuid"]))
-    xfs = parsed(XfsSuperblock, beginning)
-    if xfs["sb_magicnum"] == XFS_SB_MAGIC:
-        return str(UUID(bytes=xfs["sb_uuid"]))
+    if kind is FilesystemKind.XFS:
+        return str(UUID(bytes=parsed(XfsSuperblock, beginning)["sb_uuid"]))
     return None
 
 

@@ -18,7 +18,7 @@ from thinmeta.cli.volume_options import (
     bytes_of,
     data_option,
     inputs_of,
-    open_data,
+    open_needed_data,
     origin_option,
     read_layout,
     size_option,
@@ -104,9 +104,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
         inputs = inputs_of(pool, choice.names, files)
         if output is not None and kind is not OutputKind.STREAM:
             inputs.refuse(output)
-        data_device = open_data(pool, files, choice.names, report, direct=direct)
-        if data_device is None:
-            raise click.UsageError("say where the data is: --data DATA, or --lvm with the disks")
+        data_device = open_needed_data(pool, files, choice.names, report, direct=direct)
         parts = (chosen, data_device, files, choice.names, report)
         with closing(with_origin(*parts, direct=direct)) as sources:
             layout, losses = read_layout(

@@ -1,0 +1,248 @@
+"""`thinmeta files` and `cat`: what is in the volumes of real pools, as mounts showed it."""
+
+import base64
+import hashlib
+import json
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cases import FIXTURES, unpacked
+from tests.cli.invocations import process
+from tests.conftest import Thinmeta
+from tests.files.recorded import recorded_files
+from tests.files.small_ext2 import HELLO, small_ext2
+from tests.volume.data_images import devices
+from thinmeta.errors import ExitCode
+
+DOCKER = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
+DEVICES = [device for case in DOCKER for device in devices(case)]
+FIND_LINE = re.compile(rb"(.) (\d+) (\d+):(\d+) (\d+) (\d+)\.(\d{9})0 \.(.*) -> (.*)", re.DOTALL)
+LONG_LINE = re.compile(
+    rb"(.{10}) +(\d+) +(\d+) +(\d+) +(\d+) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (.*?)(?: -> (.*))?"
+)
+
+
+def words(case: str) -> list[object]:
+    return ["-p", unpacked(case), "--data", unpacked(case, "data")]
+
+
+def recorded(case: str, device_id: int) -> list[dict[str, Any]]:
+    """Return what find said of each file but the root, in the order of paths."""
+    found = []
+    for line in recorded_files(case)[device_id].lines:
+        match = FIND_LINE.fullmatch(line)
+        assert match is not None
+        kind, mode, uid, gid, size, seconds, ns, path, target = match.groups()
+        if not path:
+            continue
+        found.append(
+            {
+                "path": path,
+                "kind": kind.decode(),
+                "mode": int(mode, 8),
+                "owner": (int(uid), int(gid)),
+                "size": int(size),
+                "mtime": (int(seconds), int(ns)),
+                "target": target or None,
+            }
+        )
+    return sorted(found, key=lambda each: each["path"].split(b"/"))
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_long_lines_say_what_find_said(device: Any, thinmeta: Thinmeta) -> None:
+    result = thinmeta(
+        "files", device.device_id, "--all", "-R", "-l", *words(device.case), "--size", device.size
+    )
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    matches = [LONG_LINE.fullmatch(line) for line in result.stdout_bytes.splitlines()]
+    expected = recorded(device.case, device.device_id)
+    assert len(matches) == len(expected)
+    for match, file in zip(matches, expected, strict=True):
+        assert match is not None
+        mode, _, uid, gid, size, mtime, path, target = match.groups()
+        kinds = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK}
+        assert mode.decode() == stat.filemode(kinds[file["kind"]] | file["mode"])
+        assert (int(uid), int(gid)) == file["owner"]
+        assert (path, target, int(size)) == (file["path"], file["target"], file["size"])
+        assert utc(mtime) == file["mtime"][0]
+
+
+def utc(text: bytes) -> int:
+    from datetime import datetime
+
+    return int(datetime.fromisoformat(text.decode()).timestamp())
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_json_says_it_to_the_nanosecond(device: Any, thinmeta: Thinmeta) -> None:
+    """Also where nobody says how large the device is."""
+    result = thinmeta("files", device.device_id, "--all", "-R", "-f", "json", *words(device.case))
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    kinds = {"f": "file", "d": "directory", "l": "link"}
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [
+        (each["name"], each["kind"], int(each["mode"], 8), each["size"], each.get("target"))
+        for each in found
+    ] == [
+        (
+            each["path"].decode(),
+            kinds[each["kind"]],
+            each["mode"],
+            each["size"],
+            each["target"] and each["target"].decode(),
+        )
+        for each in recorded(device.case, device.device_id)
+    ]
+    times = [each["mtime"] for each in recorded(device.case, device.device_id)]
+    assert [
+        (utc(each["mtime"][:19].encode() + b"Z"), int(each["mtime"][20:-1])) for each in found
+    ] == times
+    assert all(each["mtime"].endswith("Z") for each in found)
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_contents_are_those_of_the_mount(device: Any, thinmeta: Thinmeta) -> None:
+    sums = recorded_files(device.case)[device.device_id].sha256
+
+    for path, expected in sums.items():
+        result = thinmeta("cat", device.device_id, path[1:].decode(), "--all", *words(device.case))
+        assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+        assert hashlib.sha256(result.stdout_bytes).hexdigest() == expected
+
+
+@pytest.mark.parametrize("case", DOCKER)
+def test_the_layers_of_an_image_show_one_file_more_each(case: str, thinmeta: Thinmeta) -> None:
+    """By the names of its devices, each of which has all that the image has up to there."""
+    names = {
+        line.split()[0]: line.split()[2]
+        for line in (FIXTURES / case / "truth/ids.txt").read_text().splitlines()
+    }
+    state = FIXTURES / case / "docker-state"
+    for device, shown in (("2", ""), ("4", "1"), ("6", "12"), ("8", "123")):
+        result = thinmeta("files", names[device], "/tmp", *words(case), "--docker-root", state)
+
+        assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+        assert result.stdout == "".join(f"{number}.txt\n" for number in shown)
+    for number in "123":
+        result = thinmeta("cat", names["8"], f"/tmp/{number}.txt", *words(case))
+        assert result.exit_code == ExitCode.USAGE  # nobody says who that is
+        result = thinmeta("cat", 8, f"/tmp/{number}.txt", *words(case))
+        assert result.stdout == f"{number * 3}\n"
+
+
+def test_of_a_docker_device_paths_begin_at_rootfs(thinmeta: Thinmeta) -> None:
+    more = words(DOCKER[0])
+
+    assert thinmeta("files", 8, *more, "--all").stdout == "id\nlost+found\nrootfs\n"
+    assert thinmeta("files", 8, *more, "--all", "/rootfs/tmp").stdout.startswith("1.txt\n")
+    assert thinmeta("files", 8, *more).stdout.splitlines()[:2] == ["bin", "dev"]
+    assert thinmeta("files", 1, *more).stdout == "lost+found\n"
+    assert thinmeta("cat", 8, "/id", *more).exit_code == ExitCode.NOT_THERE
+
+
+def test_cat_follows_links_and_files_does_not(thinmeta: Thinmeta) -> None:
+    more = words(DOCKER[0])
+
+    listed = thinmeta("files", 8, "/bin/cat", "-l", *more)
+    assert listed.stdout.endswith(" /bin/cat -> busybox\n")
+    contents = [
+        thinmeta("cat", 8, f"/bin/{name}", *more).stdout_bytes for name in ("cat", "busybox")
+    ]
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 1982256
+
+
+def test_what_is_not_there_is_named_and_the_rest_is_written(thinmeta: Thinmeta) -> None:
+    paths = ("/tmp/1.txt", "/tmp", "/none/of/these", "/tmp/2.txt")
+
+    result = thinmeta("cat", 8, *paths, *words(DOCKER[0]))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.NOT_THERE, "111\n222\n")
+    assert result.stderr == (
+        "Warning: /none: is not there\n"
+        "Error: /tmp: is a directory, not a file with contents; thinmeta files lists it\n"
+    )
+
+
+def test_a_file_is_written_whole_or_not_at_all(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    result = thinmeta("cat", 8, "/tmp/1.txt", "/tmp/2.txt", *words(DOCKER[1]), "-o", out)
+
+    assert (result.exit_code, result.output) == (ExitCode.DONE, "")
+    assert out.read_text() == "111\n222\n"
+
+
+class SmallVolume:
+    """A pool with one device, on which is what a test puts there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pool = unpacked("a08-snapshots-of-snapshots")
+
+    def words(self, content: bytes) -> list[object]:
+        """Return the options that read a device with `content`, of up to 1 MiB."""
+        data = self.folder / "data"
+        data.write_bytes(content.ljust(1 << 20, b"\0"))
+        return ["-p", self.pool, "--data", data]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> SmallVolume:
+    return SmallVolume(tmp_path)
+
+
+def named(name: bytes) -> bytes:
+    """Return a small file system whose file has this name of five bytes."""
+    return small_ext2().replace(b"hello\0", name + b"\0", 1)
+
+
+def test_names_are_shown_as_a_terminal_can_take_them(small: SmallVolume) -> None:
+    more = [str(word) for word in small.words(named(b"\x1b[\xff\n\xe9"))]
+
+    assert process("files", "1", *more).stdout == b"\\x1b[\\xff\\x0a\\xe9\n"
+    assert process("files", "1", "-R", *more).stdout == b"/\\x1b[\\xff\\x0a\\xe9\n"
+    assert process("files", "1", "-0", *more).stdout == b"\x1b[\xff\n\xe9\0"
+    assert process("files", "1", "-R0", *more).stdout == b"/\x1b[\xff\n\xe9\0"
+    found = json.loads(process("files", "1", "-f", "json", *more).stdout)
+    assert base64.b64decode(found["name_raw"]) == b"\x1b[\xff\n\xe9"
+    assert found["name"] == "\x1b[\ufffd\n\ufffd"
+    assert process("cat", "1", b"/\x1b[\xff\n\xe9", *more).stdout == HELLO
+
+
+def test_a_name_that_is_text_has_no_raw_one(small: SmallVolume, thinmeta: Thinmeta) -> None:
+    more = small.words(named("héll".encode()))
+
+    found = json.loads(thinmeta("files", 1, "-f", "json", *more).stdout)
+
+    assert found["name"] == "héll"
+    assert "name_raw" not in found
+
+
+def test_a_name_that_leads_elsewhere_is_left_out(small: SmallVolume, thinmeta: Thinmeta) -> None:
+    result = thinmeta("files", 1, "-R", *small.words(named(b"../..")))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.SALVAGED, "")
+    assert result.stderr == "Error: /../..: is no name of a file\n"
+
+
+def test_a_device_without_files_is_named(small: SmallVolume, thinmeta: Thinmeta) -> None:
+    result = thinmeta("files", 1, *small.words(b""))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.INPUT, "")
+    assert result.stderr == (
+        f"Error: {small.pool}: device 1: has no file system: its first 65608 bytes are zeros\n"
+    )
+
+
+def test_null_goes_with_names_alone(thinmeta: Thinmeta) -> None:
+    for option in ("-l", "-fjson"):
+        result = thinmeta("files", 8, "-0", option, *words(DOCKER[0]))
+        assert result.exit_code == ExitCode.USAGE

@@ -1,0 +1,231 @@
+"""What commands that read files of a volume take, and how they open its file system."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from thinmeta.cli.damage import DamageReport, report_for, salvage_option
+from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
+from thinmeta.cli.parameters import ParameterType, quiet_option
+from thinmeta.cli.volume_options import (
+    MAX_BYTES,
+    Files,
+    bytes_of,
+    data_option,
+    inputs_of,
+    open_needed_data,
+    origin_option,
+    size_option,
+    with_origin,
+)
+
+if TYPE_CHECKING:
+    from thinmeta.device.inputs import Inputs
+    from thinmeta.files.file_system import FileError, Inode
+    from thinmeta.files.opened_files import OpenedFiles
+    from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
+    from thinmeta.model.pool import Pool
+    from thinmeta.units import Quantity
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class VolumeChoice(NamedTuple):
+    """What the command line says of the volumes whose files are read.
+
+    Attributes:
+        choice: the pool's metadata.
+        files: where the data and the external origin are.
+        size: of the device, in bytes; None: as its name says, else it ends nowhere.
+        replay: read with the journal replayed.
+        partition: read this partition of the volume.
+        salvage: go on past damage.
+        quiet: say no warnings.
+    """
+
+    choice: MetadataChoice
+    files: Files
+    size: int | None
+    replay: bool
+    partition: int | None
+    salvage: bool
+    quiet: bool
+
+
+class PathParameter(ParameterType):
+    """A path within a volume, which arrives as its bytes."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        """Return the bytes that were typed."""
+        import os
+
+        return os.fsencode(value) if isinstance(value, str) else value
+
+
+PATH = PathParameter()
+
+
+def volume_options(function: _Function) -> _Function:
+    """Add what says which files are read, and how; it arrives as a `VolumeChoice`, `place`."""
+
+    @wraps(function)
+    def collected(  # noqa: PLR0913  # one parameter an option
+        *args: Any,
+        choice: MetadataChoice,
+        data: Path | None,
+        origin: Path | None,
+        size: "Quantity | None",
+        no_replay: bool,
+        partition: int | None,
+        salvage: bool,
+        quiet: bool,
+        **others: Any,
+    ) -> Any:
+        files = Files(data, origin)
+        place = VolumeChoice(
+            choice, files, bytes_of(size), not no_replay, partition, salvage, quiet
+        )
+        return function(*args, place=place, **others)
+
+    for decorate in (
+        quiet_option,
+        salvage_option,
+        click.option(
+            "--partition",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Read this partition of a device that has a partition table.",
+        ),
+        click.option(
+            "--no-replay",
+            is_flag=True,
+            help="Read what is on the disk, as if the journal were empty.",
+        ),
+        origin_option,
+        size_option,
+        data_option,
+        metadata_options,
+    ):
+        collected = decorate(collected)
+    return collected  # type: ignore[return-value]
+
+
+class VolumeFiles:
+    """The files of one volume, and what was found to be wrong with them.
+
+    Attributes:
+        opened: its file system.
+        report: the policy of the command.
+        inputs: what is read, which is never written to.
+    """
+
+    def __init__(self, opened: "OpenedFiles", report: DamageReport, inputs: "Inputs") -> None:
+        """Nothing is wrong yet."""
+        self.opened = opened
+        self.report = report
+        self.inputs = inputs
+        self._lost: list[str] = []
+        self._absent: list[str] = []
+
+    def root(self, *, all_of_it: bool) -> "Inode":
+        """Return the directory in which paths begin: of a Docker device `rootfs`.
+
+        Args:
+            all_of_it: paths begin at the root of the volume, of a Docker device, too.
+        """
+        from thinmeta.files.container_root import container_root
+
+        file_system = self.opened.file_system
+        top = file_system.inode(file_system.root)
+        return (None if all_of_it else container_root(file_system, top)) or top
+
+    def on_error(self, path: bytes, error: "FileError") -> None:
+        """Take note of what is wrong with one file; the hook of whoever reads many."""
+        from thinmeta.files.file_tree import shown
+
+        self.lose(f"{shown(path)}: {error}")
+
+    def lose(self, what: str) -> None:
+        """Take note of something that is not in the output, since it cannot be read."""
+        self._take_note(self._lost, what)
+
+    def miss(self, what: str) -> None:
+        """Take note of something that is not in the output, since it is not there."""
+        self._take_note(self._absent, what)
+
+    def finish(self) -> None:
+        """Fail if something is not in the output.
+
+        Raises:
+            SalvagedError: it cannot be read.
+            NotThereError: it is not there.
+            DamagedMetadataError: the metadata is not complete.
+        """
+        from thinmeta.errors import NotThereError, SalvagedError
+
+        for noted, error in ((self._lost, SalvagedError), (self._absent, NotThereError)):
+            if noted:
+                raise error(noted[0])
+        self.report.finish()
+
+    def _take_note(self, noted: list[str], what: str) -> None:
+        """Keep the first, which is the last word; say the others."""
+        if noted:
+            self.report.warn(what)
+        else:
+            noted.append(what)
+
+
+@contextmanager
+def opened_volume(place: VolumeChoice, device: "DeviceSpec") -> Iterator[VolumeFiles]:
+    """Open the file system of a device.
+
+    Raises:
+        InputError: there is none that is read here, or the data cannot be read.
+        NotThereError: there is no such device, or no such partition.
+        DamagedMetadataError: it is damaged, and nobody asked for salvage.
+    """
+    report = report_for(salvage=place.salvage, quiet=place.quiet)
+    with opened(place.choice.for_devices(device), report) as pool:
+        report.warn_of(pool)
+        chosen = place.choice.choose(pool, device)
+        with _opened_device(place, pool, chosen, report) as files:
+            yield files
+
+
+@contextmanager
+def _opened_device(
+    place: VolumeChoice, pool: "Pool", chosen: "ChosenDevice", report: DamageReport
+) -> Iterator[VolumeFiles]:
+    from thinmeta.files.opened_files import open_file_system
+    from thinmeta.files.part_of_source import open_partition
+    from thinmeta.files.reading import ByteSource, VolumeSource
+    from thinmeta.model.volumes import volume_of
+
+    names = place.choice.names
+    data = open_needed_data(pool, place.files, names, report, direct=False)
+    sources = with_origin(chosen, data, place.files, names, report, direct=False)
+    size = chosen.size if place.size is None else place.size
+    volume = volume_of(
+        chosen,
+        sources,
+        # What is not mapped is zeros, wherever the device ends.
+        size=MAX_BYTES if size is None else size,
+        losses=lambda: report.prepared_devices(chosen)[1],
+    )
+    with volume:
+        source: ByteSource = VolumeSource(volume)
+        if place.partition is not None:
+            source = open_partition(source, place.partition)
+        found = open_file_system(source, replay=place.replay)
+        if found.nr_transactions:
+            report.warn(f"the journal was replayed: {found.nr_transactions} transactions")
+        if found.fault is not None:
+            report.warn(found.fault)
+        yield VolumeFiles(found, report, inputs_of(pool, names, place.files))

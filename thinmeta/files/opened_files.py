@@ -1,0 +1,114 @@
+"""From a volume's bytes to the file system on it, or to what it is instead."""
+
+from typing import NamedTuple
+
+from thinmeta.device.signatures import is_physical_volume, md_member, partition_table
+from thinmeta.errors import InputError
+from thinmeta.files.ext.ext4 import Ext4
+from thinmeta.files.ext.journal import replay_journal
+from thinmeta.files.file_bytes import FileBytes
+from thinmeta.files.file_system import FileSystem, Inode
+from thinmeta.files.part_of_source import Lenient, partitions_text
+from thinmeta.files.reading import ByteSource, Cache
+from thinmeta.files.xfs.xfs_file_system import Xfs
+from thinmeta.lvm.partitions import partitions
+from thinmeta.schemas.image_formats import LUKS_MAGIC
+from thinmeta.schemas.other_filesystems import (
+    BTRFS_MAGIC,
+    EXFAT_SYSTEM_ID,
+    FAT_SYSTEM_IDS,
+    NTFS_SYSTEM_ID,
+    SQUASHFS_MAGIC,
+    SWAP_SIGNATURES,
+    TELLTALE_BYTES,
+)
+from thinmeta.units import METADATA_BLOCK_BYTES
+from thinmeta.volume.filesystem import BEGINNING_BYTES, FilesystemKind, kind_of
+
+_IMAGE = "thinmeta extract writes an image of it, for mount -o loop,ro or a virtual machine"
+_NOT_READ = "which is not read here; " + _IMAGE
+_OTHERS = (
+    (f"is a btrfs, {_NOT_READ}", (BTRFS_MAGIC,)),
+    (f"is an NTFS, {_NOT_READ}", (NTFS_SYSTEM_ID,)),
+    (f"is an exFAT, {_NOT_READ}", (EXFAT_SYSTEM_ID,)),
+    (f"is a FAT, {_NOT_READ}", FAT_SYSTEM_IDS),
+    (f"is a squashfs, {_NOT_READ}", (SQUASHFS_MAGIC,)),
+    ("is swap space, which has no files", SWAP_SIGNATURES),
+    (
+        "is a LUKS container, which is encrypted; thinmeta extract writes an image of it, for "
+        "cryptsetup open --readonly",
+        ((0, LUKS_MAGIC),),
+    ),
+)
+
+
+class OpenedFiles(NamedTuple):
+    """A file system, open for reading.
+
+    Attributes:
+        file_system: it.
+        source: what it is on, with its journal replayed.
+        nr_transactions: that were replayed; 0 if the journal was clean, or is left as it is.
+        fault: what of the journal could not be believed; None if it was sound, or nobody looked.
+    """
+
+    file_system: FileSystem
+    source: ByteSource
+    nr_transactions: int = 0
+    fault: str | None = None
+
+    def bytes_of(self, inode: Inode) -> FileBytes:
+        """Return the bytes of a file.
+
+        Raises:
+            FileError: it cannot be read or believed.
+        """
+        return FileBytes(self.file_system, self.source, inode)
+
+
+def open_file_system(source: ByteSource, *, replay: bool = True) -> OpenedFiles:
+    """Open the file system that is on a volume, or on a part of one.
+
+    Args:
+        source: the volume's bytes.
+        replay: read it with its journal replayed, in memory; nothing is written.
+
+    Raises:
+        InputError: there is none that is read here; the message says what there is instead.
+    """
+    lenient = Lenient(source)
+    beginning = lenient.read(0, TELLTALE_BYTES)
+    kind = kind_of(beginning.ljust(BEGINNING_BYTES, b"\0"))
+    if kind is None:
+        why = "".join(f"; {part.cause}" for part in lenient.missing[:1])
+        what = _instead(source, beginning.ljust(TELLTALE_BYTES, b"\0"))
+        raise InputError(f"{source.name}: {what}{why}")
+    cache = Cache(source)
+    if kind is FilesystemKind.XFS:
+        return OpenedFiles(Xfs(cache), source)
+    ext4 = Ext4(cache)
+    if not replay:
+        return OpenedFiles(ext4, source)
+    replayed = replay_journal(ext4, cache)
+    if replayed.nr_transactions:
+        ext4 = Ext4(Cache(replayed.source))
+    return OpenedFiles(ext4, *replayed)
+
+
+def _instead(source: ByteSource, beginning: bytes) -> str:
+    """Return what is on a volume without a file system that is read here, and what to do."""
+    for what, texts in _OTHERS:
+        if any(beginning.startswith(text, place) for place, text in texts):
+            return what
+    if table := partition_table(beginning):
+        found = partitions(Lenient(source))
+        there = f"say which with --partition N: {partitions_text(found)}" if found else "all empty"
+        return f"is a disk with a partition table ({table}); {there}"
+    if is_physical_volume(beginning):
+        return "is an LVM physical volume; --inside VG/LV reads a volume in it"
+    blocks = (beginning[at : at + METADATA_BLOCK_BYTES] for at in (0, METADATA_BLOCK_BYTES))
+    if member := next(filter(None, map(md_member, blocks)), None):
+        return member
+    if not any(beginning):
+        return f"has no file system: its first {len(beginning)} bytes are zeros"
+    return f"has no file system that is known here; {_IMAGE}"
