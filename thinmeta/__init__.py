@@ -10,6 +10,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thinmeta.analyse.check.findings import CheckReport, Finding, Severity
+    from thinmeta.analyse.diff import Relation, Summary
+    from thinmeta.analyse.layers import MeasuredLayer
+    from thinmeta.analyse.recover.candidates import Candidate
     from thinmeta.errors import (
         Damage,
         DamagedMetadataError,
@@ -38,70 +42,94 @@ if TYPE_CHECKING:
         SharerTable,
         UsageTable,
     )
-    from thinmeta.model.losses import Losses
+    from thinmeta.model.losses import DeviceLoss, Losses
     from thinmeta.model.ref_counts import RefCounts
     from thinmeta.model.state import Roots, State
-    from thinmeta.model.superblock import Superblock
+    from thinmeta.model.superblock import SpaceMapRoot, Superblock
+    from thinmeta.names.disagreements import Disagreement
     from thinmeta.names.name_sources import NameSources
+    from thinmeta.volume.contents import Volume
     from thinmeta.walk.changes import Change
     from thinmeta.walk.runs import Run
 
 # Where each name is; loaded when it is used, so that `thinmeta --help` waits for nothing.
 _HOMES = {
     "BlockTable": "thinmeta.library.results",
+    "Candidate": "thinmeta.analyse.recover.candidates",
     "Change": "thinmeta.walk.changes",
+    "CheckReport": "thinmeta.analyse.check.findings",
     "Device": "thinmeta.library.opened_device",
+    "DeviceLoss": "thinmeta.model.losses",
     "DiffTable": "thinmeta.library.results",
     "Difference": "thinmeta.library.answers",
+    "Disagreement": "thinmeta.names.disagreements",
+    "Finding": "thinmeta.analyse.check.findings",
     "FreeTable": "thinmeta.library.results",
     "Losses": "thinmeta.model.losses",
+    "MeasuredLayer": "thinmeta.analyse.layers",
     "NameSources": "thinmeta.names.name_sources",
     "OpenPool": "thinmeta.library.opened_pool",
     "RefCounts": "thinmeta.model.ref_counts",
+    "Relation": "thinmeta.analyse.diff",
     "ResultList": "thinmeta.library.result_list",
     "Roots": "thinmeta.model.state",
     "Run": "thinmeta.walk.runs",
     "RunTable": "thinmeta.library.results",
+    "Severity": "thinmeta.analyse.check.findings",
     "SharerTable": "thinmeta.library.results",
+    "SpaceMapRoot": "thinmeta.model.superblock",
     "State": "thinmeta.model.state",
+    "Summary": "thinmeta.analyse.diff",
     "Superblock": "thinmeta.model.superblock",
     "TableStream": "thinmeta.library.result_table",
     "UsageTable": "thinmeta.library.results",
+    "Volume": "thinmeta.volume.contents",
     "find_states": "thinmeta.library.entrance",
     "open_pool": "thinmeta.library.entrance",
 }
 
 __all__ = [
     "BlockTable",
+    "Candidate",
     "Change",
+    "CheckReport",
     "Damage",
     "DamageKind",
     "DamagedMetadataError",
     "Device",
+    "DeviceLoss",
     "DiffTable",
     "Difference",
+    "Disagreement",
     "ExitCode",
+    "Finding",
     "FreeTable",
     "InputError",
     "LiveDeviceError",
     "Losses",
+    "MeasuredLayer",
     "NameSources",
     "NoSnapshotError",
     "NotThereError",
     "OpenPool",
     "RefCounts",
+    "Relation",
     "ResultList",
     "Roots",
     "Run",
     "RunTable",
     "SalvagedError",
+    "Severity",
     "SharerTable",
+    "SpaceMapRoot",
     "State",
+    "Summary",
     "Superblock",
     "TableStream",
     "ThinmetaError",
     "UnsupportedFormatError",
     "UsageTable",
+    "Volume",
     "find_states",
     "open_pool",
     "raise_damage",

@@ -8,7 +8,12 @@ from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock
 
 
 class ExitCode(IntEnum):
-    """How every command ends; `docs/exit-codes.md` is made from this table."""
+    """How every command ends; `docs/exit-codes.md` is made from this table.
+
+    >>> import thinmeta
+    >>> print(int(thinmeta.ExitCode.DAMAGE), thinmeta.ExitCode.USAGE.meaning)
+    5 the command line is wrong
+    """
 
     meaning: str
 
@@ -34,13 +39,27 @@ class ExitCode(IntEnum):
 
 
 class ThinmetaError(Exception):
-    """What thinmeta raises on purpose; the message is one line for people."""
+    """What thinmeta raises on purpose; the message is one line for people.
+
+    >>> import thinmeta
+    >>> try:
+    ...     thinmeta.open_pool("fixtures/a01-empty-pool/about.txt")
+    ... except thinmeta.ThinmetaError as error:
+    ...     print(error, int(error.exit_code))
+    fixtures/a01-empty-pool/about.txt: is text, not binary metadata 3
+    """
 
     exit_code = ExitCode.OTHER
 
 
 class InputError(ThinmetaError):
-    """The input is missing, unreadable or no thin-pool metadata."""
+    """The input is missing, unreadable or no thin-pool metadata.
+
+    >>> import thinmeta
+    >>> thinmeta.open_pool("missing")
+    Traceback (most recent call last):
+    thinmeta.errors.InputError: missing: no such file or directory
+    """
 
     exit_code = ExitCode.INPUT
 
@@ -62,13 +81,27 @@ class UnsupportedFormatError(InputError):
 
 
 class NotThereError(ThinmetaError):
-    """A device, a metadata snapshot or a name that was asked for does not exist."""
+    """A device, a metadata snapshot or a name that was asked for does not exist.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     pool.device(2)
+    Traceback (most recent call last):
+    thinmeta.errors.NotThereError: ...meta.bin.xz: there is no device 2
+    """
 
     exit_code = ExitCode.NOT_THERE
 
 
 class NoSnapshotError(NotThereError):
-    """No metadata snapshot is held."""
+    """No metadata snapshot is held.
+
+    >>> import thinmeta
+    >>> snap = thinmeta.State.SNAP
+    >>> thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz", state=snap)
+    Traceback (most recent call last):
+    thinmeta.errors.NoSnapshotError: ...meta.bin.xz: no metadata snapshot is held
+    """
 
 
 class OutputError(ThinmetaError):
@@ -80,7 +113,12 @@ class NoRoomError(OutputError):
 
 
 class DamageKind(Enum):
-    """What kind of promise the metadata breaks."""
+    """What kind of promise the metadata breaks.
+
+    >>> import thinmeta
+    >>> [kind.name for kind in thinmeta.DamageKind]
+    ['BLOCK', 'DEVICE_IDS', 'MAPPED_BLOCKS']
+    """
 
     BLOCK = "block"
     """A metadata block cannot be believed: whoever reads on leaves something out."""
@@ -93,7 +131,21 @@ class DamageKind(Enum):
 
 
 class Damage(NamedTuple):
-    """One broken invariant: where it is, what it is, and what is lost by it."""
+    """One broken invariant: where it is, what it is, and what is lost by it.
+
+    >>> import thinmeta
+    >>> print(thinmeta.Damage("is gone", block=7, device_id=1, first_key=0))
+    metadata block 7, device 1, keys 0..end: is gone
+
+    Attributes:
+        what: what is wrong, in words.
+        block: the metadata block; None if it is not one.
+        device_id: the device; None if it is not one's.
+        first_key: the lowest key that is lost; None if none is.
+        last_key: the highest, included; None where nothing bounds them.
+        key_name: what the keys are: `origin block`, `device id`, ...
+        kind: what is lost by it.
+    """
 
     what: str
     block: MetadataBlock | None = None
@@ -117,7 +169,17 @@ class Damage(NamedTuple):
 
 
 class DamagedMetadataError(ThinmetaError):
-    """The bytes are there and break the format; `damage` says where and how."""
+    """The bytes are there and break the format; `damage` says where and how.
+
+    >>> import lzma, thinmeta
+    >>> image = bytearray(lzma.open("fixtures/a09-discards-and-deletes/meta.bin.xz").read())
+    >>> image[100] ^= 1
+    >>> try:
+    ...     thinmeta.open_pool(image)
+    ... except thinmeta.DamagedMetadataError as error:
+    ...     print(error.damage.block, error.damage.what)
+    0 the superblock's checksum is wrong; nothing can be read without it
+    """
 
     exit_code = ExitCode.DAMAGE
 
@@ -143,6 +205,12 @@ def raise_damage(damage: Damage) -> None:
 
     This is the readers' default: the first unreadable or unbelievable block ends
     the read, and a wrong count or a device without details does not.
+
+    >>> import thinmeta
+    >>> thinmeta.raise_damage(thinmeta.Damage("odd", kind=thinmeta.DamageKind.DEVICE_IDS))
+    >>> thinmeta.raise_damage(thinmeta.Damage("is gone", block=7))
+    Traceback (most recent call last):
+    thinmeta.errors.DamagedMetadataError: metadata block 7: is gone
 
     Raises:
         DamagedMetadataError: `damage` is of kind `BLOCK`.

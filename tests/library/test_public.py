@@ -33,11 +33,12 @@ SIGNATURES = {
 }
 
 NAMES = """
-    BlockTable Change Damage DamageKind DamagedMetadataError Device DiffTable Difference ExitCode
-    FreeTable InputError LiveDeviceError Losses NameSources NoSnapshotError NotThereError OpenPool
-    RefCounts ResultList Roots Run RunTable SalvagedError SharerTable State Superblock TableStream
-    ThinmetaError UnsupportedFormatError UsageTable find_states open_pool
-    raise_damage
+    BlockTable Candidate Change CheckReport Damage DamageKind DamagedMetadataError Device
+    DeviceLoss DiffTable Difference Disagreement ExitCode Finding FreeTable InputError
+    LiveDeviceError Losses MeasuredLayer NameSources NoSnapshotError NotThereError OpenPool
+    RefCounts Relation ResultList Roots Run RunTable SalvagedError Severity SharerTable
+    SpaceMapRoot State Summary Superblock TableStream ThinmetaError UnsupportedFormatError
+    UsageTable Volume find_states open_pool raise_damage
 """
 
 

@@ -15,7 +15,12 @@ from thinmeta.walk.difference import TwoTreeWindow, unshared_leaves, windows
 
 
 class Relation(Enum):
-    """How two devices came to differ, as far as the times of their mappings show."""
+    """How two devices came to differ, as far as the times of their mappings show.
+
+    >>> import thinmeta
+    >>> [relation.name for relation in thinmeta.Relation]
+    ['IDENTICAL', 'DESCENDANT', 'DIVERGED', 'UNRELATED']
+    """
 
     IDENTICAL = "identical"
     """They map the same blocks to the same data."""
@@ -34,6 +39,20 @@ class Summary:
     Where anything is lost, the numbers are those of the blocks that are not; `unknown`
     are blocks of one device where what the other mapped is lost, and nobody knows the
     `relation`.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     summary = pool.diff(1, 7).summary()
+    >>> summary.same, summary.relation.name
+    (577, 'IDENTICAL')
+
+    Attributes:
+        added: blocks that only RIGHT maps.
+        changed: blocks that both map, to different data.
+        removed: blocks that only LEFT maps.
+        same: blocks that both map to the same data.
+        unknown: blocks of one, where what the other mapped is lost.
+        relation: how they came to differ; None where that is lost.
     """
 
     added: int

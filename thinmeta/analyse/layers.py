@@ -30,6 +30,14 @@ class Written:
 class MeasuredLayer:
     """One of Docker's devices, measured.
 
+    >>> import thinmeta
+    >>> folder = "fixtures/docker-direct-lvm-ext4-512k"
+    >>> names = thinmeta.NameSources(f"{folder}/docker-state")
+    >>> with thinmeta.open_pool(f"{folder}/meta.bin.xz", names=names) as pool:
+    ...     base, layer, *_ = pool.layers()
+    >>> base.docker.name, base.usage.mapped, layer.docker.kind.name
+    ('base', 52, 'IMAGE')
+
     Attributes:
         docker: what Docker says of it.
         parent: what Docker says of the device that it was created from; None if unknown.

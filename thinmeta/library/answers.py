@@ -59,7 +59,16 @@ def usage_table(pool: Pool, losses: Losses | None) -> UsageTable:
 
 @dataclass(frozen=True, slots=True)
 class Difference(TableStream[DiffTable]):
-    """What changed from one device to another; see `OpenPool.diff`."""
+    """What changed from one device to another; see `OpenPool.diff`.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     difference = pool.diff(5, 8)
+    ...     for table in difference.chunks():
+    ...         print([thinmeta.Change(each).name for each in table.change], table.length)
+    ['CHANGED'] [192]
+    ['REMOVED'] [448]
+    """
 
     _diff: Diff = field(kw_only=True)
 
@@ -67,6 +76,12 @@ class Difference(TableStream[DiffTable]):
         """Count the blocks of each kind, and say how the two came to differ.
 
         After all ranges were read nothing more is.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     summary = pool.diff(5, 8).summary()
+        >>> summary.changed, summary.removed, summary.relation.name
+        (192, 448, 'UNRELATED')
         """
         return self._diff.summary()
 

@@ -19,17 +19,29 @@ from thinmeta.volume.contents import Volume
 from thinmeta.walk.stream_reader import read_runs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Device:
     """A device in one state of a pool; `pool.device(...)` returns it.
 
     Numbers of which the metadata says nothing are None: of a `root:N`, in a past state
     without details, and where the details are lost.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     device = pool.device(5)
+    ...     print(device.device_id, device.mapped_blocks, device.mapping_root, device.name)
+    5 640 38 None
+
+    Source: `struct disk_device_details`, drivers/md/dm-thin-metadata.c.
     """
 
-    chosen: ChosenDevice = field(repr=False)
-    _names: NameSources | None = field(default=None, repr=False, compare=False)
-    _losses: Losses | None = field(default=None, repr=False, compare=False)
+    chosen: ChosenDevice
+    _names: NameSources | None = field(default=None, compare=False)
+    _losses: Losses | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        """Name it."""
+        return f"<Device {self.chosen.name}>"
 
     @property
     def device_id(self) -> DeviceId | None:
@@ -80,7 +92,8 @@ class Device:
         """Return its mappings, neighbours joined into runs, by origin block.
 
         Nothing is read yet. A run never spans two pieces. A run that ends at or above 2^63
-        is not among them: it is damage, of which `on_damage` is told.
+        is not among them: it is damage, of which `on_damage` is told, as it is where the whole
+        mapping tree is lost.
 
         >>> import thinmeta
         >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
@@ -130,6 +143,14 @@ class Device:
 
         What is lost is not zeros: to read it raises `OSError`, and by default damage
         raises when the first byte is read.
+
+        >>> import lzma, tempfile, thinmeta
+        >>> data = tempfile.NamedTemporaryFile()
+        >>> _ = data.write(lzma.open("fixtures/a19-device-id-reuse/data.bin.xz").read())
+        >>> with thinmeta.open_pool("fixtures/a19-device-id-reuse/meta.bin.xz") as pool:
+        ...     with pool.device(1).open(data.name, size=24 << 20) as volume:
+        ...         print(volume.seek(512), len(volume.read(4096)))
+        512 4096
 
         Args:
             data: the pool's data device, or an image of it; None if the names' source has it.

@@ -16,6 +16,11 @@ class OpenPool(Questions):
 
     Threads may read one pool together; `on_damage` is called in the thread that reads.
     Nothing is ever written.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     print(pool.superblock.time, list(pool.devices), pool.state)
+    4 [1, 3, 5, 7, 8] live
     """
 
     def __enter__(self) -> Self:
@@ -27,7 +32,12 @@ class OpenPool(Questions):
         self.close()
 
     def close(self) -> None:
-        """Close what `open_pool` opened, disks of `names` too, but no file object that it got."""
+        """Close what `open_pool` opened, disks of `names` too, but no file object that it got.
+
+        >>> import thinmeta
+        >>> pool = thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz")
+        >>> pool.close()
+        """
         self._pool.close()
         self._names.close()
 
@@ -50,6 +60,11 @@ class OpenPool(Questions):
     def devices(self) -> Mapping[int, Device]:
         """The devices by ascending id, read when first asked for.
 
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print([(each, device.mapped_blocks) for each, device in pool.devices.items()])
+        [(1, 577), (3, 0), (5, 640), (7, 577), (8, 192)]
+
         Raises:
             DamagedMetadataError: a part of them is lost, and `on_damage` raises.
         """
@@ -57,16 +72,28 @@ class OpenPool(Questions):
 
     @property
     def data_ref_counts(self) -> RefCounts:
-        """How many leaves map each data block, as the data space map says."""
+        """How many leaves map each data block, as the data space map says: uint32, by range.
+
+        Source: drivers/md/persistent-data/dm-space-map-common.h.
+        """
         return self._pool.data_ref_counts
 
     @property
     def metadata_ref_counts(self) -> RefCounts:
-        """How many references each metadata block has, as the metadata space map says."""
+        """How many references each metadata block has, as the metadata space map says.
+
+        Source: drivers/md/persistent-data/dm-space-map-common.h.
+        """
         return self._pool.metadata_ref_counts
 
     def in_state(self, state: AnyState) -> "OpenPool":
         """Return the same pool in another state; it reads through the same file.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a13-metadata-snapshot-held/meta.bin.xz") as pool:
+        ...     held = pool.in_state(thinmeta.State.SNAP)
+        ...     print(list(pool.devices), list(held.devices))
+        [1, 3, 4, 5] [1, 2, 3]
 
         Raises:
             NoSnapshotError: no metadata snapshot is held.
@@ -103,6 +130,11 @@ class OpenPool(Questions):
 
     def verify_unchanged(self) -> None:
         """Read the live superblock again, if it is a metadata snapshot that was read.
+
+        >>> import thinmeta
+        >>> path = "fixtures/a13-metadata-snapshot-held/meta.bin.xz"
+        >>> with thinmeta.open_pool(path, state=thinmeta.State.SNAP) as pool:
+        ...     pool.verify_unchanged()
 
         Raises:
             InputError: the snapshot was released, or the pool moved on meanwhile.

@@ -72,6 +72,14 @@ class Questions:
     def disagreements(self) -> ResultList[Disagreement]:
         """Return where the pool and the sources of names disagree; none without a source.
 
+        >>> import thinmeta
+        >>> root = "fixtures/docker-loop-lvm-xfs-64k/docker-state"
+        >>> names = thinmeta.NameSources(docker_root=root)
+        >>> path = "fixtures/a09-discards-and-deletes/meta.bin.xz"
+        >>> with thinmeta.open_pool(path, names=names) as another_pool:
+        ...     print(another_pool.disagreements()[1].what)
+        device 3 has no name
+
         Raises:
             InputError: a source of names cannot be used.
         """
@@ -85,7 +93,7 @@ class Questions:
         )
 
     def usage(self) -> UsageTable:
-        """Return what each device maps, as `thinmeta ls` does.
+        """Return what each device maps, by device id, in blocks, as `thinmeta ls` does.
 
         >>> import thinmeta
         >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
@@ -103,7 +111,7 @@ class Questions:
     def diff(
         self, left: int | str | Device, right: int | str | Device, *, with_same: bool = False
     ) -> answers.Difference:
-        """Return what changed from one device to another, as `thinmeta diff` does.
+        """Return what changed from one device to another, by origin block, as `thinmeta diff` does.
 
         Nothing is read yet, and subtrees that both share only for `with_same`. With an
         `on_damage` that goes on, both devices are read once before, to know whether anything
@@ -128,6 +136,8 @@ class Questions:
 
     def rmap(self, begin: int, end: int) -> TableStream[SharerTable]:
         """Return who maps the data blocks `begin..end`, half-open, as `thinmeta rmap` does.
+
+        By data block; devices that share a leaf all are there, though it counts once on disk.
 
         >>> import thinmeta
         >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:

@@ -17,7 +17,14 @@ Columns = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class ResultList(Sequence[Row], Generic[Row]):
-    """Values in order, a sequence; `columns()` has them as arrays."""
+    """Values in order, a sequence; `columns()` has them as arrays.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     states = pool.states()
+    >>> states[0].is_live, [state.nr_devices for state in states[:3]]
+    (True, [5, 7, 6])
+    """
 
     _rows: tuple[Row, ...]
     _columns: Callable[[Sequence[Row]], Columns]

@@ -35,7 +35,12 @@ class Table(Columnar):
 
     @classmethod
     def empty(cls) -> Self:
-        """Return no rows, of columns that are all int64."""
+        """Return no rows, of columns that are all int64.
+
+        >>> import thinmeta
+        >>> len(thinmeta.FreeTable.empty())
+        0
+        """
         made: Any = cls
         return cls(*(np.empty(0, dtype=np.int64) for _ in fields(made)))
 
@@ -45,13 +50,25 @@ Rows = TypeVar("Rows", bound=Table)
 
 @dataclass(frozen=True, slots=True)
 class TableStream(Generic[Rows]):
-    """A result that may be large: read anew each time it is asked for."""
+    """A result that may be large: read anew each time it is asked for.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     runs = pool.device(1).runs()
+    ...     print([len(piece) for piece in runs.chunks()], len(runs.read()))
+    [2, 1] 3
+    """
 
     _empty: Callable[[], Rows]
     _pieces: Callable[[], Iterator[Rows]]
 
     def chunks(self) -> Iterator[Rows]:
         """Return it in pieces of bounded size, in order.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(sum(int(piece.length.sum()) for piece in pool.device(1).runs().chunks()))
+        577
 
         Raises:
             DamagedMetadataError: what is needed is damaged, and the pool's `on_damage`
@@ -60,11 +77,23 @@ class TableStream(Generic[Rows]):
         return self._pieces()
 
     def read(self) -> Rows:
-        """Return all of it at once."""
+        """Return all of it at once.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.device(1).runs().read().length)
+        [  2  96 479]
+        """
         return self._empty().joined([self._empty(), *self.chunks()])
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns of all of it; see `Table.columns`."""
+        """Return the columns of all of it; see `Table.columns`.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.rmap(64, 66).columns()["device_id"])
+        [1 7]
+        """
         return self.read().columns()
 
 

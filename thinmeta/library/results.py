@@ -13,6 +13,12 @@ from thinmeta.walk.runs import Run
 class BlockTable(Table):
     """Single blocks of a device, by origin block; columns of shape `(n,)`, dtype int64.
 
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     blocks = pool.device(1).runs().read().blocks()
+    >>> blocks.data_block[:3].tolist()
+    [1936, 1937, 64]
+
     Attributes:
         origin_block: in the device.
         data_block: on the data device.
@@ -27,6 +33,12 @@ class BlockTable(Table):
 @dataclass(frozen=True, slots=True, eq=False)
 class RunTable(Table):
     """Runs of a device, by origin block; columns of shape `(n,)`, dtype int64, in blocks.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     runs = pool.device(1).runs().read()
+    >>> len(runs), int(runs.length.max()), runs[runs.length > 100].origin_begin.tolist()
+    (3, 479, [161])
 
     Attributes:
         origin_begin: first block in the device.
@@ -66,6 +78,12 @@ class RunTable(Table):
 class UsageTable(Table):
     """What each device maps, by device id; columns of shape `(n,)`, in blocks.
 
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     usage = pool.usage()
+    >>> usage.device_id[usage.exclusive.argmax()], usage.exclusive.max()
+    (np.int64(5), np.int64(640))
+
     Attributes:
         device_id: dtype int64, as all but the last two.
         mapped: blocks that it maps, counted.
@@ -96,6 +114,12 @@ class UsageTable(Table):
 class DiffTable(Table):
     """Ranges of one kind of change, in order; columns of shape `(n,)`, dtype int64, in blocks.
 
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     table = pool.diff(5, 8).read()
+    >>> int(table.length[table.change == thinmeta.Change.REMOVED].sum())
+    448
+
     Attributes:
         change: values of `Change`.
         origin_begin: first block in both devices.
@@ -117,6 +141,12 @@ class SharerTable(Table):
 
     In the order of first data block, length, device id and first block of the device.
 
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     table = pool.rmap(64, 66).read()
+    >>> table.device_id.tolist(), table.length.tolist()
+    ([1, 7], [2, 2])
+
     Attributes:
         data_begin: first block on the data device.
         length: how many.
@@ -133,6 +163,12 @@ class SharerTable(Table):
 @dataclass(frozen=True, slots=True, eq=False)
 class FreeTable(Table):
     """Data blocks that nothing uses, ascending; columns of shape `(n,)`, dtype int64.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     free = pool.free_ranges().read()
+    >>> free.data_begin[:2].tolist(), free.length[:2].tolist()
+    ([0, 160], [64, 1])
 
     Attributes:
         data_begin: first block on the data device.

@@ -49,6 +49,14 @@ class ExaminedTree(NamedTuple):
 class DeviceLoss(NamedTuple):
     """What is lost of a device, and what is left.
 
+    >>> import lzma, thinmeta
+    >>> image = bytearray(lzma.open("fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz").read())
+    >>> image[85 * 4096 : 86 * 4096] = bytes(4096)
+    >>> with thinmeta.open_pool(image) as pool:
+    ...     [loss] = pool.device(2).losses().devices
+    >>> loss.found, loss.missing, loss.is_complete
+    (0, 57, False)
+
     Attributes:
         tree: the device.
         ranges: what no sound node covers, ascending.
@@ -90,6 +98,14 @@ class DeviceLoss(NamedTuple):
 class Losses:
     """What is lost of a pool, or of those devices of it that were looked at.
 
+    >>> import lzma, thinmeta
+    >>> image = bytearray(lzma.open("fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz").read())
+    >>> image[85 * 4096 : 86 * 4096] = bytes(4096)
+    >>> with thinmeta.open_pool(image) as pool:
+    ...     losses = pool.losses()
+    >>> losses.is_complete, [each.tree.device_id for each in losses.devices if not each.is_complete]
+    (False, [2])
+
     Attributes:
         devices: all that were looked at, complete or not.
         trees: ranges of device ids that cannot be read.
@@ -118,7 +134,14 @@ class Losses:
 
     @classmethod
     def joined(cls, parts: Sequence["Losses"]) -> Self:
-        """Return what is lost of all parts."""
+        """Return what is lost of all parts.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     parts = [pool.device(each).losses() for each in (1, 5)]
+        >>> [each.tree.device_id for each in thinmeta.Losses.joined(parts).devices]
+        [1, 5]
+        """
         return cls(
             tuple(device for part in parts for device in part.devices),
             tuple(damage for part in parts for damage in part.trees),
@@ -130,7 +153,14 @@ class Losses:
         )
 
     def of(self, device_id: int) -> DeviceLoss | None:
-        """Return what is lost of a device; None if it was not looked at."""
+        """Return what is lost of a device; None if it was not looked at.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     losses = pool.losses()
+        >>> losses.of(5).found, losses.of(6)
+        (640, None)
+        """
         return next((each for each in self.devices if each.tree.device_id == device_id), None)
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
@@ -159,6 +189,14 @@ class Losses:
 
         Numbers are int64: `device_id` is -1 where keys are device ids; both keys are
         included, and 2^63 - 1 where nothing bounds them; `block` is that of the first bad node.
+
+        >>> import lzma, thinmeta
+        >>> image = bytearray(lzma.open("fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz").read())
+        >>> image[85 * 4096 : 86 * 4096] = bytes(4096)
+        >>> with thinmeta.open_pool(image) as pool:
+        ...     columns = pool.losses().range_columns()
+        >>> columns["device_id"].tolist(), columns["first_key"].tolist(), columns["block"].tolist()
+        ([2], [0], [85])
         """
         rows = [
             *self.trees,

@@ -31,6 +31,12 @@ class RefCounts:
     A pool can have hundreds of millions of data blocks, so counts are read by
     range and never all at once.
 
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     counts = pool.data_ref_counts
+    ...     print(len(counts), counts.read(158, 163).tolist())
+    8192 [1, 1, 0, 1, 1]
+
     Attributes:
         root: where the space map is; has `nr_blocks` and `nr_allocated`.
         is_metadata: whether it counts metadata blocks, else data blocks.
@@ -47,6 +53,11 @@ class RefCounts:
 
     def read(self, begin: int, end: int) -> Counts:
         """Return the ref counts of the blocks `begin..end`, half-open, as `(n,)` uint32.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.metadata_ref_counts.read(0, 4))
+        [1 0 0 0]
 
         Raises:
             IndexError: the range is not within those that the space map counts.
@@ -66,6 +77,11 @@ class RefCounts:
     def chunks(self) -> Iterator[tuple[int, Counts]]:
         """Return all counts in bounded pieces, each with the number of its first block.
 
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print([(begin, len(part)) for begin, part in pool.metadata_ref_counts.chunks()])
+        [(0, 2048)]
+
         Raises:
             DamagedMetadataError: see `read`; also where the space map claims more
                 blocks than there can be bitmaps for.
@@ -75,6 +91,12 @@ class RefCounts:
 
     def nr_shared(self) -> int:
         """Return how many blocks have a ref count above 1, which the bitmaps alone tell.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz") as pool:
+        ...     counts = pool.data_ref_counts
+        ...     print(counts.nr_shared() == int((counts.read(0, len(counts)) > 1).sum()))
+        True
 
         Raises:
             DamagedMetadataError: see `chunks`.

@@ -7,7 +7,14 @@ from thinmeta.units import MetadataBlock
 
 
 class State(Enum):
-    """The states that the superblock leads to."""
+    """The states that the superblock leads to.
+
+    >>> import thinmeta
+    >>> path = "fixtures/a13-metadata-snapshot-held/meta.bin.xz"
+    >>> with thinmeta.open_pool(path, state=thinmeta.State.SNAP) as pool:
+    ...     print(list(pool.devices))
+    [1, 2, 3]
+    """
 
     LIVE = "live"
     SNAP = "snap"
@@ -20,6 +27,12 @@ class State(Enum):
 class Roots(NamedTuple):
     """A state that the superblock does not lead to (any more): the roots of its trees.
 
+    >>> import thinmeta
+    >>> past = thinmeta.Roots(mapping_root=31, details_root=32)
+    >>> with thinmeta.open_pool("fixtures/a13-metadata-snapshot-held/meta.bin.xz") as pool:
+    ...     print(past, list(pool.in_state(past).devices))
+    31:32 [1, 2, 3]
+
     Attributes:
         mapping_root: of the tree of device ids to mapping trees.
         details_root: of the tree of device details; None if it is not known.
@@ -31,6 +44,10 @@ class Roots(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `MAPROOT[:DETAILSROOT]`, both block numbers.
+
+        >>> import thinmeta
+        >>> thinmeta.Roots.parse("31:32")
+        Roots(mapping_root=31, details_root=32)
 
         Raises:
             ValueError: it is none.

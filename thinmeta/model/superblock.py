@@ -26,7 +26,15 @@ from thinmeta.units import SECTOR_BYTES, MetadataBlock
 
 
 class SpaceMapRoot(NamedTuple):
-    """Where a space map is, and what it adds up to; all zeros in a held superblock."""
+    """Where a space map is, and what it adds up to; all zeros in a held superblock.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     print(pool.superblock.data_space_map.nr_free)
+    6783
+
+    Source: `struct disk_sm_root`, drivers/md/persistent-data/dm-space-map-common.h.
+    """
 
     nr_blocks: int
     nr_allocated: int
@@ -41,6 +49,11 @@ class SpaceMapRoot(NamedTuple):
 
 class Superblock(NamedTuple):
     """What the superblock says; field names are the kernel's unless the unit was unclear.
+
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     print(pool.superblock.transaction_id, pool.superblock.data_block_sectors)
+    9 128
 
     Source: `struct thin_disk_superblock`, drivers/md/dm-thin-metadata.c.
     """

@@ -32,6 +32,13 @@ class DisagreementKind(Enum):
 class Disagreement:
     """One thing that does not fit.
 
+    >>> import thinmeta
+    >>> names = thinmeta.NameSources("fixtures/docker-loop-lvm-xfs-64k/docker-state")
+    >>> path = "fixtures/a09-discards-and-deletes/meta.bin.xz"
+    >>> with thinmeta.open_pool(path, names=names) as pool:
+    ...     print([each.kind.name for each in pool.disagreements()[:2]])
+    ['POOL_TRANSACTION', 'UNNAMED']
+
     Attributes:
         kind: what it is.
         device_id: the device; None if it is not about one.

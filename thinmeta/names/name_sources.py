@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from thinmeta.names.catalogue import Catalogue
     from thinmeta.names.docker.root import DockerRoot
 
-_DOCKER_ROOT = Path("/var/lib/docker")
 _DOCKERS_ROOT = "Docker's root"
 
 
 class NameSources:
     """Where names come from; nothing is read before it is asked for. A context manager.
+
+    >>> import thinmeta
+    >>> disks = ["fixtures/c01-lvm-thin-one-pv/pv.bin.xz"]
+    >>> names = thinmeta.NameSources(lvm=disks, lv="vgthin/pool0")
+    >>> with thinmeta.open_pool(names=names) as pool:
+    ...     print(pool.device("vgthin/home").size)
+    209715200
 
     Attributes:
         docker_root: /var/lib/docker or a copy of it; None if none was given.
@@ -62,7 +68,14 @@ class NameSources:
         self.close()
 
     def close(self) -> None:
-        """Close the disks; what was opened from them stays open, and they open again if need be."""
+        """Close the disks; what was opened from them stays open, and they open again if need be.
+
+        >>> import thinmeta
+        >>> disks = ["fixtures/c01-lvm-thin-one-pv/pv.bin.xz"]
+        >>> with thinmeta.NameSources(lvm=disks, lv="vgthin/pool0") as names:
+        ...     print(thinmeta.find_states(names=names)[0].is_live)
+        True
+        """
         if self._lvm is not None:
             self._lvm.close()
             self._lvm = None
@@ -163,7 +176,9 @@ class NameSources:
         """
         root = self._root
         if root is None and not self.lvm:
-            root = _root_of_live(_path_of(pool))
+            from thinmeta.names.docker.live_root import root_of_live
+
+            root = root_of_live(_path_of(pool))
         if root is None:
             return None
         from thinmeta.names.docker.root import read_docker_root
@@ -270,17 +285,6 @@ class NameSources:
 
 def _path_of(pool: "Pool") -> Path:
     return Path(pool.source.device.name)
-
-
-def _root_of_live(metadata: Path) -> Path | None:
-    from thinmeta.device.kernel import holders_of
-
-    try:
-        has_root = (_DOCKER_ROOT / "devicemapper/metadata").is_dir()
-        is_live = has_root and metadata.is_block_device() and bool(holders_of(metadata))
-    except OSError:  # nobody can tell
-        return None
-    return _DOCKER_ROOT if is_live else None
 
 
 def _is_same(path: Path, other: Path) -> bool:

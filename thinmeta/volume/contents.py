@@ -17,6 +17,14 @@ class Volume(ReadOnlyFile):
 
     Wrap it in `io.BufferedReader` for many small reads.
 
+    >>> import lzma, tempfile, thinmeta
+    >>> data = tempfile.NamedTemporaryFile()
+    >>> _ = data.write(lzma.open("fixtures/a19-device-id-reuse/data.bin.xz").read())
+    >>> with thinmeta.open_pool("fixtures/a19-device-id-reuse/meta.bin.xz") as pool:
+    ...     with pool.device(1).open(data.name, size=24 << 20) as volume:
+    ...         print(volume.size, volume.seek(512), len(volume.read(100)))
+    25165824 512 100
+
     Attributes:
         name: of the volume, for messages.
         sources: the files that its bytes are in.

@@ -15,7 +15,12 @@ from thinmeta.walk.ragged import piece_begins
 
 
 class Change(IntEnum):
-    """What became of a block from LEFT to RIGHT."""
+    """What became of a block from LEFT to RIGHT.
+
+    >>> import thinmeta
+    >>> [change.name for change in thinmeta.Change]
+    ['SAME', 'CHANGED', 'ADDED', 'REMOVED', 'UNKNOWN']
+    """
 
     SAME = 0
     """Mapped in both, to the same data block."""

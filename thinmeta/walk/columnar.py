@@ -24,7 +24,14 @@ class Columnar:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return the rows of all `parts`, of which there is at least one, in order."""
+        """Return the rows of all `parts`, of which there is at least one, in order.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     runs = [pool.device(each).runs().read() for each in (1, 5)]
+        >>> len(thinmeta.RunTable.joined(runs))
+        4
+        """
         if len(parts) == 1:
             return parts[0]
         names = cls._names()

@@ -16,7 +16,19 @@ _MAPPINGS_AT_ONCE = 65536
 
 
 class Run(NamedTuple):
-    """Neighbouring mappings: `length` blocks from `origin_begin` on, at `data_begin`."""
+    """Neighbouring mappings: `length` blocks from `origin_begin` on, at `data_begin`.
+
+    >>> import thinmeta
+    >>> run = thinmeta.Run(origin_begin=64, data_begin=3, length=2, time=0)
+    >>> [(run.origin_begin + block, run.data_begin + block) for block in range(run.length)]
+    [(64, 3), (65, 4)]
+
+    Attributes:
+        origin_begin: first block in the device.
+        data_begin: first block on the data device.
+        length: how many blocks.
+        time: the pool's clock when they were mapped.
+    """
 
     origin_begin: int
     data_begin: int

@@ -12,7 +12,12 @@ from thinmeta.walk.columnar import flags, numbers, texts
 
 
 class Severity(Enum):
-    """How bad a finding is."""
+    """How bad a finding is.
+
+    >>> import thinmeta
+    >>> [severity.name for severity in thinmeta.Severity]
+    ['FATAL', 'NOT_FATAL']
+    """
 
     FATAL = "fatal"
     """Something is lost, or the pool may lose something when it is written to."""
@@ -36,6 +41,14 @@ class Part(Enum):
 
 class Finding(NamedTuple):
     """One thing that is wrong: where, what, and what is lost by it.
+
+    >>> import lzma, thinmeta
+    >>> image = bytearray(lzma.open("fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz").read())
+    >>> image[85 * 4096 : 86 * 4096] = bytes(4096)
+    >>> with thinmeta.open_pool(image) as pool:
+    ...     finding = pool.check().findings[0]
+    >>> finding.severity.name, finding.block, finding.device_ids
+    ('FATAL', 85, (2,))
 
     Attributes:
         severity: how bad it is.
@@ -90,6 +103,12 @@ class CheckOptions(NamedTuple):
 class CheckReport:
     """What a check found, and how far it came.
 
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     report = pool.check()
+    >>> report.worst, report.nr_devices, report.nr_mappings
+    (None, 5, 1986)
+
     Attributes:
         findings: in the order in which the parts were checked.
         nr_devices: devices of the state that was checked.
@@ -110,7 +129,13 @@ class CheckReport:
     lost_references: bool
 
     def count(self, severity: Severity) -> int:
-        """Return how many findings there are of this severity."""
+        """Return how many findings there are of this severity.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     print(pool.check().count(thinmeta.Severity.FATAL))
+        0
+        """
         return sum(finding.severity is severity for finding in self.findings)
 
     @property

@@ -22,6 +22,12 @@ from thinmeta.walk.ragged import Places
 class Candidate:
     """A state that the pool may have been in.
 
+    >>> import thinmeta
+    >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+    ...     live, before, *_ = pool.states()
+    >>> live.is_live, live.nr_devices, before.nr_devices, before.is_whole
+    (True, 5, 7, True)
+
     Attributes:
         mapping_root: root of the tree of device roots; None where only details are left.
         details_root: root of the tree of device details; None where only mappings are left.
