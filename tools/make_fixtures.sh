@@ -43,12 +43,16 @@ head_of() { # CASE
         a*) job=plain ;;
         c*) job=lvm with='lvm2 2.03.16' ;;
         d*) job=large ;;
+        power-cut-*) job=power_cut ;;
         *) echo "make_fixtures: no job in tools/vm makes $1" >&2 && return 1 ;;
     esac
     made="Real kernel: Linux 6.1 (Debian 12) in a virtual machine, $with."
     echo "origin = \"$made Recipe: tools/vm/jobs/$job.sh; what it ran: commands.sh.\""
     # An image layer and the one above it, which differ by a file.
-    if [[ $1 == docker-* ]]; then echo 'delta_pairs = [[11, 14]]'; fi
+    case $1 in
+        docker-files-*) echo 'delta_pairs = [[2, 4]]' ;;
+        docker-*) echo 'delta_pairs = [[11, 14]]' ;;
+    esac
 }
 
 cases=()

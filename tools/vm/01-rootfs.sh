@@ -32,7 +32,7 @@ cp /etc/resolv.conf "$root/etc/resolv.conf" || true
 export DEBIAN_FRONTEND=noninteractive
 chroot "$root" apt-get -q update
 chroot "$root" apt-get -q -y install docker.io lvm2 dmsetup thin-provisioning-tools \
-    xfsprogs e2fsprogs jq fio util-linux mount procps iproute2 psmisc python3
+    xfsprogs e2fsprogs attr acl libcap2-bin fdisk jq fio util-linux mount procps iproute2 psmisc python3
 
 # The kernel is unpacked and not installed, which would ask for initramfs tools; and not
 # with `dpkg-deb -x`, which would replace the link /lib by a folder.

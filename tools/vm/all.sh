@@ -59,6 +59,13 @@ power_cut() {
     "$here/crash.sh" "$W/job-crash"
 }
 
+cut_file_systems() {
+    assemble "$W/job-cut" power_cut
+    assemble "$W/job-after" power_cut
+    touch "$W/job-after/after"
+    "$here/crash.sh" "$W/job-cut" "$W/job-after"
+}
+
 # The checkout's thinmeta, and what it imports for the Python of Debian 12.
 python_packages() {
     local needs
@@ -91,8 +98,9 @@ else
     ) &
     first=$!
     (
-        job docker '' 3072M 3073M
+        job docker '' 3072M 3073M 3074M
         power_cut
+        cut_file_systems
     ) &
     second=$!
 fi

@@ -352,12 +352,188 @@ power_cut() { # NAME FILE-SYSTEM CHUNK DISK
     sleep 600
 }
 
+# ---- files of every kind
+
+# Everything that a tar may get wrong. The tools are the machine's: busybox has none of them.
+odd_files() { # FOLDER
+    local long
+    long=$(printf 'n%.0s' {1..120})
+    mkdir -p "$1"
+    cd "$1" || return
+    echo one >hard-1
+    ln hard-1 hard-2
+    ln hard-1 "$long-hard-3"
+    echo able >able
+    chmod 755 able
+    setcap cap_net_raw,cap_net_admin+ep able
+    echo acl >acl
+    setfacl -m u:1000:rw,g:33:r acl
+    mkdir acl-folder
+    setfacl -d -m u:1000:rwx acl-folder
+    echo attributes >attributes
+    setfattr -n user.short -v short attributes
+    setfattr -n user.long -v "$(printf 'v%.0s' {1..900})" attributes
+    setfattr -n trusted.of -v root attributes
+    echo long >"$long-name"
+    mkdir -p "$(printf 'd%.0s' {1..90})/$(printf 'e%.0s' {1..90})"
+    echo deep >"$(printf 'd%.0s' {1..90})/$(printf 'e%.0s' {1..90})/$(printf 'f%.0s' {1..90})"
+    echo longest >"$(printf 'x%.0s' {1..255})"
+    ln -s "$(printf 't%.0s' {1..150})" long-link
+    ln -s "$(printf 'u%.0s' {1..900})" longest-link
+    echo latin >"$(printf 'caf\351')"
+    echo utf8 >"$(printf 'caf\303\251')"
+    ln -s "$(printf 'caf\303\251')" to-utf8
+    echo lines >"$(printf 'two\nlines')"
+    echo space >' space '
+    : >empty
+    truncate -s 3000000 sparse
+    printf middle | dd of=sparse bs=1 seek=1500000 conv=notrunc 2>/dev/null
+    mknod null c 1 3
+    mknod large-numbers b 259 70000
+    mkfifo fifo
+    python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
+    for id in 0 33 34 1000 2000 65534; do
+        echo "$id" >"owner-$id"
+        chown "$id:$id" "owner-$id"
+    done
+    echo 2097152 >owner-large
+    chown 2097152:4000000000 owner-large
+    echo bits >bits
+    chmod 6755 bits
+    mkdir sticky
+    chmod 1777 sticky
+    echo 1969 >before-1970
+    touch -d '1969-12-31 23:59:58.25Z' before-1970
+    echo 2040 >after-2038
+    touch -d '2040-01-01 00:00:00.5Z' after-2038
+    echo 2446 >far
+    touch -d '2446-01-01 00:00:00Z' far
+    cd / || return
+}
+
+# An image with one of each, and with what is changed and removed later. Of the users that
+# own files some are in its /etc/passwd, some in the machine's, some in both.
+odd_base() {
+    local root=/tmp/odd name
+    rm -rf $root
+    cp -a /tmp/base $root
+    cat >$root/etc/passwd <<'E'
+root:x:0:0:root:/root:/bin/sh
+ann:x:1000:1000::/home/ann:/bin/sh
+inside:x:34:34::/:/bin/sh
+E
+    printf 'root:x:0:\nann:x:1000:\nweb-inside:x:33:\n' >$root/etc/group
+    odd_files $root/odd
+    rm $root/odd/socket
+    mkdir -p $root/change/{folder,emptied,to-file,to-link,renamed,touched}
+    for name in folder/a folder/b emptied/a emptied/b to-file/a to-link/a renamed/a \
+        touched/a content mode owner time same attribute removed to-folder; do
+        echo "$name" >"$root/change/$name"
+    done
+    ln $root/change/same $root/change/same-2
+    tar -C $root --sort=name --numeric-owner --xattrs --xattrs-include='*' --acls \
+        --format=posix --pax-option=delete=atime,delete=ctime -cf /tmp/odd.tar .
+    tar -C $root/odd --numeric-owner -cf /tmp/ctx3/odd.tar .
+}
+
+change_things() { # FOLDER
+    cd "$1" || return
+    rm -r folder removed emptied/* to-file to-link to-folder
+    echo now >to-file
+    ln -s same to-link
+    mkdir to-folder
+    echo inside >to-folder/inside
+    mv renamed renamed-now
+    echo more >>content
+    chmod 700 mode
+    chown 1000 owner
+    touch -d '2021-02-03 04:05:06.789Z' time
+    setfattr -n user.new -v new attribute
+    touch touched
+    ln same same-3
+    cd / || return
+}
+
+describe_odd() {
+    local tag
+    docker ps -a --no-trunc >"$S/docker-ps.txt"
+    docker images -a --no-trunc --digests >"$S/docker-images.txt"
+    docker diff odd >"$S/docker-diff-odd.txt"
+    run "docker export odd -o $S/docker-export-odd.tar"
+    run "docker export never -o $S/docker-export-never.tar"
+    run "docker save odd:built odd:base -o $S/docker-save.tar"
+    run "docker commit -m message -a author odd odd:committed"
+    run "docker save odd:committed -o $S/docker-save-committed.tar"
+    # shellcheck disable=SC2046  # one argument for each image
+    docker image inspect $(docker images -aq --no-trunc | sort -u) \
+        >"$S/docker-inspect-images.json"
+    docker inspect odd never >"$S/docker-inspect-containers.json"
+    for tag in base built committed; do
+        docker history --no-trunc odd:$tag >"$S/docker-history-$tag.txt"
+    done
+    dmsetup table >"$S/dmsetup-table-live.txt"
+    dmsetup status >"$S/dmsetup-status-live.txt"
+}
+
+# An image and a container with such files; what export, save, commit and diff make of them.
+odd_things() { # NAME FILE-SYSTEM CHUNK DISK
+    local mounted device pool=/dev/mapper/dockervg-docker--pool
+    new_case "$1" "$2" "real Docker 20.10.24, devicemapper, direct-lvm ($3 blocks), dm.fs=$2: an\
+ image and a container with files of every kind, and what export, save, commit and diff gave"
+    forget_docker
+    mkdir -p /tmp/ctx3
+    odd_base
+    make_thin_pool "$4" y "$3"
+    start_docker || return 1
+    echo dockervg-docker--pool >"$S/pool-name.txt"
+    run "docker import -c 'ENV FROM=base' -c 'CMD [\"/bin/sh\"]' /tmp/odd.tar odd:base"
+    cat >/tmp/ctx3/Dockerfile <<'E'
+FROM odd:base
+ADD odd.tar /added
+RUN rm -r /added/acl-folder /change/emptied/a; echo by-run > /added/by-run; ln /added/able /added/able-2
+LABEL of=odd
+ENV A="b c"
+WORKDIR /change
+E
+    run "docker build --no-cache --network none -t odd:built /tmp/ctx3"
+    run "docker run -d --name odd --hostname odd --network none -v /data -v /tmp/ctx:/bound" \
+        "-e E=f --label l=m odd:built /bin/sleep 1000"
+    sleep 2
+    mounted=$(findmnt -rno TARGET | grep "^$STATE/devicemapper/mnt/" | head -1)/rootfs
+    say "mounted on $mounted"
+    odd_files "$mounted/odd-now"
+    change_things "$mounted/change"
+    echo in-the-volume >"$(docker inspect -f '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Source}}{{end}}{{end}}' odd)/file"
+    echo "odd_files ROOTFS/odd-now; change_things ROOTFS/change" >>"$S/commands.sh"
+    run "docker stop -t 0 odd"
+    run "docker create --name never odd:built /bin/true"
+    describe_odd
+    copy_live_metadata ${pool}_tmeta "$(dmsetup ls --target thin-pool | awk 'NR==1{print $1}')"
+    stop_docker
+    keep_docker_state "$S"
+    keep_container_state
+    dmsetup table >"$S/dmsetup-table-stopped.txt"
+    for device in $(dmsetup ls | awk '/^docker-/{print $1}'); do run dmsetup remove "$device"; done
+    run "vgcfgbackup -f $S/vgcfgbackup-dockervg.txt dockervg"
+    run lvchange -an dockervg/docker-pool
+    run lvchange -y -ay dockervg/docker-pool_tmeta
+    run lvchange -y -ay dockervg/docker-pool_tdata
+    run "dd if=${pool}_tmeta of=$S/meta.img bs=1M conv=sparse"
+    run "dd if=${pool}_tdata of=$S/data.img bs=1M iflag=direct conv=sparse"
+    run lvchange -an dockervg/docker-pool_tmeta
+    run lvchange -an dockervg/docker-pool_tdata
+    run lvchange -ay dockervg/docker-pool
+    truth $pool "$2"
+    run vgchange -an dockervg
+    sync
+}
+
 make_base
 if [ -e /job/crash ]; then
     power_cut docker-power-cut-direct-lvm-xfs-64k xfs 64k /dev/vdd
     exit
 fi
-for wanted in $(cat /job/only 2>/dev/null || echo ext4 xfs loop); do
+for wanted in $(cat /job/only 2>/dev/null || echo ext4 xfs loop files); do
     case $wanted in
         ext4)
             direct_lvm docker-direct-lvm-ext4-512k ext4 512k n /dev/vdd
@@ -368,5 +544,6 @@ for wanted in $(cat /job/only 2>/dev/null || echo ext4 xfs loop); do
             ;;
         xfs) direct_lvm docker-direct-lvm-xfs-64k xfs 64k y /dev/vde ;;
         loop) loop_lvm docker-loop-lvm-xfs-64k xfs ;;
+        files) odd_things docker-files-direct-lvm-ext4-64k ext4 64k /dev/vdf ;;
     esac
 done

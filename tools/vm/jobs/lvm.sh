@@ -186,8 +186,75 @@ c03() {
     run "vgchange -an $VG"
     sync
     dd if=/dev/vdd of="$S/pv.img" bs=1M iflag=direct conv=sparse 2>/dev/null
+    run "vgremove -f -y $VG"
+}
+
+# Volumes as virtual machines have them: a partition table, and a volume group of its own.
+c04() {
+    VG=vghost
+    local vm inner part loop pv
+    case_of c04-lvm-virtual-machines "LVM thin pool (64k chunks) with the disks of virtual\
+ machines: gpt (two ext4 partitions, and one that is LVM's), mbr (ext4 in a primary and in a\
+ logical partition), whole (LVM on the whole disk, a volume in two pieces), xfsroot (GPT, XFS)"
+    run "wipefs -aq /dev/vdd /dev/vde"
+    run "blkdiscard -f /dev/vdd"
+    run pvcreate -y /dev/vdd
+    run vgcreate $VG /dev/vdd
+    run "lvcreate -y -L 256M -T $VG/pool -c 64k --poolmetadatasize 4M"
+    for vm in gpt:192M mbr:64M whole:64M xfsroot:400M; do
+        run "lvcreate -y -V ${vm#*:} -T $VG/pool -n ${vm%:*}"
+    done
+    run "printf 'label: gpt\nsize=32M, name=boot\nsize=64M, name=data\ntype=lvm, name=lvm\n' |" \
+        "sfdisk -q /dev/$VG/gpt"
+    run "printf 'label: dos\nsize=16M, type=83, bootable\ntype=5\nsize=16M, type=83\n' |" \
+        "sfdisk -q /dev/$VG/mbr"
+    run "printf 'label: gpt\nsize=1M\nname=root\n' | sfdisk -q /dev/$VG/xfsroot"
+    mkdir -p "$S/truth"
+    for part in gpt:1 gpt:2 mbr:1 mbr:5 xfsroot:2; do
+        vm=${part%:*} part=${part#*:}
+        loop=$(losetup -fP --show "/dev/$VG/$vm")
+        udevadm settle
+        if [ "$vm" = xfsroot ]; then
+            run "mkfs.xfs -q -L $vm ${loop}p$part"
+        else
+            run "mkfs.ext4 -q -L $vm$part ${loop}p$part"
+        fi
+        run "mount ${loop}p$part /mnt"
+        run "mkdir -p /mnt/etc; echo $vm$part > /mnt/etc/hostname; sync"
+        list_files /mnt "$S/truth/$vm-p$part"
+        run "umount /mnt"
+        losetup -d "$loop"
+    done
+    for inner in gpt:3 whole:0; do
+        vm=${inner%:*} part=${inner#*:}
+        loop=$(losetup -fP --show "/dev/$VG/$vm")
+        udevadm settle
+        pv=$loop
+        [ "$part" = 0 ] || pv=${loop}p$part
+        run "pvcreate -y $pv"
+        run "vgcreate vg$vm $pv"
+        run "lvcreate -y -L 24M -n root vg$vm"
+        run "lvcreate -y -L 8M -n swap vg$vm"
+        run "lvextend -L +8M vg$vm/root"
+        run "mkfs.ext4 -q /dev/vg$vm/root"
+        run "mkswap /dev/vg$vm/swap"
+        run "mount /dev/vg$vm/root /mnt"
+        run "mkdir -p /mnt/etc; echo inside-$vm > /mnt/etc/hostname; sync"
+        list_files /mnt "$S/truth/$vm-inside-root"
+        run "umount /mnt"
+        run "vgcfgbackup -f $S/truth/vg$vm.txt vg$vm"
+        run "vgchange -an vg$vm"
+        losetup -d "$loop"
+    done
+    describe lv_uuid
+    run "vgcfgbackup -f $S/vgcfgbackup.txt $VG"
+    run "vgchange -an $VG"
+    copy_components pool "$S"
+    truth "$S" gpt mbr whole xfsroot
+    run "vgchange -an $VG"
+    sync
 }
 
 # Each takes the disk of the one before, so the order matters.
-for wanted in $(cat /job/only 2>/dev/null || echo c01 c02 c03); do "$wanted"; done
+for wanted in $(cat /job/only 2>/dev/null || echo c01 c02 c03 c04); do "$wanted"; done
 say 'all done'

@@ -25,9 +25,10 @@ keep() { # NAME.EXT COMMAND...
     echo $? >"${file%.*}.rc"
 }
 
-# Keep what a read-only file system holds: every entry's attributes and every file's
-# sha256, as truth/ID.find.txt and truth/ID.sha256.
+# Keep what a read-only file system holds: every entry's attributes, every file's sha256 and
+# what has extended attributes, as truth/ID.find.txt, truth/ID.sha256 and truth/ID.xattrs.
 list_files() { # MOUNT-POINT OUT
     (cd "$1" && find . -printf '%y %m %U:%G %s %T@ %p -> %l\n' | sort -k6) >"$2.find.txt"
     (cd "$1" && find . -type f -print0 | sort -z | xargs -0 -r sha256sum) >"$2.sha256"
+    (cd "$1" && getfattr -R -h -d -m - -e base64 . 2>/dev/null) >"$2.xattrs"
 }
