@@ -10,7 +10,7 @@ from enum import Flag, auto
 
 import numpy as np
 
-from thinmeta.analyse.seen_blocks import NR_WINDOWS, SeenBlocks, windows_of
+from thinmeta.analyse.seen_blocks import SeenBlocks
 from thinmeta.schemas import block_time
 from thinmeta.units import OnProgress
 from thinmeta.walk.forest import Forest
@@ -155,7 +155,6 @@ def count_leaves(
     reader = _LeafReader(source, leaves, on_progress)
     counts = _nothing(len(leaves))
     times: list[Times] = []
-    touched = np.zeros(NR_WINDOWS, dtype=np.bool_)
     seen = SeenBlocks()
     for piece in reader.read():
         counts.codes[piece.places] = piece.codes
@@ -163,14 +162,13 @@ def count_leaves(
         if Ask.TIMES in ask:
             times.append(Times.of(piece.entries))
         if Ask.EXCLUSIVE in ask:
-            touched[windows_of(piece.entries.values)] = True
             seen.add(piece.entries.values)
     if Ask.EXCLUSIVE in ask:
         # What occurs in one tree only can be exclusive, and is until it is seen elsewhere.
         alone = _in_one_tree(forest)
         counts.exclusive[alone] = counts.mapped[alone]
         _take_away_shared(counts, reader, seen, np.flatnonzero(alone))
-        for window in (np.flatnonzero(touched[1:]) + 1).tolist():
+        for window in (np.flatnonzero(seen.touched[1:]) + 1).tolist():
             seen = SeenBlocks(window)
             for piece in reader.read():
                 seen.add(piece.entries.values)

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from thinmeta.schemas import block_time
 from thinmeta.walk.nodes import Keys, Mask
-from thinmeta.walk.ragged import is_new
+from thinmeta.walk.ragged import is_new, marked_once
 
 WINDOW_SHIFT = 28
 """A window has 2^28 blocks: 64 MiB of bits if all of it is used, 16 TiB of blocks of 64 KiB."""
@@ -15,6 +15,12 @@ NR_WINDOWS = block_time.NR_DATA_BLOCKS >> WINDOW_SHIFT
 _WINDOW_BLOCKS = 1 << WINDOW_SHIFT
 _WORD_SHIFT = np.uint32(6)
 _BIT_MASK = np.uint32(63)
+_WORD_BITS = 64
+_WORD = np.dtype(np.uint64).newbyteorder("<")  # as `packbits` fills it
+
+_FAR_APART = 16
+"""Blocks to each that is seen, on average, from which on looking at all of them takes longer.
+"""
 
 
 def windows_of(values: Keys) -> npt.NDArray[np.intp]:
@@ -24,6 +30,9 @@ def windows_of(values: Keys) -> npt.NDArray[np.intp]:
 
 class SeenBlocks:
     """The data blocks of one window; what no block touches takes no memory.
+
+    Attributes:
+        touched: which windows the blocks were of that `add` was given.
 
     >>> seen = SeenBlocks()
     >>> seen.add(np.array([7, 900, 7, 8], np.uint64) << np.uint64(24))
@@ -38,25 +47,43 @@ class SeenBlocks:
         self._once = np.zeros(_WINDOW_BLOCKS >> 6, dtype=np.uint64)
         self._more = np.zeros(_WINDOW_BLOCKS >> 6, dtype=np.uint64)
         self._any_more = False
+        self.touched = np.zeros(NR_WINDOWS, dtype=np.bool_)
 
     def add(self, values: Keys) -> None:
         """See the data blocks of block-times, in any order, also repeated."""
+        if not len(values):
+            return
+        low, high = (block_time.data_block(int(each)) for each in (values.min(), values.max()))
+        windows = {low >> WINDOW_SHIFT, high >> WINDOW_SHIFT}
+        self.touched[list(windows) if len(windows) == 1 else windows_of(values)] = True
+        if windows == {self._window} and high - low < _FAR_APART * len(values):
+            low, end = low - low % _WORD_BITS, high - high % _WORD_BITS + _WORD_BITS
+            marks = marked_once(block_time.data_block(values), low, end - 1)
+            if marks is not None:
+                begin = low % _WINDOW_BLOCKS // _WORD_BITS
+                words: Keys = np.packbits(marks, bitorder="little").view(_WORD)
+                self._see(slice(begin, begin + len(words)), words)
+                return
         blocks = self._offsets(values, windows_of(values) == self._window)
         if not len(blocks):
             return
         if not (blocks[1:] > blocks[:-1]).all():
             blocks = np.sort(blocks)
-        words, bits = blocks >> _WORD_SHIFT, _bits(blocks)
-        starts = np.flatnonzero(is_new(words))
-        places = words[starts]
-        found = np.bitwise_or.reduceat(bits, starts)
-        before = self._once[places]
-        again = found & before
+        at, bits = blocks >> _WORD_SHIFT, _bits(blocks)
+        starts = np.flatnonzero(is_new(at))
+        places = at[starts]
+        self._see(places, np.bitwise_or.reduceat(bits, starts))
         repeated = blocks[1:] == blocks[:-1]
         if repeated.any():
             bits[1:] *= repeated
             bits[0] = 0
-            again |= np.bitwise_or.reduceat(bits, starts)
+            self._more[places] |= np.bitwise_or.reduceat(bits, starts)
+            self._any_more = True
+
+    def _see(self, places: slice | npt.NDArray[np.uint32], found: Keys) -> None:
+        """See the blocks whose bits are set in the words at some places, each once."""
+        before = self._once[places]
+        again = found & before
         self._once[places] = before | found
         if again.any():
             self._more[places] |= again

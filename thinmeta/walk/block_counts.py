@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
-from thinmeta.walk.ragged import Places, tallied
+from thinmeta.walk.ragged import Mask, Places, marked_once, tallied
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
 BlockWindow = npt.NDArray[np.unsignedinteger]
@@ -56,20 +56,26 @@ class BlockCounts:
         """Count one reference to each of `blocks`, which may stand in any order and repeat."""
         if not len(blocks):
             return
-        in_order = bool((blocks[1:] > blocks[:-1]).all())
-        low, high = (blocks[0], blocks[-1]) if in_order else (blocks.min(), blocks.max())
-        is_sparse = len(blocks) < _MANY or int(high) - int(low) > _FAR_APART * len(blocks)
-        if is_sparse and not {int(low) // BLOCKS_AT_ONCE, int(high) // BLOCKS_AT_ONCE} <= (
-            self._windows.keys()
-        ):
+        low, high = int(blocks.min()), int(blocks.max())
+        is_sparse = len(blocks) < _MANY or high - low > _FAR_APART * len(blocks)
+        numbers = {low // BLOCKS_AT_ONCE, high // BLOCKS_AT_ONCE}
+        if is_sparse and not numbers <= self._windows.keys():
             # A view would keep all that it is a view of.
             self._gathered.append(blocks if blocks.base is None else blocks.copy())
             self._nr_gathered += len(blocks)
             if self._nr_gathered >= _GATHERED:
                 self._put_in_order()
             return
+        if not is_sparse and high < self.nr_blocks and high - low < BLOCKS_AT_ONCE:
+            marks = marked_once(blocks, low, high)
+            if marks is not None:
+                for number in numbers:
+                    first = number * BLOCKS_AT_ONCE
+                    begin, end = max(low, first), min(high + 1, first + BLOCKS_AT_ONCE)
+                    self._add_marked(number, begin - first, marks[begin - low : end - low])
+                return
         times = None
-        if not in_order:
+        if not (blocks[1:] > blocks[:-1]).all():
             blocks, times = tallied(blocks)
         for number, part in self._by_window(blocks):
             at = (blocks[part] - np.uint64(number * BLOCKS_AT_ONCE)).view(np.int64)
@@ -141,6 +147,15 @@ class BlockCounts:
             del self._few[number]
             self._add_to(number, *few)
         return self._windows[number]
+
+    def _add_marked(self, number: int, first: int, marks: Mask) -> None:
+        """Add a reference to each place in a window, from `first` on, that is marked."""
+        window = self._windows[number] if number in self._windows else self._new_window(number)
+        old = window[first : first + len(marks)]
+        if old.max() < np.iinfo(window.dtype).max:
+            old += marks.view(np.uint8)
+        else:
+            self._add_to(number, np.flatnonzero(marks) + first, None)
 
     def _add_to(
         self, number: int, at: Places | npt.NDArray[np.uint32], times: Places | None

@@ -25,8 +25,8 @@ from thinmeta.schemas.columns import (
     KEY,
     REF_COUNT,
 )
-from thinmeta.schemas.node_layout import ENTRIES_BYTES, headers_of, keys_of, values_of
-from thinmeta.walk.ragged import distinct, ragged, starts_of
+from thinmeta.schemas.node_layout import ENTRIES_BYTES, copied_headers, keys_of, values_of
+from thinmeta.walk.ragged import beginnings, distinct, ragged, starts_of
 
 Keys = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
@@ -149,7 +149,7 @@ def read_nodes(
         The nodes, and a code for each: an index of `REASONS`.
     """
     batch = source.device.read(blocks)
-    headers = headers_of(batch.rows)
+    headers = copied_headers(batch.rows)
     if internal is None:
         is_internal = headers["flags"] == INTERNAL_NODE
     else:
@@ -234,7 +234,4 @@ def _entries_alike(
 ) -> tuple[Keys, npt.NDArray[Any]]:
     """Return keys and values of nodes that have the same `max_entries`."""
     keys, data = keys_of(rows, max_entries), values_of(rows, max_entries, values)
-    if (counts == max_entries).all():
-        return keys.ravel(), data.ravel()
-    in_use = np.arange(max_entries) < counts[:, np.newaxis]
-    return keys[in_use], data[in_use]
+    return beginnings(keys, counts), beginnings(data, counts)

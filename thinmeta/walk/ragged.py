@@ -3,6 +3,7 @@
 `np.unique` does the latter too, but it loads `numpy.ma`, for which small dumps would wait.
 """
 
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,6 +37,27 @@ def starts_of(counts: Places) -> Places:
 
 
 _ScalarT = TypeVar("_ScalarT", bound=np.generic)
+
+_ROWS_ALIKE = 8
+"""So many rows of one length, on average, are copied faster together than by their elements."""
+
+
+def beginnings(rows: npt.NDArray[_ScalarT], counts: Places) -> npt.NDArray[_ScalarT]:
+    """Return the first elements of each row, of as many as `counts` says, one row after the other.
+
+    >>> beginnings(np.array([[1, 2, 3], [4, 5, 6]]), np.array([2, 1])).tolist()
+    [1, 2, 4]
+    """
+    cuts = (np.flatnonzero(counts[1:] != counts[:-1]) + 1).tolist()
+    if not len(counts) or len(cuts) > len(counts) // _ROWS_ALIKE:
+        return rows[np.arange(rows.shape[1]) < counts[:, np.newaxis]]
+    found = np.empty(int(counts.sum()), dtype=rows.dtype)
+    end = 0
+    for first, after in pairwise([0, *cuts, len(counts)]):
+        some = rows[first:after, : int(counts[first])]
+        begin, end = end, end + some.size
+        found[begin:end].reshape(some.shape)[:] = some
+    return found
 
 
 def distinct(values: npt.NDArray[_ScalarT]) -> npt.NDArray[_ScalarT]:
@@ -86,6 +108,17 @@ def tallied(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT], Place
     ascending: npt.NDArray[Any] = np.sort(values)
     begins = np.flatnonzero(is_new(ascending))
     return ascending[begins], np.diff(begins, append=len(ascending))
+
+
+def marked_once(values: npt.NDArray[np.uint64], low: int, high: int) -> Mask | None:
+    """Tell of each number from `low` to `high` whether it is there; None where one is repeatedly.
+
+    >>> marked_once(np.array([7, 5], dtype=np.uint64), 5, 8).tolist()
+    [True, False, True, False]
+    """
+    marks = np.zeros(high - low + 1, dtype=np.bool_)
+    marks[(values - np.uint64(low)).view(np.int64)] = True
+    return marks if np.count_nonzero(marks) == len(values) else None
 
 
 def is_new(*columns: npt.NDArray[Any]) -> Mask:

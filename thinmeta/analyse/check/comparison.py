@@ -75,21 +75,29 @@ class Comparison:
     def _compare(self, first: int, index: IndexEntries) -> None:
         packed = self._read(first, index)
         counted = self._counts(first, len(index))
-        stored, expected = packed.rows, np.zeros_like(packed.rows)
-        if counted.any():
-            small = np.minimum(counted, OVERFLOW_COUNT).astype(np.uint8, copy=False)
-            expected = pack_counts(small)
-        self._in_use += int(_IN_USE[stored[~packed.bad]].sum(dtype=np.int64))
+        highest = counted.max()
+        if not highest:
+            expected = np.zeros_like(packed.rows)
+        elif highest <= OVERFLOW_COUNT:
+            expected = pack_counts(counted.astype(np.uint8, copy=False))
+        else:
+            expected = pack_counts(np.minimum(counted, OVERFLOW_COUNT).astype(np.uint8))
+        stored = packed.rows
         stored[packed.bad] = expected[packed.bad]
         overflows = stored & (stored >> np.uint8(1)) & np.uint8(0x55) != 0
         overflows[packed.bad] = False
         places = np.flatnonzero((stored != expected) | overflows)
+        # Elsewhere as many are in use as were counted.
+        wrong, right = stored.ravel()[places], expected.ravel()[places]
+        self._in_use += int(np.count_nonzero(counted[~packed.bad]))
+        self._in_use += int(_IN_USE[wrong].sum(dtype=np.int64))
+        self._in_use -= int(_IN_USE[right].sum(dtype=np.int64))
         offsets = (4 * places[:, np.newaxis] + np.arange(4)).ravel()
         self._compare_some(
             first,
             len(index) * ENTRIES_PER_BLOCK,
             offsets,
-            _COUNTS[stored.ravel()[places]].ravel(),
+            _COUNTS[wrong].ravel(),
             counted.ravel()[offsets].astype(np.int64),
         )
 
