@@ -193,4 +193,4 @@ def test_memory_is_that_of_a_buffer() -> None:
 
     sizes = [piece.nbytes for piece in content.pieces() if isinstance(piece, memoryview)]
 
-    assert sizes == [1 << 20] * 5
+    assert sizes == [1 << 18] * 20

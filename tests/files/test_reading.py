@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.properties import examples
-from tests.volume.volumes import Made, made_volumes
+from tests.volume.volumes import UNIT, Made, made_volumes
 from thinmeta.files.file_system import FileError, is_safe_name
 from thinmeta.files.reading import CHUNK_BYTES, Cache, Missing, VolumeSource
 from thinmeta.volume.contents import Volume
@@ -88,6 +89,25 @@ def test_of_a_volume_it_is_known_without_reading_what_is_lost(made: Made) -> Non
     for begin, length in lost:
         known[begin : begin + length] = [True] * length
     assert all(known)
+
+
+@examples(50)
+@given(
+    made_volumes(sound=False),
+    st.lists(st.tuples(st.integers(0, 16 * UNIT), st.integers(0, 3 * UNIT)), max_size=9),
+)
+def test_a_volume_is_read_in_any_order(made: Made, reads: list[tuple[int, int]]) -> None:
+    content, known = made.content(), made.known()
+    with Volume("volume", made.layout, made.sources()) as volume:
+        source = VolumeSource(volume)
+        for begin, length in reads:
+            buffer = bytearray(length)[: max(0, source.size - begin)]
+            found = [True] * len(buffer)
+            for part in source.fill(memoryview(buffer), begin):
+                found[part.begin - begin : part.end - begin] = [False] * part.length
+
+            assert buffer == content[begin : begin + len(buffer)]
+            assert found == known[begin : begin + len(buffer)]
 
 
 @pytest.mark.parametrize("name", [b"", b".", b"..", b"a/b", b"/", b"a\0b"])

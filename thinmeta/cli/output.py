@@ -52,7 +52,7 @@ def force_option(*names: str) -> Callable[[FC], FC]:
 
 @contextmanager
 def open_output(
-    output: Path | None, inputs: "Inputs", *, force: bool | None = None
+    output: Path | None, inputs: "Inputs", *, force: bool | None = None, ahead: bool = True
 ) -> Iterator["Writer"]:
     """Open the place that a command writes to.
 
@@ -64,6 +64,8 @@ def open_output(
         inputs: what is read, which is never written to.
         force: write over metadata, or what a block device holds; None: the command has
             no such option, and spares only what devices hold.
+        ahead: write in a thread, while the next part is made; not worth it for what is
+            only copied.
 
     Raises:
         OutputError: it cannot be written, or must not be. A closed pipe stays an
@@ -78,7 +80,7 @@ def open_output(
         if output is None:
             with suppress(OSError, ValueError):  # it is no file at all
                 inputs.refuse(sys.stdout.fileno(), name)
-            yield stack.enter_context(_written_ahead(sys.stdout.buffer))
+            yield stack.enter_context(_written(sys.stdout.buffer, ahead=ahead))
             return
         from thinmeta.device.replacing import opened_device, replacing
 
@@ -92,7 +94,7 @@ def open_output(
             case OutputKind.FILE:
                 fd = stack.enter_context(replacing(output, force=force))
                 file = stack.enter_context(open(fd, "wb", closefd=False))
-        yield stack.enter_context(_written_ahead(file))
+        yield stack.enter_context(_written(file, ahead=ahead))
 
 
 def _opened_stream(output: Path) -> IO[bytes]:
@@ -105,10 +107,10 @@ def _opened_stream(output: Path) -> IO[bytes]:
 class Writer:
     """Writes in a thread once there is much to write, while the next part is made."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        """Write to `file`."""
+    def __init__(self, file: IO[bytes], *, ahead: bool = True) -> None:
+        """Write to `file`; in a thread only if `ahead`."""
         self._file = file
-        self._small = _SMALL
+        self._small = _SMALL if ahead else sys.maxsize
         self._gathered = bytearray()
         self._parts: Queue[bytes | None]
         self._thread: Thread | None = None
@@ -168,8 +170,8 @@ class Writer:
 
 
 @contextmanager
-def _written_ahead(file: IO[bytes]) -> Iterator[Writer]:
-    writer = Writer(file)
+def _written(file: IO[bytes], *, ahead: bool) -> Iterator[Writer]:
+    writer = Writer(file, ahead=ahead)
     try:
         yield writer
     finally:

@@ -4,13 +4,10 @@ from typing import NamedTuple
 
 from thinmeta.device.signatures import is_physical_volume, md_member, partition_table
 from thinmeta.errors import InputError
-from thinmeta.files.ext.ext4 import Ext4
-from thinmeta.files.ext.journal import replay_journal
 from thinmeta.files.file_bytes import FileBytes
 from thinmeta.files.file_system import FileSystem, Inode
 from thinmeta.files.part_of_source import Lenient, partitions_text
 from thinmeta.files.reading import ByteSource, Cache
-from thinmeta.files.xfs.xfs_file_system import Xfs
 from thinmeta.lvm.partitions import partitions
 from thinmeta.schemas.image_formats import LUKS_MAGIC
 from thinmeta.schemas.other_filesystems import (
@@ -83,9 +80,22 @@ def open_file_system(source: ByteSource, *, replay: bool = True) -> OpenedFiles:
         why = "".join(f"; {part.cause}" for part in lenient.missing[:1])
         what = _instead(source, beginning.ljust(TELLTALE_BYTES, b"\0"))
         raise InputError(f"{source.name}: {what}{why}")
-    cache = Cache(source)
     if kind is FilesystemKind.XFS:
-        return OpenedFiles(Xfs(cache), source)
+        return _opened_xfs(source)
+    return _opened_ext4(source, replay=replay)
+
+
+def _opened_xfs(source: ByteSource) -> OpenedFiles:
+    from thinmeta.files.xfs.xfs_file_system import Xfs
+
+    return OpenedFiles(Xfs(Cache(source)), source)
+
+
+def _opened_ext4(source: ByteSource, *, replay: bool) -> OpenedFiles:
+    from thinmeta.files.ext.ext4 import Ext4
+    from thinmeta.files.ext.journal import replay_journal
+
+    cache = Cache(source)
     ext4 = Ext4(cache)
     if not replay:
         return OpenedFiles(ext4, source)

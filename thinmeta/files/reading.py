@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from thinmeta.files.file_system import FileError
 from thinmeta.volume.contents import Volume, fill
-from thinmeta.volume.layout import Source
-from thinmeta.volume.sources import Unreadable
+from thinmeta.volume.layout import Pieces, Source
+from thinmeta.volume.sources import Unreadable, read_around
 
 CHUNK_BYTES = 65536
 """Of which directories and inodes are read: chunks of 1 MiB read twice as much for no gain."""
@@ -66,12 +68,30 @@ class ByteSource(Protocol):
         ...
 
 
+class _Stored(NamedTuple):
+    """A piece of a volume that is on the data device in one piece; it is none if it is empty."""
+
+    begin: int
+    end: int
+    place: int
+
+
+def _stored_at(pieces: Pieces, begin: int) -> _Stored:
+    """Return the piece in which a byte is."""
+    number = int(np.searchsorted(pieces.begin, np.uint64(begin), side="right")) - 1
+    if number < 0 or pieces.source[number] != Source.DATA:
+        return _Stored(0, 0, 0)
+    start = int(pieces.begin[number])
+    return _Stored(start, start + int(pieces.length[number]), int(pieces.place[number]))
+
+
 class VolumeSource:
     """A thin volume's bytes."""
 
     def __init__(self, volume: Volume) -> None:
         """Read from `volume`, which stays the caller's."""
         self._volume = volume
+        self._stored = _Stored(0, 0, 0)
 
     @property
     def name(self) -> str:
@@ -85,7 +105,17 @@ class VolumeSource:
 
     def fill(self, view: memoryview, begin: int) -> Iterator[Missing]:
         """Fill `view` with the bytes from `begin` on; see `ByteSource.fill()`."""
-        for part in fill(self._volume.layout, self._volume.sources, view, begin):
+        layout, sources = self._volume.layout, self._volume.sources
+        stored = self._stored
+        if not stored.begin <= begin < stored.end:
+            stored = self._stored = _stored_at(layout.pieces, begin)
+        if stored.begin <= begin and begin + len(view) <= stored.end:
+            place = begin - stored.begin + stored.place
+            for at, length, why in read_around(sources.data, view, place):
+                cause = sources.unreadable(Source.DATA, begin + at, place + at, length, why)
+                yield Missing(begin + at, length, cause)
+            return
+        for part in fill(layout, sources, view, begin):
             yield Missing(part.begin, part.length, part)
 
     def lost(self, begin: int, end: int) -> Iterator[Missing]:

@@ -15,6 +15,7 @@ from tests.cli.invocations import process
 from tests.conftest import Thinmeta
 from tests.files.recorded import recorded_files
 from tests.files.small_ext2 import HELLO, small_ext2
+from tests.lvm.lvm_images import with_mbr
 from tests.volume.data_images import devices
 from thinmeta.errors import ExitCode
 
@@ -187,10 +188,10 @@ class SmallVolume:
         self.folder = folder
         self.pool = unpacked("a08-snapshots-of-snapshots")
 
-    def words(self, content: bytes) -> list[object]:
-        """Return the options that read a device with `content`, of up to 1 MiB."""
+    def words(self, content: bytes, size: int = 1 << 20) -> list[object]:
+        """Return the options that read a device with `content` from a data device of `size`."""
         data = self.folder / "data"
-        data.write_bytes(content.ljust(1 << 20, b"\0"))
+        data.write_bytes(content.ljust(size, b"\0")[:size])
         return ["-p", self.pool, "--data", data]
 
 
@@ -246,3 +247,57 @@ def test_null_goes_with_names_alone(thinmeta: Thinmeta) -> None:
     for option in ("-l", "-fjson"):
         result = thinmeta("files", 8, "-0", option, *words(DOCKER[0]))
         assert result.exit_code == ExitCode.USAGE
+
+
+def test_a_file_of_which_a_part_is_lost_is_left_out(small: SmallVolume, thinmeta: Thinmeta) -> None:
+    more = small.words(small_ext2(), 8 * 1024 + 5)
+
+    assert thinmeta("files", 1, *more).stdout == "hello\n"
+    result = thinmeta("cat", 1, "/hello", *more)
+
+    assert (result.exit_code, result.stdout) == (ExitCode.SALVAGED, "")
+    assert result.stderr == (
+        f"Error: /hello: is left out: bytes 5..12 of the file: {small.folder}/data: data block 0, "
+        "byte 8197: is past the end of the data device; bytes 8197..8204 of the volume "
+        "(block 0); --salvage writes zeros in their place\n"
+    )
+
+
+def test_with_salvage_what_is_lost_is_zeros(small: SmallVolume, thinmeta: Thinmeta) -> None:
+    more = small.words(small_ext2(), 8 * 1024 + 5)
+
+    result = thinmeta("cat", 1, "/hello", "--salvage", *more)
+
+    assert (result.exit_code, result.stdout_bytes) == (ExitCode.SALVAGED, b"hello" + bytes(8))
+    assert result.stderr.startswith("Error: /hello: bytes 5..12 of the file: ")
+    assert result.stderr.endswith("; they are zeros in the output\n")
+
+
+def test_a_directory_that_is_lost_is_told(small: SmallVolume, thinmeta: Thinmeta) -> None:
+    more = small.words(small_ext2(), 7 * 1024)
+
+    result = thinmeta("files", 1, "-R", *more)
+
+    assert (result.exit_code, result.stdout) == (ExitCode.SALVAGED, "")
+    assert result.stderr.startswith("Error: /: ")
+    assert "is past the end of the data device" in result.stderr
+
+
+def test_a_partition_is_read_by_its_number(small: SmallVolume, thinmeta: Thinmeta) -> None:
+    more = small.words(with_mbr(small_ext2().ljust(32 << 10, b"\0"), 20))
+
+    assert thinmeta("cat", 1, "/hello", "--partition", 2, *more).stdout_bytes == HELLO
+    for option, code in ((), ExitCode.INPUT), (("--partition", 7), ExitCode.NOT_THERE):
+        result = thinmeta("files", 1, *option, *more)
+        assert (result.exit_code, result.stdout) == (code, "")
+        assert "1 (2048 bytes, Linux), 2 (32768 bytes, Linux LVM)" in result.stderr
+
+
+@pytest.mark.parametrize("device", [each for each in DEVICES if each.device_id % 8 == 0], ids=str)
+def test_of_a_clean_journal_nothing_is_replayed(device: Any, thinmeta: Thinmeta) -> None:
+    line = ("files", device.device_id, "--all", "-R", "-f", "json", *words(device.case))
+
+    with_journal, without = thinmeta(*line), thinmeta(*line, "--no-replay")
+
+    assert with_journal.stdout == without.stdout
+    assert (with_journal.stderr, without.stderr) == ("", "")

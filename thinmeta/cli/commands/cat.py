@@ -44,7 +44,7 @@ def cat(
     """
     with opened_volume(place, device) as volume:
         top = volume.root(all_of_it=all_of_it)
-        with open_output(output, volume.inputs) as file:
+        with open_output(output, volume.inputs, ahead=False) as file:
             for path in paths:
                 _write(volume, top, path, file, salvage=place.salvage)
         volume.finish()
