@@ -1,5 +1,5 @@
 # make demo: dump a real Docker pool. make test: run the tests. make check: what CI asks, here.
-# make release: build and check what is published, in dist.
+# make release: build and check what is published, in dist. make api: the library's reference, in build.
 # Each sets up what it needs in .venv, which needs python3 with venv, and nothing else.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 IMAGE := fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz
 
-.PHONY: demo test lint check docs release clean
+.PHONY: demo test lint check docs api release clean
 
 demo: .venv/installed
 	@echo '$$ thinmeta dump $(IMAGE) | head -n 24'
@@ -24,10 +24,13 @@ lint: .venv/dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/generate_docs.py --check
 
-check: lint test release
+check: lint api test release
 
 docs: .venv/dev
 	$(BIN)/python tools/generate_docs.py
+
+api: .venv/api
+	$(BIN)/mkdocs build --quiet --strict --config-file tools/api/mkdocs.yml
 
 release: .venv/release
 	tools/release
@@ -46,6 +49,10 @@ clean:
 
 .venv/dev: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/installed
+
+.venv/api: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[api]'
 	@touch $@ .venv/installed
 
 .venv/release: .venv/bin/python pyproject.toml

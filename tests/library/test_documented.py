@@ -2,8 +2,11 @@
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 
 import thinmeta
+
+REFERENCE = Path(__file__).resolve().parents[2] / "tools/api/pages/index.md"
 
 # Public names and members without an example, and why. The examples are doctests.
 NO_EXAMPLE = {
@@ -86,3 +89,10 @@ def test_numbers_say_their_shape_and_units() -> None:
     for name in tables:
         text = inspect.getdoc(getattr(thinmeta, name)) or ""
         assert all(word in text for word in ("(n,)", "int64", "block", "Attributes:")), name
+
+
+def test_all_that_is_public_is_in_the_reference() -> None:
+    lines = REFERENCE.read_text().splitlines()
+
+    named = [line.removeprefix("::: thinmeta.") for line in lines if line.startswith(":::")]
+    assert sorted(named) == sorted(thinmeta.__all__)

@@ -81,8 +81,8 @@ class UsageTable(Table):
     >>> import thinmeta
     >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
     ...     usage = pool.usage()
-    >>> usage.device_id[usage.exclusive.argmax()], usage.exclusive.max()
-    (np.int64(5), np.int64(640))
+    >>> usage.device_id.tolist(), usage.exclusive.tolist()
+    ([1, 3, 5, 7, 8], [0, 0, 640, 0, 192])
 
     Attributes:
         device_id: dtype int64, as all but the last two.
