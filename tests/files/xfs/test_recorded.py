@@ -46,5 +46,6 @@ def test_every_file_is_what_the_kernel_showed(device_id: int) -> None:
             if stat.S_ISREG(inode.mode)
         }
 
+    assert files.log == (0x10006000, 64 << 20)  # as xfs_db says
     assert sorted(lines) == sorted(recorded.lines)
     assert sums == recorded.sha256

@@ -54,11 +54,12 @@ def attributes(fork: Fork, blocks: MetadataBlocks) -> Iterator[Attribute]:
     Raises:
         FileError: they cannot be read or believed.
     """
-    found = (
-        _short(fork)
-        if fork.form == xfs.XFS_DINODE_FMT_LOCAL
-        else _AttributeTree(fork, blocks).attributes()
-    )
+    if fork.form == xfs.XFS_DINODE_FMT_LOCAL:
+        found = _short(fork)
+    elif fork.form == xfs.XFS_DINODE_FMT_EXTENTS and not fork.nr_extents:
+        return  # as newer kernels make it with the inode
+    else:
+        found = _AttributeTree(fork, blocks).attributes()
     size = 0
     for each in found:
         size += len(each.value)
@@ -101,9 +102,8 @@ class _AttributeTree:
         self._used: set[int] = set()
 
     def attributes(self) -> Iterator[Attribute]:
-        if len(self._extents):
-            for leaf in self._leaves():
-                yield from self._in_leaf(*leaf)
+        for leaf in self._leaves():
+            yield from self._in_leaf(*leaf)
 
     def _fault(self, what: str) -> FileError:
         return FileError(f"its attributes {what}")

@@ -40,6 +40,7 @@ _FAULTS = (
     "has a size that is out of range",
     "has a time that is out of range",
 )
+_NO_SUCH = "there is none of this number"
 _TYPES = np.zeros(16, dtype=np.bool_)
 _TYPES[
     [
@@ -161,8 +162,10 @@ class Dinodes:
     def _read(self, window: int) -> _Window:
         first = window << _WINDOW_BITS
         place, size = self._geometry.inode_place(first), self._geometry.inode_bytes
+        if place is None:  # nor is there any other of the window, which is of one group
+            return _Window(b"", [_NO_SUCH] * _WINDOW)
         lost: dict[int, str] = {}
-        if place is None or self._geometry.inode_place(first + _WINDOW - 1) is None:
+        if self._geometry.inode_place(first + _WINDOW - 1) is None:
             data = self._read_singly(first, lost)
         else:
             try:
@@ -182,7 +185,7 @@ class Dinodes:
             part = bytes(size)
             place = self._geometry.inode_place(first + index)
             if place is None:
-                lost[index] = "there is none of this number"
+                lost[index] = _NO_SUCH
             else:
                 try:
                     part = self._cache.read(place, size)
