@@ -116,6 +116,16 @@ def fill_xattrs(
     os.setxattr(root + b"/link", b"trusted.link", b"of a link", follow_symlinks=False)
 
 
+def fill_xattrs_in_turn(root: bytes) -> None:
+    """Two files whose attributes are allocated in turn, so that both are cut up."""
+    pair = [root + b"/0", root + b"/1"]
+    for path in pair:
+        write(path)
+    for number in range(60):
+        for path in pair:
+            os.setxattr(path, b"user.%d" % number, b"%d" % number * 2000)
+
+
 def fill_acls(root: bytes) -> None:
     write(root + b"/acl")
     os.setxattr(root + b"/acl", "system.posix_acl_access", USER_ACL)
@@ -186,6 +196,7 @@ def fill(root: bytes, *, unit: int, is_thorough: bool) -> None:
         ),
         (b"times", lambda path: fill_times(path, [0, 1, -1, LONG_AGO, FAR_AWAY])),
         (b"xattrs", lambda path: fill_xattrs(path, xattr_sizes(is_thorough=is_thorough))),
+        (b"xattrs-in-turn", fill_xattrs_in_turn),
         (b"acls", fill_acls),
         (b"content", lambda path: fill_content(path, unit, 3000 if is_thorough else 600)),
         (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.files.filling import AFTER_2038, fill, fill_times, folder
+from tests.files.filling import AFTER_2038, fill, fill_many, fill_times, folder
 from tests.files.image_source import opened_image
 from tests.files.listing import every_file
 from tests.files.mounted import as_shown, mkfs_xfs, mounted, needs_xfsprogs, shown
@@ -51,3 +51,19 @@ def test_every_file_is_what_the_kernel_shows(variant: str, tmp_path: Path) -> No
     assert files.block_bytes == unit
     assert sorted(found) == sorted(expected)
     assert [path for path in found if found[path] != expected[path]] == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("folders", "files"), [(1, 50_000), (500, 100)])
+def test_there_may_be_many_files(folders: int, files: int, tmp_path: Path) -> None:
+    image = mkfs_xfs(tmp_path / "image", 400 << 20)
+    with mounted(image, tmp_path / "mount") as root:
+        fill_many(root, folders, files)
+    with mounted(image, tmp_path / "mount", "-o", "ro") as root:
+        expected = {path: number for path, (number, _) in shown(root).items()}
+
+    with opened_image(image) as cache:
+        found = {path: inode.number for path, inode in every_file(Xfs(cache))}
+
+    assert found == expected
+    assert len(found) == 1 + folders + folders * files
