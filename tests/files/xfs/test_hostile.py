@@ -22,7 +22,7 @@ from thinmeta.files.xfs.xfs_file_system import Xfs
 
 pytestmark = needs_xfsprogs
 
-CASES = 1500 if IS_THOROUGH else 40
+CASES = 400 if IS_THOROUGH else 40
 MOST_SECONDS = 20
 """A walk takes a fiftieth of a second; a busy machine stretches that."""
 
