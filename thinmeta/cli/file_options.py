@@ -224,6 +224,8 @@ def _opened_device(
         if place.partition is not None:
             source = open_partition(source, place.partition)
         found = open_file_system(source, replay=place.replay)
+        if found.file_system.remark is not None:
+            report.warn(found.file_system.remark)
         if found.nr_transactions:
             report.warn(f"the journal was replayed: {found.nr_transactions} transactions")
         if found.fault is not None:

@@ -111,11 +111,13 @@ class FileSystem(ABC):
         kind: `ext2`, `ext3`, `ext4` or `xfs`.
         root: the number of the root directory's inode.
         block_bytes: its block size.
+        remark: what its readers should know, as that it is marked as damaged; None: nothing.
     """
 
     kind: str
     root: int
     block_bytes: int
+    remark: str | None = None
 
     @abstractmethod
     def inode(self, number: int) -> Inode:

@@ -18,6 +18,7 @@ from tests.files.small_ext2 import HELLO, small_ext2
 from tests.lvm.lvm_images import with_mbr
 from tests.volume.data_images import devices
 from thinmeta.errors import ExitCode
+from thinmeta.files.file_system import FileSystem
 
 DOCKER = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
 DEVICES = [device for case in DOCKER for device in devices(case)]
@@ -301,3 +302,14 @@ def test_of_a_clean_journal_nothing_is_replayed(device: Any, thinmeta: Thinmeta)
 
     assert with_journal.stdout == without.stdout
     assert (with_journal.stderr, without.stderr) == ("", "")
+
+
+def test_what_is_to_be_known_of_a_file_system_is_said(
+    thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FileSystem, "remark", "it is marked as damaged")
+
+    result = thinmeta("files", 1, *words(DOCKER[1]))
+
+    assert result.exit_code == ExitCode.DONE
+    assert result.stderr == "Warning: it is marked as damaged\n"

@@ -37,8 +37,6 @@ class Xfs(FileSystem):
         geometry: how it is laid out.
         uuid: as blkid shows it.
         label: its bytes; empty if it has none.
-        needs_repair: whether it is marked as damaged; the kernel would not mount it.
-        log: first byte and length of the log; None if it is on another device.
     """
 
     kind = "xfs"
@@ -55,7 +53,10 @@ class Xfs(FileSystem):
         self.block_bytes = geometry.block_bytes
         self.uuid = str(UUID(bytes=geometry.uuid))
         self.label = geometry.label
-        self.needs_repair = geometry.needs_repair
+        if geometry.needs_repair:
+            self.remark = (
+                "the XFS is marked as in need of xfs_repair; the kernel would not mount it"
+            )
         self._dinodes = Dinodes(cache, geometry)
         self._blocks = MetadataBlocks(cache, geometry)
 
