@@ -20,8 +20,8 @@ class RecordedFiles(NamedTuple):
 
 
 @cache
-def recorded_files(case_name: str) -> dict[int, RecordedFiles]:
-    """Return what was recorded of a case's volumes, by device id."""
+def recorded_by_name(case_name: str) -> dict[str, RecordedFiles]:
+    """Return what was recorded of a case's volumes, by what the recordings are called."""
     with tarfile.open(FIXTURES / case_name / "truth/files.tar.xz") as archive:
         texts = {
             member.name: file.read().splitlines()
@@ -29,10 +29,16 @@ def recorded_files(case_name: str) -> dict[int, RecordedFiles]:
             if (file := archive.extractfile(member)) is not None
         }
     return {
-        int(name.removesuffix(".find.txt")): RecordedFiles(
+        name.removesuffix(".find.txt"): RecordedFiles(
             lines,
             {line[66:]: line[:64].decode() for line in texts[name.replace("find.txt", "sha256")]},
         )
         for name, lines in texts.items()
         if name.endswith(".find.txt")
     }
+
+
+def recorded_files(case_name: str) -> dict[int, RecordedFiles]:
+    """Return what was recorded of the volumes that are called by their device ids."""
+    found = recorded_by_name(case_name).items()
+    return {int(name): files for name, files in found if name.isdigit()}

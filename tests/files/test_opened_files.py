@@ -28,7 +28,7 @@ FOREIGN = {
     "swap": (at(4086, b"SWAPSPACE2"), "is swap space, which has no files"),
     "swap of large pages": (at(65526, b"SWAPSPACE2"), "is swap space, which has no files"),
     "luks": (b"LUKS\xba\xbe\0\2", "is a LUKS container, which is encrypted; thinmeta extract"),
-    "lvm": (at(512, b"LABELONE"), "is an LVM physical volume; --inside VG/LV"),
+    "lvm": (at(512, b"LABELONE"), "is an LVM physical volume; what is in it cannot be told"),
     "a real physical volume": (bytes(physical_volume([], b"")), "is an LVM physical volume"),
     "md": (at(4096, md_superblock(1, 2048)), "is a member of an md array (RAID 1)"),
     "mbr": (
@@ -93,7 +93,7 @@ def test_where_there_are_no_partitions_none_is_found() -> None:
 
 def test_a_part_is_a_source_of_its_own() -> None:
     source = MemorySource(bytes(range(200)), [(50, 60)], name="whole")
-    part = PartOfSource(source, 40, 100, "part")
+    part = PartOfSource(source, [(40, 70), (110, 30)], "part")
     buffer = bytearray(30)
 
     missing = [(each.begin, each.end) for each in part.fill(memoryview(buffer), 5)]

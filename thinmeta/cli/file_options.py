@@ -43,6 +43,7 @@ class VolumeChoice(NamedTuple):
         size: of the device, in bytes; None: as its name says, else it ends nowhere.
         replay: read with the journal replayed.
         partition: read this partition of the volume.
+        inside: read this logical volume, which lies on the volume, or on that partition.
         salvage: go on past damage.
         quiet: say no warnings.
     """
@@ -52,6 +53,7 @@ class VolumeChoice(NamedTuple):
     size: int | None
     replay: bool
     partition: int | None
+    inside: str | None
     salvage: bool
     quiet: bool
 
@@ -83,13 +85,14 @@ def volume_options(function: _Function) -> _Function:
         size: "Quantity | None",
         no_replay: bool,
         partition: int | None,
+        inside: str | None,
         salvage: bool,
         quiet: bool,
         **others: Any,
     ) -> Any:
         files = Files(data, origin)
         place = VolumeChoice(
-            choice, files, bytes_of(size), not no_replay, partition, salvage, quiet
+            choice, files, bytes_of(size), not no_replay, partition, inside, salvage, quiet
         )
         return function(*args, place=place, **others)
 
@@ -101,6 +104,11 @@ def volume_options(function: _Function) -> _Function:
             type=click.IntRange(1),
             metavar="N",
             help="Read this partition of a device that has a partition table.",
+        ),
+        click.option(
+            "--inside",
+            metavar="VG/LV",
+            help="Read this logical volume of a device that has LVM on it, or in a partition.",
         ),
         click.option(
             "--no-replay",
@@ -203,6 +211,7 @@ def opened_volume(place: VolumeChoice, device: "DeviceSpec") -> Iterator[VolumeF
 def _opened_device(
     place: VolumeChoice, pool: "Pool", chosen: "ChosenDevice", report: DamageReport
 ) -> Iterator[VolumeFiles]:
+    from thinmeta.files.inside_volume import open_inside
     from thinmeta.files.opened_files import open_file_system
     from thinmeta.files.part_of_source import open_partition
     from thinmeta.files.reading import ByteSource, VolumeSource
@@ -223,6 +232,10 @@ def _opened_device(
         source: ByteSource = VolumeSource(volume)
         if place.partition is not None:
             source = open_partition(source, place.partition)
+        if place.inside is not None:
+            source, notes = open_inside(source, place.inside)
+            for note in notes:
+                report.warn(note)
         found = open_file_system(source, replay=place.replay)
         if found.file_system.remark is not None:
             report.warn(found.file_system.remark)

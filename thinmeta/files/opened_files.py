@@ -115,10 +115,19 @@ def _instead(source: ByteSource, beginning: bytes) -> str:
         there = f"say which with --partition N: {partitions_text(found)}" if found else "all empty"
         return f"is a disk with a partition table ({table}); {there}"
     if is_physical_volume(beginning):
-        return "is an LVM physical volume; --inside VG/LV reads a volume in it"
+        return f"is an LVM physical volume; {_inside(source)}"
     blocks = (beginning[at : at + METADATA_BLOCK_BYTES] for at in (0, METADATA_BLOCK_BYTES))
     if member := next(filter(None, map(md_member, blocks)), None):
         return member
     if not any(beginning):
         return f"has no file system: its first {len(beginning)} bytes are zeros"
     return f"has no file system that is known here; {_IMAGE}"
+
+
+def _inside(source: ByteSource) -> str:
+    from thinmeta.files.inside_volume import names_inside
+
+    try:
+        return f"--inside VG/LV reads a volume in it; {names_inside(source)}"
+    except InputError as error:
+        return f"what is in it cannot be told: {error}"

@@ -1,6 +1,8 @@
-"""A part of a volume that is like a volume itself: a partition of it."""
+"""A part of a volume that is like a volume itself: a partition, or a logical volume."""
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from thinmeta.errors import NotThereError
 from thinmeta.files.reading import ByteSource, Missing
@@ -31,29 +33,42 @@ class Lenient:
 
 
 class PartOfSource:
-    """A part of a source, as a source.
+    """Pieces of a source, one after the other, as a source.
 
     Attributes:
         name: for messages.
         size: in bytes.
     """
 
-    def __init__(self, source: ByteSource, begin: int, size: int, name: str) -> None:
-        """Read `size` bytes of `source` from `begin` on, which are there."""
+    def __init__(self, source: ByteSource, pieces: Sequence[tuple[int, int]], name: str) -> None:
+        """Read pieces of `source`, all of which are there: first byte and length of each."""
         self.name = name
-        self.size = size
         self._source = source
-        self._begin = begin
+        self._pieces = pieces
+        self._ends = [*accumulate(length for _, length in pieces)]
+        self.size = self._ends[-1] if self._ends else 0
 
     def fill(self, view: memoryview, begin: int) -> Iterator[Missing]:
         """Fill `view` with the bytes from `begin` on; see `ByteSource.fill()`."""
-        for part in self._source.fill(view, begin + self._begin):
-            yield part._replace(begin=part.begin - self._begin)
+        for start, stop, place in self._between(begin, begin + len(view)):
+            for part in self._source.fill(view[start - begin : stop - begin], place):
+                yield part._replace(begin=part.begin + start - place)
 
     def lost(self, begin: int, end: int) -> Iterator[Missing]:
         """Return what of `begin..end` is known to be lost; see `ByteSource.lost()`."""
-        for part in self._source.lost(begin + self._begin, end + self._begin):
-            yield part._replace(begin=part.begin - self._begin)
+        for start, stop, place in self._between(begin, end):
+            for part in self._source.lost(place, place + stop - start):
+                yield part._replace(begin=part.begin + start - place)
+
+    def _between(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Return what stands where: first byte, end, and place in the source."""
+        number = bisect_right(self._ends, begin)
+        while begin < end and number < len(self._pieces):
+            place, length = self._pieces[number]
+            skip = begin - (self._ends[number] - length)
+            stop = min(end, begin + length - skip)
+            yield begin, stop, place + skip
+            begin, number = stop, number + 1
 
 
 def open_partition(source: ByteSource, number: int) -> PartOfSource:
@@ -68,7 +83,7 @@ def open_partition(source: ByteSource, number: int) -> PartOfSource:
         there = partitions_text(found) if found else "it has none at all"
         raise NotThereError(f"{source.name}: there is no partition {number}: {there}")
     size = min(partition.length, source.size - partition.offset)
-    return PartOfSource(source, partition.offset, size, f"{source.name}, partition {number}")
+    return PartOfSource(source, [(partition.offset, size)], f"{source.name}, partition {number}")
 
 
 def partitions_text(found: list[Partition]) -> str:

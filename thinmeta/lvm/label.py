@@ -9,11 +9,11 @@ import zlib
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from thinmeta.errors import InputError
-from thinmeta.lvm.disk import Disk
-from thinmeta.lvm.partitions import partitions
+from thinmeta.lvm.partitions import Partitioned, partitions
 from thinmeta.schemas.columns import field_of
 from thinmeta.schemas.decode import parsed
 from thinmeta.schemas.lvm_label import (
@@ -43,6 +43,28 @@ _UUID = re.compile(rb"[A-Za-z0-9]{32}")
 _BEGINNING = re.compile(
     rb'[A-Za-z0-9+_.-]{1,128} \{\nid = "([A-Za-z0-9-]{38})"\nseqno = (\d{1,10})\n'
 )
+
+
+class Labelled(Partitioned, Protocol):
+    """What may hold physical volumes: a `Disk`, or what reads like one."""
+
+    @property
+    def name(self) -> str:
+        """As it was typed."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """Without the offset."""
+        ...
+
+    @property
+    def offset(self) -> int | None:
+        """Where a physical volume begins, in bytes, if that was given."""
+        ...
+
+
+AnyDisk = TypeVar("AnyDisk", bound=Labelled)
 
 
 class Trust(IntEnum):
@@ -78,7 +100,7 @@ class FoundText:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundVolume:
+class FoundVolume(Generic[AnyDisk]):
     """A physical volume, or what was said to be one.
 
     Attributes:
@@ -89,14 +111,14 @@ class FoundVolume:
         notes: what is damaged, one line each.
     """
 
-    disk: Disk
+    disk: AnyDisk
     offset: int
     id: str
     texts: tuple[FoundText, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def physical_volumes(disk: Disk) -> list[FoundVolume]:
+def physical_volumes(disk: AnyDisk) -> list[FoundVolume[AnyDisk]]:
     """Return the physical volumes on `disk`: at its offset, else it is one, else in partitions.
 
     At an offset that was given there is one even if its label is lost.
@@ -125,7 +147,7 @@ def lvm_crc(data: bytes) -> int:
     return zlib.crc32(data, INITIAL_CRC ^ _ALL_ONES) ^ _ALL_ONES
 
 
-def _volume_at(disk: Disk, start: int) -> FoundVolume | None:
+def _volume_at(disk: AnyDisk, start: int) -> FoundVolume[AnyDisk] | None:
     beginning = disk.read(start, LABEL_SCAN_SECTORS * SECTOR)
     for at in range(0, len(beginning) - SECTOR + 1, SECTOR):
         sector = beginning[at : at + SECTOR]
@@ -134,7 +156,7 @@ def _volume_at(disk: Disk, start: int) -> FoundVolume | None:
     return None
 
 
-def _labelled(disk: Disk, start: int, sector: bytes) -> FoundVolume | None:
+def _labelled(disk: AnyDisk, start: int, sector: bytes) -> FoundVolume[AnyDisk] | None:
     label = parsed(LabelHeader, sector)
     if label.type != LVM2_LABEL or label.offset > SECTOR - PvHeader.sizeof():
         return None

@@ -56,7 +56,7 @@ class LvmState:
         self,
         source: str,
         groups: Sequence[FoundGroup],
-        volumes: Sequence[FoundVolume],
+        volumes: Sequence[FoundVolume[Disk]],
         notes: Sequence[str],
         disks: ExitStack,
     ) -> None:
@@ -212,7 +212,7 @@ class LvmState:
         name = f"{group.name}/{volume.name} in {self.source}"
         return extents_of(group, volume, self._place, name, direct=direct)
 
-    def _place(self, group: VolumeGroup, disk: LvmDisk) -> FoundVolume:
+    def _place(self, group: VolumeGroup, disk: LvmDisk) -> FoundVolume[Disk]:
         found = [volume for volume in self._volumes if volume.id == disk.id]
         if len(found) > 1:
             twice = ", ".join(volume.disk.name for volume in found)
@@ -243,7 +243,7 @@ def read_lvm(files: Sequence[str]) -> LvmState:
     """
     source = ", ".join(files)
     texts: list[FoundText] = []
-    volumes: list[FoundVolume] = []
+    volumes: list[FoundVolume[Disk]] = []
     notes: list[str] = []
     with ExitStack() as disks:
         for name in files:

@@ -16,7 +16,7 @@ from thinmeta.lvm.label import FoundVolume
 from thinmeta.lvm.spellings import dashed
 from thinmeta.units import METADATA_BLOCK_BYTES, SECTOR_BYTES
 
-FindVolume = Callable[[VolumeGroup, LvmDisk], FoundVolume]
+FindVolume = Callable[[VolumeGroup, LvmDisk], FoundVolume[Disk]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def table_lines(group: VolumeGroup, volume: LogicalVolume) -> list[TableLine]:
             segment.stripe_sectors,
             tuple((_host_path(disk), sector) for disk, sector in areas),
         )
-        for segment, areas in _segments(group, volume)
+        for segment, areas in segments_of(group, volume)
     ]
 
 
@@ -90,7 +90,7 @@ def extents_of(
     Raises:
         InputError: a segment is of another type, or a physical volume is not there.
     """
-    segments = _segments(group, volume)
+    segments = segments_of(group, volume)
     where = {disk.id: find(group, disk) for _, areas in segments for disk, _ in areas}
     direct = direct and all(
         number % METADATA_BLOCK_BYTES == 0
@@ -115,10 +115,14 @@ def extents_of(
     return Extents(name, [piece(segment, areas) for segment, areas in segments])
 
 
-def _segments(
+def segments_of(
     group: VolumeGroup, volume: LogicalVolume
 ) -> list[tuple[Segment, list[tuple[LvmDisk, int]]]]:
-    """Return each segment with its areas: physical volume, and sector from its start."""
+    """Return each segment with its areas: physical volume, and sector from its start.
+
+    Raises:
+        InputError: a segment is of another type than linear or striped, or cannot be.
+    """
     where = f"{group.name}/{volume.name}"
     end = 0
     found = []

@@ -26,7 +26,7 @@ class FoundGroup:
     others: tuple[str, ...]
 
 
-def read_file(disk: Disk) -> FoundText | list[FoundVolume]:
+def read_file(disk: Disk) -> FoundText | list[FoundVolume[Disk]]:
     """Return the text that a file is, or the physical volumes that it holds.
 
     Raises:

@@ -13,7 +13,7 @@ import pytest
 from tests.cases import FIXTURES, unpacked
 from tests.cli.invocations import process
 from tests.conftest import Thinmeta
-from tests.files.recorded import recorded_files
+from tests.files.recorded import RecordedFiles, recorded_by_name, recorded_files
 from tests.files.small_ext2 import HELLO, small_ext2
 from tests.lvm.lvm_images import with_mbr
 from tests.volume.data_images import devices
@@ -32,10 +32,10 @@ def words(case: str) -> list[object]:
     return ["-p", unpacked(case), "--data", unpacked(case, "data")]
 
 
-def recorded(case: str, device_id: int) -> list[dict[str, Any]]:
+def recorded(files: RecordedFiles) -> list[dict[str, Any]]:
     """Return what find said of each file but the root, in the order of paths."""
     found = []
-    for line in recorded_files(case)[device_id].lines:
+    for line in files.lines:
         match = FIND_LINE.fullmatch(line)
         assert match is not None
         kind, mode, uid, gid, size, seconds, ns, path, target = match.groups()
@@ -63,7 +63,7 @@ def test_long_lines_say_what_find_said(device: Any, thinmeta: Thinmeta) -> None:
 
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     matches = [LONG_LINE.fullmatch(line) for line in result.stdout_bytes.splitlines()]
-    expected = recorded(device.case, device.device_id)
+    expected = recorded(recorded_files(device.case)[device.device_id])
     assert len(matches) == len(expected)
     for match, file in zip(matches, expected, strict=True):
         assert match is not None
@@ -81,14 +81,11 @@ def utc(text: bytes) -> int:
     return int(datetime.fromisoformat(text.decode()).timestamp())
 
 
-@pytest.mark.parametrize("device", DEVICES, ids=str)
-def test_json_says_it_to_the_nanosecond(device: Any, thinmeta: Thinmeta) -> None:
-    """Also where nobody says how large the device is."""
-    result = thinmeta("files", device.device_id, "--all", "-R", "-f", "json", *words(device.case))
-
-    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+def assert_listed(stdout: str, files: RecordedFiles) -> None:
+    """Hold JSON lines against what find said."""
     kinds = {"f": "file", "d": "directory", "l": "link"}
-    found = [json.loads(line) for line in result.stdout.splitlines()]
+    found = [json.loads(line) for line in stdout.splitlines()]
+    expected = recorded(files)
     assert [
         (each["name"], each["kind"], int(each["mode"], 8), each["size"], each.get("target"))
         for each in found
@@ -100,13 +97,86 @@ def test_json_says_it_to_the_nanosecond(device: Any, thinmeta: Thinmeta) -> None
             each["size"],
             each["target"] and each["target"].decode(),
         )
-        for each in recorded(device.case, device.device_id)
+        for each in expected
     ]
-    times = [each["mtime"] for each in recorded(device.case, device.device_id)]
-    assert [
-        (utc(each["mtime"][:19].encode() + b"Z"), int(each["mtime"][20:-1])) for each in found
-    ] == times
-    assert all(each["mtime"].endswith("Z") for each in found)
+    times = [(utc(each["mtime"][:19].encode() + b"Z"), each["mtime"][20:]) for each in found]
+    assert times == [(each["mtime"][0], f"{each['mtime'][1]:09}Z") for each in expected]
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_json_says_it_to_the_nanosecond(device: Any, thinmeta: Thinmeta) -> None:
+    """Also where nobody says how large the device is."""
+    result = thinmeta("files", device.device_id, "--all", "-R", "-f", "json", *words(device.case))
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    assert_listed(result.stdout, recorded_files(device.case)[device.device_id])
+
+
+MACHINES = "c04-lvm-virtual-machines"
+INSIDE = {
+    "gpt-p1": (1, "--partition", 1),
+    "gpt-p2": (1, "--partition", 2),
+    "gpt-inside-root": (1, "--inside", "vggpt/root"),
+    "mbr-p1": (2, "--partition", 1),
+    "mbr-p5": (2, "--partition", 5),
+    "whole-inside-root": (3, "--inside", "/dev/mapper/vgwhole-root"),
+    "xfsroot-p2": (4, "--partition", 2),
+}
+
+
+def test_all_file_systems_of_virtual_machines_are_tried() -> None:
+    assert recorded_by_name(MACHINES).keys() == INSIDE.keys()
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_what_is_in_partitions_and_inside_them(name: str, thinmeta: Thinmeta) -> None:
+    files = recorded_by_name(MACHINES)[name]
+    line = (*INSIDE[name], *words(MACHINES))
+
+    listed = thinmeta("files", *line, "-R", "-f", "json")
+
+    assert (listed.exit_code, listed.stderr) == (ExitCode.DONE, "")
+    assert_listed(listed.stdout, files)
+    for path, expected in files.sha256.items():
+        content = thinmeta("cat", *line, path[1:].decode()).stdout_bytes
+        assert hashlib.sha256(content).hexdigest() == expected
+
+
+def test_a_logical_volume_inside_a_partition_that_is_named(thinmeta: Thinmeta) -> None:
+    line = ("cat", 1, "/etc/hostname", *words(MACHINES), "--inside", "vggpt/root")
+
+    assert thinmeta(*line, "--partition", 3).stdout == "inside-gpt\n"
+    result = thinmeta(*line, "--partition", 1)
+    assert result.exit_code == ExitCode.INPUT
+    assert "partition 1: there is no LVM on it" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "said"),
+    [
+        (1, (), "(GPT); say which with --partition N: 1 (32 MiB, Linux), 2 (64 MiB, Linux), 3"),
+        (2, (), "(MBR); say which with --partition N: 1 (16 MiB, Linux), 5 (16 MiB, Linux)"),
+        (3, (), "--inside VG/LV reads a volume in it; there are: vgwhole/root, vgwhole/swap"),
+        (3, ("--inside", "vgwhole/swap"), "vgwhole/swap: is swap space, which has no files"),
+        (1, ("--partition", "3"), "there are: vggpt/root, vggpt/swap"),
+    ],
+)
+def test_what_there_is_to_choose_from_is_listed(
+    device: int, options: tuple[str, ...], said: str, thinmeta: Thinmeta
+) -> None:
+    result = thinmeta("files", device, *options, *words(MACHINES))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.INPUT, "")
+    assert said in result.stderr
+
+
+def test_a_name_that_is_not_inside_is_not_there(thinmeta: Thinmeta) -> None:
+    result = thinmeta("files", 3, "--inside", "vg/root", *words(MACHINES))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.NOT_THERE, "")
+    assert result.stderr.endswith(
+        "there is no logical volume vg/root inside; there are: vgwhole/root, vgwhole/swap\n"
+    )
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
