@@ -35,7 +35,6 @@ from thinmeta.schemas.ext4 import (
     EXT4_EXTENTS_FL,
     EXT4_FEATURE_INCOMPAT_EA_INODE,
     EXT4_FEATURE_INCOMPAT_RECOVER,
-    EXT4_INLINE_DATA_FL,
     EXT4_ROOT_INO,
 )
 
@@ -99,29 +98,29 @@ class Ext4(FileSystem):
         with _about(link):
             if record.inode.type != stat.S_IFLNK:
                 raise FileError("it is no symbolic link")
-            if self._is_fast(record):
-                inline_content(record)  # which refuses what is encrypted
-                target = record.body[: record.inode.size]
-            else:
+            target = self._fast_target(record)
+            if target is None:
                 target = small_content(record, self._blocks, self.block_bytes)
             if not target or b"\0" in target:
                 raise FileError("it is a symbolic link that leads nowhere")
             return target
 
-    def _is_fast(self, record: InodeRecord) -> bool:
-        """Tell whether the target of a link is where other files have their map.
+    def _fast_target(self, record: InodeRecord) -> bytes | None:
+        """Return a link's target if it is where other files have their map; else None.
 
         Source: `ext4_inode_is_fast_symlink()`, fs/ext4/inode.c.
         """
-        if record.flags & (EXT4_INLINE_DATA_FL | EXT4_EXTENTS_FL):
-            return False
-        if record.inode.size >= len(record.body):
-            return False
+        if record.inode.type != stat.S_IFLNK or inline_content(record) is not None:
+            return None
+        size = record.inode.size
+        if record.flags & EXT4_EXTENTS_FL or size >= len(record.body):
+            return None
         geometry = self._blocks.geometry
         cluster = 1024 << geometry.superblock.s_log_cluster_size
         of_attributes = cluster // _SECTOR if record.attribute_block else 0
         has_values = geometry.incompat & EXT4_FEATURE_INCOMPAT_EA_INODE
-        return record.sectors == of_attributes or bool(has_values)
+        is_fast = record.sectors == of_attributes or has_values
+        return record.body[:size] if is_fast else None
 
     def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:
         """Return the extended attributes; see `FileSystem.xattrs()`."""
@@ -174,13 +173,10 @@ class Ext4(FileSystem):
         """Return where a file's bytes are; see `FileSystem.extents()`."""
         record = self._inodes.record(inode.number)
         with _about(inode):
-            if record.inode.type not in _WITH_BLOCKS or self._is_fast_link(record):
+            if record.inode.type not in _WITH_BLOCKS or self._fast_target(record) is not None:
                 return FileExtents(*np.empty((3, 0), dtype=np.uint64))
             columns = content_stretches(record, self._blocks)
             return FileExtents(*((column * self.block_bytes).view(np.uint64) for column in columns))
-
-    def _is_fast_link(self, record: InodeRecord) -> bool:
-        return record.inode.type == stat.S_IFLNK and self._is_fast(record)
 
     def inline(self, inode: Inode) -> bytes | None:
         """Return a file's bytes if its inode has them; see `FileSystem.inline()`."""
@@ -188,9 +184,8 @@ class Ext4(FileSystem):
         with _about(inode):
             if record.inode.type not in _WITH_BLOCKS:
                 return None
-            if self._is_fast_link(record):
-                return record.body[: record.inode.size]
-            return inline_content(record)
+            target = self._fast_target(record)
+            return inline_content(record) if target is None else target
 
 
 @contextmanager
