@@ -48,10 +48,11 @@ def runs_of(entries: Entries, is_inside: Mask) -> tuple[Runs, Places]:
         entries: of the leaves.
         is_inside: which of the entries count.
     """
-    kept = starts_of(is_inside.astype(np.int64))[entries.starts]
-    keys, values = entries.keys, entries.values
+    keys, values, kept = entries.keys, entries.values, entries.starts
     if not is_inside.all():
-        keys, values = keys[is_inside], values[is_inside]
+        inside = np.flatnonzero(is_inside)
+        keys, values = keys[inside], values[inside]
+        kept = np.searchsorted(inside, kept)
     runs, places = join(keys, block_time.without_time(values), kept[:-1])
     return runs, np.searchsorted(places, kept)
 

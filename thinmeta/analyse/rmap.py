@@ -107,12 +107,17 @@ class _InRegions:
         self._begins, self._ends = limited.astype(np.uint64).T
 
     def __call__(self, values: Keys) -> Mask:
+        inside: Mask
+        if len(self._begins) == 1 and self._begins[0] < self._ends[0]:
+            # Of the block-times themselves; what is below the first wraps, past the last.
+            first, last = block_time.range_of(int(self._begins[0]), int(self._ends[0]))
+            inside = values - np.uint64(first) <= np.uint64(last - first)
+            return inside
         blocks = block_time.data_block(values)
-        if len(self._begins) == 1:
-            return (blocks >= self._begins[0]) & (blocks < self._ends[0])  # type: ignore[no-any-return]
         after = np.searchsorted(self._begins, blocks, side="right")
         ends = np.concatenate((np.zeros(1, dtype=np.uint64), self._ends))
-        return blocks < ends[after]
+        inside = blocks < ends[after]
+        return inside
 
 
 class _TurnedTrees:

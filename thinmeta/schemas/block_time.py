@@ -63,6 +63,15 @@ def packed(data_blocks: Values, times: Values | np.uint64) -> Values:
     return values
 
 
+def range_of(begin: int, end: int) -> tuple[int, int]:
+    """Return the lowest and the highest block-time of the data blocks `begin..end`, half-open.
+
+    >>> range_of(5, 6) == (0x5000000, 0x5FFFFFF)
+    True
+    """
+    return begin << SHIFT, (end << SHIFT) - 1
+
+
 def without_time(values: Values) -> Values:
     """Return block-times with all times 0.
 

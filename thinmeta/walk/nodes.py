@@ -84,11 +84,13 @@ def _overflows(nodes: Nodes) -> Mask:
     return nodes.headers["max_entries"] > np.uint64(ENTRIES_BYTES) // entry_bytes
 
 
+_PAST_END, _READ_ERROR = int(Fault.PAST_END), int(Fault.READ_ERROR)
+
 # What is wrong, and in which nodes; the first that applies is reported.
 INVARIANTS: tuple[tuple[str, Callable[[Nodes], Mask]], ...] = (
     ("is past the end of the metadata", lambda n: n.blocks >= n.limit),
-    ("is past the end of the file, which is truncated", lambda n: n.faults == Fault.PAST_END),
-    ("cannot be read", lambda n: n.faults == Fault.READ_ERROR),
+    ("is past the end of the file, which is truncated", lambda n: n.faults == _PAST_END),
+    ("cannot be read", lambda n: n.faults == _READ_ERROR),
     (
         "has a wrong checksum",
         lambda n: salts_of(n.rows) != BTREE_CSUM_XOR,
@@ -158,7 +160,9 @@ def read_nodes(
     nodes = Nodes(blocks, batch.rows, headers, batch.faults, source.nr_blocks, is_internal, sizes)
     codes = np.zeros(len(blocks), dtype=np.uint8)
     for code, (_, broken) in enumerate(INVARIANTS, 1):
-        codes[broken(nodes) & (codes == 0)] = code
+        found = broken(nodes)
+        if found.any():
+            codes[found & (codes == 0)] = code
     return nodes, codes
 
 
