@@ -235,7 +235,7 @@ class Burst:
             os.setxattr(self._chance.choice(self._files), f"user.{step % 7}", value)
 
     def _make_device(self, folder: Path, step: int) -> None:
-        os.mknod(folder / f"device {step}", stat.S_IFCHR | 0o640, os.makedev(step, 300))
+        os.mknod(folder / f"device {step}", stat.S_IFCHR | 0o640, os.makedev(step % 512, 300))
 
     def _write_sparse(self, folder: Path, step: int) -> None:
         with (folder / f"sparse {step}").open("wb") as file:

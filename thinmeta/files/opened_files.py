@@ -81,14 +81,22 @@ def open_file_system(source: ByteSource, *, replay: bool = True) -> OpenedFiles:
         what = _instead(source, beginning.ljust(TELLTALE_BYTES, b"\0"))
         raise InputError(f"{source.name}: {what}{why}")
     if kind is FilesystemKind.XFS:
-        return _opened_xfs(source)
+        return _opened_xfs(source, replay=replay)
     return _opened_ext4(source, replay=replay)
 
 
-def _opened_xfs(source: ByteSource) -> OpenedFiles:
+def _opened_xfs(source: ByteSource, *, replay: bool) -> OpenedFiles:
+    from thinmeta.files.xfs.log import replay_log
     from thinmeta.files.xfs.xfs_file_system import Xfs
 
-    return OpenedFiles(Xfs(Cache(source)), source)
+    cache = Cache(source)
+    xfs = Xfs(cache)
+    if not replay:
+        return OpenedFiles(xfs, source)
+    replayed = replay_log(xfs, cache)
+    if replayed.nr_transactions:
+        xfs = Xfs(Cache(replayed.source))
+    return OpenedFiles(xfs, *replayed)
 
 
 def _opened_ext4(source: ByteSource, *, replay: bool) -> OpenedFiles:

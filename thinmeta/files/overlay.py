@@ -6,16 +6,21 @@ part of the volume stand, in 24 bytes a part.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.files.reading import ByteSource, Missing
+from thinmeta.files.file_system import FileError
+from thinmeta.files.reading import CHUNK_BYTES, ByteSource, Cache, Missing
 from thinmeta.walk.columnar import Columnar
-from thinmeta.walk.ragged import piece_begins
+from thinmeta.walk.ragged import distinct, piece_begins, places_among, ragged
 
 Bytes = npt.NDArray[np.uint64]
+
+_PIECES_AT_ONCE = 1 << 20
+_SMALL_BYTES = CHUNK_BYTES // 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +46,58 @@ class Patches(Columnar):
         )
         first = np.flatnonzero(piece_begins(len(self), apart))
         return Patches(self.begin[first], np.add.reduceat(self.length, first), self.place[first])
+
+
+_IntegerT = TypeVar("_IntegerT", bound=np.integer[Any])
+
+
+def topmost(
+    begin: npt.NDArray[_IntegerT], length: npt.NDArray[_IntegerT]
+) -> tuple[npt.NDArray[_IntegerT], npt.NDArray[_IntegerT], npt.NDArray[np.int64]]:
+    """Return what is seen of parts that were put one above the other.
+
+    Args:
+        begin: where each is, shape `(n,)`; later ones are above earlier ones.
+        length: of each, shape `(n,)`.
+
+    Returns:
+        Begins, lengths and rows of `begin` of the pieces that are seen, ascending, shape `(m,)`.
+
+    >>> [found.tolist() for found in topmost(np.array([0, 4, 2]), np.array([8, 4, 1]))]
+    [[0, 2, 3, 4], [2, 1, 1, 4], [0, 2, 0, 1]]
+    """
+    bounds = distinct(np.concatenate([begin, begin + length]))
+    first = np.searchsorted(bounds, begin)
+    counts = np.searchsorted(bounds, begin + length) - first
+    owner = np.full(len(bounds), -1, dtype=np.int64)
+    groups = np.flatnonzero(np.diff(np.cumsum(counts) // _PIECES_AT_ONCE, prepend=-1))
+    for low, high in pairwise([*groups.tolist(), len(begin)]):
+        rows = np.repeat(np.arange(low, high), counts[low:high])
+        owner[ragged(first[low:high], counts[low:high])] = rows
+    seen = np.flatnonzero(owner >= 0)
+    return bounds[seen], bounds[seen + 1] - bounds[seen], owner[seen]
+
+
+def is_void(
+    keys: npt.NDArray[np.generic],
+    transactions: npt.NDArray[np.integer[Any]],
+    void_keys: npt.NDArray[np.generic],
+    void_transactions: npt.NDArray[np.integer[Any]],
+) -> npt.NDArray[np.bool_]:
+    """Tell which changes a journal takes back, in their own transaction or a later one.
+
+    Args:
+        keys: what each change is of, shape `(n,)`.
+        transactions: the place of each one's transaction among all.
+        void_keys: of what changes are taken back, shape `(m,)`.
+        void_transactions: by which transaction, ascending.
+    """
+    order = np.argsort(void_keys, kind="stable")
+    ordered = void_keys[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], np.ones(min(1, len(order)), bool)))
+    place, void = places_among(ordered[last], keys)
+    void[void] = transactions[void] <= void_transactions[order[last]][place[void]]
+    return void
 
 
 class FixUp(Protocol):
@@ -93,6 +150,7 @@ class Overlay:
         self.size = source.size
         self._source = source
         self._log = log
+        self._cache = Cache(log)
         self._patches = patches
         self._ends = patches.begin + patches.length
         self._fix_ups = fix_ups
@@ -100,12 +158,29 @@ class Overlay:
     def fill(self, view: memoryview, begin: int) -> Iterator[Missing]:
         """Fill `view` with the bytes from `begin` on; see `ByteSource.fill()`."""
         found = self._between(begin, begin + len(view))
+        if not len(found):
+            yield from self._source.fill(view, begin)
+            return
+        missing = []
         for source, start, stop, place in self._pieces(found, begin, begin + len(view)):
-            for part in source.fill(view[start - begin : stop - begin], place):
-                yield part.moved(place, place + stop - start, start - place)
-        if len(found):
-            for fix_up in self._fix_ups:
-                fix_up.put(view, begin)
+            part = view[start - begin : stop - begin]
+            if source is self._log and len(part) < _SMALL_BYTES and self._is_cached(part, place):
+                continue
+            missing += [
+                each.moved(place, place + stop - start, start - place)
+                for each in source.fill(part, place)
+            ]
+        for fix_up in self._fix_ups:
+            fix_up.put(view, begin)
+        yield from missing
+
+    def _is_cached(self, part: memoryview, place: int) -> bool:
+        """Fill `part` from a cache of the log, which is read in no order; tell whether it could."""
+        try:
+            part[:] = self._cache.read(place, len(part))
+        except FileError:
+            return False
+        return True
 
     def lost(self, begin: int, end: int) -> Iterator[Missing]:
         """Return what of `begin..end` is known to be lost; see `ByteSource.lost()`."""

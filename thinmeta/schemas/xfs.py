@@ -65,7 +65,8 @@ XfsSuperblock = "xfs_dsb" / Struct(
     "sb_features_incompat" / Int32ub * "features that a reader must know; version 5",
     Padding(4),
     "sb_crc" / Int32ul * "CRC-32C of the sector, with zeros in this field; version 5",
-    Padding(20),
+    Padding(12),
+    "sb_lsn" / Int64ub * "of the log record that it was last logged in, when it was written",
     "sb_meta_uuid" / Bytes(16) * "what is in blocks, if sb_uuid was changed since",
 )
 
@@ -97,7 +98,8 @@ Dinode = "xfs_dinode" / Struct(
 Dinode3 = "xfs_dinode (version 3)" / Struct(
     *Dinode.subcon.subcons,
     "di_crc" / Int32ul * "CRC-32C of the inode, with zeros in this field",
-    Padding(16),
+    Padding(8),
+    "di_lsn" / Int64ub * "of the log record that it was last logged in, when it was written",
     "di_flags2" / Int64ub * "bit 3: BIGTIME; bit 4: NREXT64",
     Padding(24),
     "di_ino" / Int64ub * "its own number",
@@ -133,7 +135,7 @@ BmbtBlock3 = "xfs_btree_lblock (version 5)" / Struct(
     "bb_magic" / Int32ub * "BMA3",
     *BmbtBlock.subcon.subcons[1:],
     "bb_blkno" / Int64ub * "where it is, in 512 bytes",
-    Padding(8),
+    "bb_lsn" / Int64ub * "of the log record that it was last logged in, when it was written",
     "bb_uuid" / Bytes(16) * "of the file system",
     "bb_owner" / Int64ub * "inode",
     "bb_crc" / Int32ul * "CRC-32C of the block, with zeros in this field",
@@ -148,5 +150,5 @@ SymlinkHdr = "xfs_dsymlink_hdr" / Struct(
     "sl_uuid" / Bytes(16) * "of the file system",
     "sl_owner" / Int64ub * "inode",
     "sl_blkno" / Int64ub * "where it is, in 512 bytes",
-    Padding(8),
+    "sl_lsn" / Int64ub * "of the log record that it was last logged in, when it was written",
 )

@@ -8,7 +8,7 @@ from thinmeta.files.ext.ext4 import Ext4
 from thinmeta.files.ext.journal_file import JournalError, JournalFile
 from thinmeta.files.ext.transactions import Logged, Transactions, read_transactions
 from thinmeta.files.file_system import FileError
-from thinmeta.files.overlay import Magics, Overlay, Patches, Replay
+from thinmeta.files.overlay import Magics, Overlay, Patches, Replay, is_void, topmost
 from thinmeta.files.reading import Cache
 from thinmeta.schemas.columns import dtype_of
 from thinmeta.schemas.decode import parsed
@@ -18,7 +18,6 @@ from thinmeta.schemas.jbd2 import (
     Ext4FastCommitHead,
     Jbd2Magic,
 )
-from thinmeta.walk.ragged import is_new, places_among
 
 _MAGIC = dtype_of(Jbd2Magic)
 _SEQUENCES = 1 << 32
@@ -64,7 +63,7 @@ def replay_transactions(journal: JournalFile, cache: Cache) -> Replay:
     form = journal.form
     found = read_transactions(journal, cache.size // journal.block_bytes)
     count, fault = found.nr_transactions, found.fault
-    logged = found.logged[~_is_void(found)]
+    logged = found.logged[~_is_revoked(found)]
     bad = logged[logged.is_bad]
     if len(bad):
         is_torn = form.is_async and fault is None and bad.transaction[0] == count - 1
@@ -77,45 +76,32 @@ def replay_transactions(journal: JournalFile, cache: Cache) -> Replay:
             found.revoked[found.revoked.transaction < count],
             fault,
         )
-        logged = believed.logged[~_is_void(believed)]
+        logged = believed.logged[~_is_revoked(believed)]
     stopped = (form.sequence + count) % _SEQUENCES
     if fault is None:
         _refuse_fast_commits(journal, stopped, cache.source.name)
     else:
         fault = f"the journal was not replayed from transaction {stopped} on: {fault}"
-    return Replay(_overlay(journal, cache, _latest(logged)), count, fault)
+    return Replay(_overlay(journal, cache, logged), count, fault)
 
 
-def _is_void(found: Transactions) -> npt.NDArray[np.bool_]:
-    """Tell which blocks are revoked by their own transaction or a later one.
+def _is_revoked(found: Transactions) -> npt.NDArray[np.bool_]:
+    """Tell which changes are revoked.
 
     Source: `jbd2_journal_test_revoke()`, fs/jbd2/revoke.c.
     """
-    order = np.argsort(found.revoked.block, kind="stable")
-    block = found.revoked.block[order]
-    last = np.flatnonzero(np.append(block[1:] != block[:-1], np.ones(min(1, len(block)), bool)))
-    place, is_void = places_among(block[last], found.logged.block)
-    by = found.revoked.transaction[order][last][place[is_void]]
-    is_void[is_void] = found.logged.transaction[is_void] <= by
-    return is_void
-
-
-def _latest(logged: Logged) -> Logged:
-    """Return the last change of each block, by block."""
-    reverse = logged[::-1]
-    order = np.argsort(reverse.block, kind="stable")
-    ordered = reverse[order]
-    return ordered[is_new(ordered.block)] if len(ordered) else ordered
+    logged, revoked = found.logged, found.revoked
+    return is_void(logged.block, logged.transaction, revoked.block, revoked.transaction)
 
 
 def _overlay(journal: JournalFile, cache: Cache, logged: Logged) -> Overlay:
     width = np.uint64(journal.block_bytes)
-    begin = logged.block * width
-    length = np.full(len(logged), width, dtype=np.uint64)
-    patches = Patches(begin, length, journal.places(logged.journal_block.astype(np.uint64)))
-    escaped = begin[logged.is_escaped]
+    begin, length, row = topmost(logged.block * width, np.full(len(logged), width))
+    top = logged[row]
+    places = journal.places(top.journal_block.astype(np.uint64))
     magic = np.array(JBD2_MAGIC_NUMBER, dtype=_MAGIC).tobytes()
-    return Overlay(cache.source, cache.source, patches.joined_up(), [Magics(escaped, magic)])
+    patches = Patches(begin, length, places).joined_up()
+    return Overlay(cache.source, cache.source, patches, [Magics(begin[top.is_escaped], magic)])
 
 
 def _refuse_fast_commits(journal: JournalFile, stopped: int, name: str) -> None:
