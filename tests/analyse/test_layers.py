@@ -1,7 +1,6 @@
 """What each layer wrote, against what thin_dump printed of the devices, block by block."""
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
@@ -28,7 +27,7 @@ def dumped(case: str) -> dict[int, Mapped]:
 def layers_of(case: str) -> list[MeasuredLayer]:
     docker = root_of(case)
     with open_pool(unpacked(case)) as pool:
-        return measured(pool, docker.devices, docker.listed())
+        return measured(pool, docker.devices, docker.devices.values())
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -82,8 +81,8 @@ def test_what_is_missing_is_not_measured() -> None:
     assert below.record is not None
     devices = {
         **docker.devices,
-        top.hash: replace(top, record=replace(top.record, device_id=DeviceId(99))),
-        below.hash: replace(below, record=None),
+        top.hash: top._replace(record=top.record._replace(device_id=DeviceId(99))),
+        below.hash: below._replace(record=None),
     }
 
     with open_pool(unpacked(CASES[0])) as pool:

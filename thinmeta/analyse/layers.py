@@ -1,7 +1,7 @@
 """Docker's images and containers as a pool has them: what each device added to the one below."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from thinmeta.analyse.diff import Diff
 from thinmeta.analyse.leaf_counts import Ask
@@ -17,8 +17,7 @@ DockerDevices = Mapping[str, DockerDevice]
 """Docker's devices by hash; a parent is always one of them, and no circles are among them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """How many blocks became others, from a device to the one that was created from it."""
 
     added: int
@@ -26,8 +25,7 @@ class Written:
     removed: int
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredLayer:
+class MeasuredLayer(NamedTuple):
     """One of Docker's devices, measured.
 
     >>> import thinmeta
@@ -64,7 +62,7 @@ def stack(devices: DockerDevices, top: DockerDevice) -> list[DockerDevice]:
 def measured(
     pool: Pool,
     devices: DockerDevices,
-    chosen: list[DockerDevice],
+    chosen: Iterable[DockerDevice],
     *,
     losses: Losses | None = None,
     on_progress: OnProgress | None = None,
@@ -101,8 +99,8 @@ def measured(
     found = []
     for device in chosen:
         parent = devices[device.parent] if device.parent else None
-        own, below = usage_of(device), usage_of(parent)
-        written = _written(pool, device, below, own) if own else None
+        own = usage_of(device)
+        written = _written(pool, device, usage_of(parent), own) if own else None
         found.append(MeasuredLayer(device, parent, own, written))
     pool.verify_unchanged()
     return found

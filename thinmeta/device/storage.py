@@ -17,9 +17,9 @@ from thinmeta.device.kernel import SYSFS
 class Identity(NamedTuple):
     """A file, by its file system and inode, or a block device, by its number."""
 
-    is_device: bool
     number: int
-    inode: int
+    inode: int = 0
+    is_device: bool = False
 
 
 class Storage(NamedTuple):
@@ -68,8 +68,8 @@ def status_of(path: Path | int) -> os.stat_result:
 def identity_of(status: os.stat_result) -> Identity:
     """Return what a file or device is, whatever it is called."""
     if stat.S_ISBLK(status.st_mode):
-        return Identity(is_device=True, number=status.st_rdev, inode=0)
-    return Identity(is_device=False, number=status.st_dev, inode=status.st_ino)
+        return Identity(status.st_rdev, is_device=True)
+    return Identity(status.st_dev, status.st_ino)
 
 
 def _beneath(identity: Identity, sysfs: Path) -> Iterator[Identity]:
@@ -86,7 +86,7 @@ def _beneath(identity: Identity, sysfs: Path) -> Iterator[Identity]:
     for each in below:
         with suppress(OSError, ValueError):
             major, minor = map(int, each.read_text().split(":"))
-            yield Identity(is_device=True, number=os.makedev(major, minor), inode=0)
+            yield Identity(os.makedev(major, minor), is_device=True)
 
 
 def _behind(identity: Identity, sysfs: Path) -> Identity | None:

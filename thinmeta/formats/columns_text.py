@@ -18,10 +18,10 @@ def aligned(rows: Sequence[Sequence[str]], left: frozenset[int]) -> Iterator[str
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     line = "  ".join(
-        f"{{:{'<' if place in left else '>'}{width}}}" for place, width in enumerate(widths)
+        f"%{'-' if place in left else ''}{width}s" for place, width in enumerate(widths)
     )
     for row in rows:
-        yield line.format(*row)
+        yield line % tuple(row)
 
 
 def drawn(
@@ -46,11 +46,9 @@ def drawn(
         node, branch, below = stack.pop()
         yield branch, node
         children = children_of(node)
-        for place, child in reversed(list(enumerate(children, 1))):
-            if is_straight and len(children) == 1:
-                own, under = "", ""
-            elif place == len(children):
-                own, under = "└─ ", "   "
-            else:
-                own, under = "├─ ", "│  "
+        if not children:
+            continue
+        own, under = ("", "") if is_straight and len(children) == 1 else ("└─ ", "   ")
+        for child in reversed(children):
             stack.append((child, below + own, below + under))
+            own, under = "├─ ", "│  "

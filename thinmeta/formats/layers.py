@@ -19,6 +19,7 @@ _WIDTH = 100
 _STACK = ("DEV", "LAYER", "SIZE", "FILES", "ADDED", "CHANGED", "REMOVED", "SHARED", "EXCLUSIVE")
 _FOREST = ("DEV", "NAME", "MAPPED", "WRITTEN", "EXCLUSIVE")
 _NOTHING = "-"
+_UNMEASURED = (_NOTHING, _NOTHING, _NOTHING)
 _NAME_WIDTH = 40
 _LEAST_WIDTH = 30  # of what is said of a device, however deep it stands in the forest
 
@@ -72,19 +73,12 @@ def forest_text(
         block_bytes: bytes of a data block.
         file_system: of all of them; None if that is not known.
     """
-    rows = [_FOREST]
+    rows: list[Cells] = [_FOREST]
     whats = [""]
     for branch, layer in _drawn(layers):
-        written, used = layer.written, layer.usage
-        rows.append(
-            (
-                _device_id(layer.docker),
-                f"{branch}{_shown(layer.docker)}",
-                _size(used.mapped if used else None, block_bytes),
-                _size(written.added + written.changed if written else None, block_bytes),
-                _size(used.exclusive if used else None, block_bytes),
-            )
-        )
+        docker = layer.docker
+        sizes = _sizes(layer, block_bytes) if layer.usage else _UNMEASURED
+        rows.append((_device_id(docker), f"{branch}{_shown(docker)}", *sizes))
         whats.append(_what(layer, file_system))
     for line, what in zip(aligned(rows, left=frozenset({1})), whats, strict=True):
         room = max(_LEAST_WIDTH, _WIDTH - len(line) - 2)
@@ -127,6 +121,16 @@ def layers_json(layers: Sequence[MeasuredLayer], block_bytes: int) -> Iterator[b
                 for word, blocks in counts.items()
             },
         )
+
+
+def _sizes(layer: MeasuredLayer, block_bytes: int) -> Cells:
+    """Return the last columns of `_FOREST`."""
+    written, used = layer.written, layer.usage
+    return (
+        _size(used.mapped if used else None, block_bytes),
+        _size(written.added + written.changed if written else None, block_bytes),
+        _size(used.exclusive if used else None, block_bytes),
+    )
 
 
 _COUNTED = ("added", "changed", "removed", "shared", "exclusive")
@@ -172,8 +176,9 @@ def _size(number: int | None, block_bytes: int) -> str:
 
 def _shown(docker: DockerDevice) -> str:
     """Return the name, of an image all its tags; of what is too long the end."""
-    tags = [tag for image in docker.images for tag in image.tags]
-    name = ", ".join(tags) or docker.name
+    name = docker.name
+    if docker.images:
+        name = ", ".join(tag for image in docker.images for tag in image.tags) or name
     return name if len(name) <= _NAME_WIDTH else f"…{name[1 - _NAME_WIDTH :]}"
 
 

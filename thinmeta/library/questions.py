@@ -217,8 +217,9 @@ class Questions:
         docker = self._names.docker(self._pool)
         if docker is None:
             raise NotThereError("layers are Docker's: give names=NameSources(docker_root=...)")
-        chosen = docker.listed() if name is None else stack(docker.devices, docker.called(name))
-        return list_of_layers(measured(self._pool, docker.devices, chosen, losses=self._losses))
+        devices = docker.devices
+        chosen = devices.values() if name is None else stack(devices, docker.called(name))
+        return list_of_layers(measured(self._pool, devices, chosen, losses=self._losses))
 
     def losses(self) -> Losses:
         """Read everything once, and say for each device what is lost of it; nothing raises.

@@ -1,8 +1,9 @@
 """Where a pool and those who name its devices disagree: what a crash leaves behind."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.names.catalogue import Catalogue, NamedDevice, best_names
@@ -28,8 +29,7 @@ class DisagreementKind(Enum):
     """The device was created in another transaction than the one the source knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disagreement:
+class Disagreement(NamedTuple):
     """One thing that does not fit.
 
     >>> import thinmeta
@@ -77,7 +77,7 @@ def disagreements(
     named = set(best_names(telling, created, is_live=not is_past))
     if is_past:
         return list(_unnamed(devices, named, set()))
-    of_names = [found for each in telling for found in _of_names(devices, each)]
+    of_names = [found for each in telling for found in _of_names(created, each)]
     named |= {found.device_id for found in of_names if found.device_id is not None}
     changing = {catalogue.changing for catalogue in telling}
     return [
@@ -112,21 +112,23 @@ def _of_transaction(transaction_id: int, catalogue: Catalogue) -> list[Disagreem
     return [Disagreement(DisagreementKind.POOL_TRANSACTION, None, None, what)]
 
 
-def _of_names(devices: Mapping[int, ThinDevice], catalogue: Catalogue) -> list[Disagreement]:
+def _of_names(created: Mapping[DeviceId, int], catalogue: Catalogue) -> list[Disagreement]:
+    """Return where names and devices do not fit; of a device each kind once, by its best name.
+
+    Args:
+        created: the transaction in which each of the pool's devices was created, by id.
+        catalogue: the names.
+    """
     found = []
-    told = set()
-    ids = {named.device_id for named in catalogue.devices}
-    there: dict[int, ThinDevice] = {
-        device_id: devices[device_id] for device_id in ids if device_id in devices
-    }
-    living = {named.device_id for named in catalogue.devices if _is_there(named, there)}
+    told: dict[DisagreementKind, set[DeviceId]] = defaultdict(set)
+    living = {named.device_id for named in catalogue.devices if _is_there(named, created)}
     for named in catalogue.devices:
-        device = there.get(named.device_id)
-        is_this = device is not None and named.transaction_id in (None, device.transaction_id)
+        transaction_id = created.get(named.device_id)
+        is_this = transaction_id is not None and named.transaction_id in (None, transaction_id)
         is_no_more = named.is_deleted and (not is_this or named.device_id in living)
         if named.is_later or is_no_more:
             continue
-        if device is None:
+        if transaction_id is None:
             kind, what = DisagreementKind.GONE, "is not in the pool"
         elif named.is_deleted:
             kind, what = DisagreementKind.DELETED, "was deleted, but is still in the pool"
@@ -134,18 +136,19 @@ def _of_names(devices: Mapping[int, ThinDevice], catalogue: Catalogue) -> list[D
             kind = DisagreementKind.REUSED
             what = (
                 f"was created in transaction {named.transaction_id}, the pool's device in "
-                f"{device.transaction_id}: it may be another"
+                f"{transaction_id}: it may be another"
             )
         else:
             continue
-        if (named.device_id, kind) not in told:  # once, by its best name
-            told.add((named.device_id, kind))
+        known = told[kind]
+        if named.device_id not in known:
+            known.add(named.device_id)
             found.append(Disagreement(kind, named.device_id, named.name, f"{named} {what}"))
     return found
 
 
-def _is_there(named: NamedDevice, devices: Mapping[int, ThinDevice]) -> bool:
-    device = devices.get(named.device_id)
-    if device is None or not named.is_current:
+def _is_there(named: NamedDevice, created: Mapping[DeviceId, int]) -> bool:
+    transaction_id = created.get(named.device_id)
+    if transaction_id is None or not named.is_current:
         return False
-    return named.fits(device.transaction_id, is_live=True)
+    return named.fits(transaction_id, is_live=True)

@@ -53,11 +53,10 @@ def layers(  # noqa: PLR0913  # one parameter an option
             raise click.UsageError(f"layers needs Docker's root: --docker-root, or {ENVIRONMENT}")
         for note in docker.notes:
             report.warn(f"{docker.path}: {note}")
-        chosen = stack(docker.devices, docker.called(name)) if name else docker.listed()
+        devices = docker.devices
+        chosen = stack(devices, docker.called(name)) if name else devices.values()
         with progress:
-            measures = measured(
-                pool, docker.devices, chosen, losses=losses, on_progress=progress.advance
-            )
+            measures = measured(pool, devices, chosen, losses=losses, on_progress=progress.advance)
         found = disagreements(pool.devices, pool.superblock.transaction_id, [docker.catalogue()])
         if name:
             ids = {device.record.device_id for device in chosen if device.record}

@@ -1,7 +1,7 @@
 """Docker's containers: `containers/ID/config.v2.json`."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from thinmeta.names.docker.files import DockerFiles, JsonObject, digest
 
@@ -9,8 +9,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 _FILES = ("config.v2.json", "config.json")  # the second is that of Docker before 1.10
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(NamedTuple):
     """A container, as Docker last wrote it down.
 
     Attributes:

@@ -1,8 +1,8 @@
 """Docker's list of thin devices: `devicemapper/metadata`, a JSON file a device."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from thinmeta.names.docker.files import DockerFiles, DockerFolder, JsonObject, graph_id
 from thinmeta.units import DeviceId
@@ -18,8 +18,7 @@ _TRANSACTION = "transaction-metadata"
 _NO_DEVICES = (_DEVICE_SET, _TRANSACTION)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What Docker wrote down of one thin device.
 
     Attributes:
@@ -41,8 +40,7 @@ class Record:
         return self.transaction_id - 1 if self.transaction_id else None
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """What Docker noted before it last created or deleted a device.
 
     Attributes:
@@ -56,8 +54,7 @@ class Transaction:
     device_id: DeviceId | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceSet:
+class DeviceSet(NamedTuple):
     """All that `devicemapper` holds.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Docker's devices: what its files say together of each, and which stands on which."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from thinmeta.model.device_spec import typed_name
 from thinmeta.names.catalogue import NamedDevice, NameKind, Unidentified
@@ -13,10 +13,10 @@ from thinmeta.names.docker.layerdb import Layer, Mount
 from thinmeta.units import DeviceId
 
 _SHOWN = 12  # digits of an id, as Docker shows it
+_OF_DOCKER_ITSELF = (NameKind.BASE, NameKind.INIT)
 
 
-@dataclass(frozen=True, slots=True)
-class DockerDevice:
+class DockerDevice(NamedTuple):
     """One of Docker's devices, or what should be one.
 
     Attributes:
@@ -50,8 +50,7 @@ class DockerDevice:
         return of_record or (self.layer is not None and self.layer.is_removing)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """What Docker's files say, each by its own key."""
 
     records: Mapping[str, Record]
@@ -73,7 +72,7 @@ def joined(parts: Parts, files: DockerFiles) -> dict[str, DockerDevice]:
         if device.hash not in devices:
             record = parts.records.get(device.hash)
             is_known = device.record is record
-            devices[device.hash] = device if is_known else replace(device, record=record)
+            devices[device.hash] = device if is_known else device._replace(record=record)
     _tell_what_is_missing(parts, devices, files)
     return _without_circles(_with_own_names(devices), files)
 
@@ -90,7 +89,7 @@ def _with_own_names(devices: dict[str, DockerDevice]) -> dict[str, DockerDevice]
         if kept.setdefault(name, device.hash) != device.hash:
             name = typed_name(device.hash)
         if name != device.name:
-            devices[device.hash] = replace(device, name=name)
+            devices[device.hash] = device._replace(name=name)
     return devices
 
 
@@ -141,15 +140,16 @@ def _names(device: DockerDevice, record: Record, origin: Record | None) -> list[
 def _called(device: DockerDevice) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """Return the names of a device, each with what else it is called, and its ids."""
     plain = device.name.removeprefix("name:")
-    if device.kind in (NameKind.BASE, NameKind.INIT):
+    if device.kind in _OF_DOCKER_ITSELF:
         return [(device.name, (plain, device.hash), ())]
-    known = [device.hash, device.container_id]
-    if device.layer is not None:
-        known += [device.layer.chain_id, device.layer.diff_id]
-    ids = tuple([each for each in known if each])
+    layer = device.layer
+    of_layer = (layer.chain_id, layer.diff_id) if layer else ()
+    ids = tuple(filter(None, (device.hash, device.container_id, *of_layer)))
     if device.kind is NameKind.CONTAINER:
         name = device.container.name if device.container else plain
         return [(device.name, (plain, name, f"/{name}"), ids)]
+    if not device.images:
+        return [(device.name, (plain,), ids)]
     return [
         (
             typed_name(image.name) if number else device.name,
@@ -157,7 +157,7 @@ def _called(device: DockerDevice) -> list[tuple[str, tuple[str, ...], tuple[str,
             (image.image_id, *ids),
         )
         for number, image in enumerate(device.images)
-    ] or [(device.name, (plain,), ids)]
+    ]
 
 
 def _aliases(image: Image) -> tuple[str, ...]:
@@ -205,7 +205,7 @@ def _of_containers(parts: Parts) -> list[DockerDevice]:
         devices = [device]
         if mount.init_id:
             devices.append(DockerDevice(mount.init_id, NameKind.INIT, f"{name}{INIT}", image))
-        found += [replace(each, container=container, container_id=container_id) for each in devices]
+        found += [each._replace(container=container, container_id=container_id) for each in devices]
     return found
 
 
@@ -279,7 +279,7 @@ def _without_circles(
             if below is not None and (below in path or below not in devices):
                 if below in path:
                     files.note(f"device {at}: stands on itself")
-                devices[at] = replace(devices[at], parent=None)
+                devices[at] = devices[at]._replace(parent=None)
                 below = None
             at = below
         ends_well |= path

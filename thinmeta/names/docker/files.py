@@ -15,12 +15,14 @@ from typing import Any, Self
 
 from thinmeta.device.storage import Identity, identity_of
 
+_OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FILE_BYTES = 8 << 20
 _ALL_BYTES = 256 << 20
 _PIECE_BYTES = 64 << 10
 _ENTRIES = 1 << 18  # of one folder; a layer is an entry
 _NOTES = 100
 _GRAPH_ID = re.compile(r"[a-z0-9][\w.-]*", re.ASCII)
+_JSON = json.JSONDecoder()
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
@@ -140,7 +142,7 @@ class DockerFiles:
             OSError: it cannot be read, or is too large.
         """
         most = min(_FILE_BYTES, self._bytes_left)
-        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        fd = os.open(name, _OPENED, dir_fd=folder)
         try:
             status = os.fstat(fd)
             self.read.add(identity_of(status))
@@ -219,8 +221,10 @@ class DockerFolder:
         if text is None:
             return None
         try:
-            parsed = json.loads(text)
+            parsed, end = _JSON.raw_decode(text)
         except (ValueError, RecursionError):
+            end = None
+        if end != len(text):
             self.note("is no JSON, or not all of it", name)
             return None
         if not isinstance(parsed, dict):

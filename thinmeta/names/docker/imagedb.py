@@ -2,16 +2,15 @@
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from thinmeta.names.docker.files import DockerFiles, JsonObject, digest
 
 _SHA256 = "sha256:"
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """What made a layer, as `docker history` shows it.
 
     Attributes:
@@ -25,8 +24,7 @@ class Instruction:
     created: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """An image.
 
     Attributes:

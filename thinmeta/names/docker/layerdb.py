@@ -1,16 +1,15 @@
 """Docker's layers and what containers mount: `image/devicemapper/layerdb`."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from thinmeta.names.docker.files import DockerFiles, digest, graph_id
 
 _REMOVING = re.compile(r"([0-9a-f]{64})-.*-removing", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """A layer of images, read-only.
 
     Attributes:
@@ -30,8 +29,7 @@ class Layer:
     is_removing: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """What a container mounts.
 
     Attributes:

@@ -30,7 +30,8 @@ class DockerRoot:
     Attributes:
         path: as it was given.
         root: where the files are.
-        devices: by hash; a parent is always one of them.
+        devices: by hash, in the order of their device ids, first those whose id is not known; a
+            parent is always one of them.
         transaction: the last one; None if it is not there.
         file_system: of the base device, so of all; None if it is not there.
         base_uuid: of the base device's file system; None if it is not there.
@@ -47,13 +48,9 @@ class DockerRoot:
     notes: tuple[str, ...]
     files_read: frozenset[Identity] = frozenset()
 
-    def listed(self) -> list[DockerDevice]:
-        """Return the devices by ascending id; first those whose id is not known."""
-        return sorted(self.devices.values(), key=_by_device)
-
     def device(self, device_id: int) -> DockerDevice | None:
         """Return the device that has this id now; None if none has."""
-        for device in self.listed():
+        for device in self.devices.values():
             if device.record is not None and device.record.device_id == device_id:
                 return device
         return None
@@ -74,15 +71,16 @@ class DockerRoot:
 
     def catalogue(self) -> Catalogue:
         """Return the names of the devices."""
-        listed = self.listed()
-        records = {device.hash: device.record for device in listed}
+        listed = self.devices.values()
         transaction = self.transaction
         return Catalogue(
             source=str(self.path),
             devices=tuple(
                 name
                 for device in listed
-                for name in named(device, records[device.parent] if device.parent else None)
+                for name in named(
+                    device, self.devices[device.parent].record if device.parent else None
+                )
             ),
             transaction_id=transaction.transaction_id if transaction else None,
             changing=transaction.device_id if transaction else None,
@@ -113,10 +111,11 @@ def read_docker_root(path: Path) -> DockerRoot:
         containers=read_containers(files, root / "containers"),
     )
     devices = joined(parts, files)
+    in_order = {each.hash: each for each in sorted(devices.values(), key=_by_device)}
     return DockerRoot(
         path,
         root,
-        devices,
+        in_order,
         device_set.transaction,
         device_set.file_system,
         device_set.base_uuid,
