@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import examples
-from thinmeta.schemas import btree_node, columns, space_map, superblock
+from thinmeta.schemas import (
+    btree_node,
+    columns,
+    ext4,
+    ext4_attributes,
+    ext4_directory,
+    space_map,
+    superblock,
+)
 from thinmeta.schemas.columns import bit_fields, dtype_of
 from thinmeta.schemas.decode import unpack_counts
 
@@ -22,6 +30,21 @@ STRUCTS: dict[str, tuple[Construct, int]] = {
     "disk_index_entry": (space_map.IndexEntry, 16),
     "disk_metadata_index": (space_map.MetadataIndex, 4096),
     "disk_bitmap_header": (space_map.BitmapHeader, 16),
+    "ext4_super_block": (ext4.Ext4Superblock, 1024),
+    "ext4_group_desc of 32 bytes": (ext4.Ext4GroupDescriptor, 32),
+    "ext4_group_desc": (ext4.Ext4GroupDescriptor64, 64),
+    "ext4_inode of 128 bytes": (ext4.Ext4Inode, 128),
+    "ext4_inode": (ext4.Ext4LargeInode, 160),
+    "ext4_extent_header": (ext4.Ext4ExtentHeader, 12),
+    "ext4_extent_idx": (ext4.Ext4ExtentIndex, 12),
+    "ext4_extent": (ext4.Ext4Extent, 12),
+    "ext4_dir_entry_tail": (ext4_directory.Ext4DirEntryTail, 12),
+    "dx_root_info": (ext4_directory.Ext4DxRootInfo, 8),
+    "dx_tail": (ext4_directory.Ext4DxTail, 8),
+    "ext4_xattr_header": (ext4_attributes.Ext4XattrHeader, 32),
+    "ext4_xattr_entry": (ext4_attributes.Ext4XattrEntry, 16),
+    "ext4_acl_entry_short": (ext4_attributes.Ext4AclShortEntry, 4),
+    "ext4_acl_entry": (ext4_attributes.Ext4AclLongEntry, 8),
 }
 NUMBERS: dict[str, tuple[Construct, int]] = {
     "key": (btree_node.Key, 8),

@@ -37,7 +37,7 @@ def read_directory(record: InodeRecord, blocks: BlockGroups, found: list[Entry])
         yield "two of its blocks are the same"
         return
     size, rest = divmod(record.inode.size, blocks.geometry.block_bytes)
-    nr_missing = size - int(stretches.length.sum())
+    nr_missing = size - int(np.minimum(stretches.length, size - stretches.begin).sum())
     if rest:
         yield f"its size of {record.inode.size} bytes is not that of whole blocks"
     if nr_missing > 0:

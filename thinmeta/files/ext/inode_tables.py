@@ -6,8 +6,8 @@ from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.inode_pieces import InodePiece, InodeRecord, decoded
 from thinmeta.files.file_system import FileError, Inode
 
-_PIECE = 128
-"""Inodes that are decoded at once."""
+_PIECE_BYTES = 32768
+"""Of inodes that are decoded at once: mostly 128 of them."""
 
 _MOST_PIECES = 128
 
@@ -20,6 +20,7 @@ class InodeTables:
         self._blocks = blocks
         fields = blocks.geometry.superblock
         self._count: int = fields.s_inodes_count
+        self._at_once = max(1, _PIECE_BYTES // blocks.geometry.inode_bytes)
         self._in_group: int = fields.s_inodes_per_group
         self._pieces: OrderedDict[tuple[int, int], InodePiece] = OrderedDict()
 
@@ -41,12 +42,12 @@ class InodeTables:
         if not 1 <= number <= self._count:
             raise FileError(f"inode {number}: there is none: the last one is {self._count}")
         group, index = divmod(number - 1, self._in_group)
-        part, place = divmod(index, _PIECE)
+        part, place = divmod(index, self._at_once)
         piece = self._pieces.get((group, part))
         if piece is None:
-            begin = part * _PIECE
+            begin = part * self._at_once
             try:
-                piece = self._read(group, begin, min(_PIECE, self._in_group - begin))
+                piece = self._read(group, begin, min(self._at_once, self._in_group - begin))
             except FileError:
                 return self._alone(number, group, index)
             self._pieces[group, part] = piece
