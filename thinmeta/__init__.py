@@ -28,7 +28,11 @@ if TYPE_CHECKING:
         UnsupportedFormatError,
         raise_damage,
     )
+    from thinmeta.files.file_bytes import FileStream
+    from thinmeta.files.file_system import FileError, Inode
+    from thinmeta.files.file_tree import FoundFile
     from thinmeta.library.answers import Difference
+    from thinmeta.library.device_files import DeviceFiles
     from thinmeta.library.entrance import find_states, open_pool
     from thinmeta.library.opened_device import Device
     from thinmeta.library.opened_pool import OpenPool
@@ -59,12 +63,17 @@ _HOMES = {
     "Change": "thinmeta.walk.changes",
     "CheckReport": "thinmeta.analyse.check.findings",
     "Device": "thinmeta.library.opened_device",
+    "DeviceFiles": "thinmeta.library.device_files",
     "DeviceLoss": "thinmeta.model.losses",
     "DiffTable": "thinmeta.library.results",
     "Difference": "thinmeta.library.answers",
     "Disagreement": "thinmeta.names.disagreements",
+    "FileError": "thinmeta.files.file_system",
+    "FileStream": "thinmeta.files.file_bytes",
     "Finding": "thinmeta.analyse.check.findings",
+    "FoundFile": "thinmeta.files.file_tree",
     "FreeTable": "thinmeta.library.results",
+    "Inode": "thinmeta.files.file_system",
     "Losses": "thinmeta.model.losses",
     "MeasuredLayer": "thinmeta.analyse.layers",
     "NameSources": "thinmeta.names.name_sources",
@@ -97,13 +106,18 @@ __all__ = [
     "DamageKind",
     "DamagedMetadataError",
     "Device",
+    "DeviceFiles",
     "DeviceLoss",
     "DiffTable",
     "Difference",
     "Disagreement",
     "ExitCode",
+    "FileError",
+    "FileStream",
     "Finding",
+    "FoundFile",
     "FreeTable",
+    "Inode",
     "InputError",
     "LiveDeviceError",
     "Losses",

@@ -3,11 +3,24 @@
 import inspect
 
 import thinmeta
+from thinmeta.library.device_files import raise_file_error
 
 SIGNATURES = {
+    "Device.files": (
+        "data=None, *, size=None, origin=None, partition=None, inside=None, replay=True, "
+        "all_of_it=False"
+    ),
     "Device.losses": "",
     "Device.open": "data=None, *, size=None, origin=None",
     "Device.runs": "",
+    "DeviceFiles.close": "",
+    "DeviceFiles.find": "path='/', *, follow=True",
+    "DeviceFiles.link_target": "link",
+    "DeviceFiles.entries": f"path='/', *, on_error={raise_file_error}",
+    "DeviceFiles.lost": "path",
+    "DeviceFiles.open": "path",
+    "DeviceFiles.walk": f"path='/', *, on_error={raise_file_error}",
+    "DeviceFiles.xattrs": "file",
     "NameSources": "docker_root=None, lvm=(), lv=None, *, default_root=None",
     "OpenPool.check": "",
     "OpenPool.close": "",
@@ -34,6 +47,7 @@ SIGNATURES = {
 
 NAMES = """
     BlockTable Candidate Change CheckReport Damage DamageKind DamagedMetadataError Device
+    DeviceFiles FileError FileStream FoundFile Inode
     DeviceLoss DiffTable Difference Disagreement ExitCode Finding FreeTable InputError
     LiveDeviceError Losses MeasuredLayer NameSources NoSnapshotError NotThereError OpenPool
     RefCounts Relation ResultList Roots Run RunTable SalvagedError Severity SharerTable

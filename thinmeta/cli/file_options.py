@@ -211,10 +211,8 @@ def opened_volume(place: VolumeChoice, device: "DeviceSpec") -> Iterator[VolumeF
 def _opened_device(
     place: VolumeChoice, pool: "Pool", chosen: "ChosenDevice", report: DamageReport
 ) -> Iterator[VolumeFiles]:
-    from thinmeta.files.inside_volume import open_inside
-    from thinmeta.files.opened_files import open_file_system
-    from thinmeta.files.part_of_source import open_partition
-    from thinmeta.files.reading import ByteSource, VolumeSource
+    from thinmeta.files.opened_files import open_files
+    from thinmeta.files.reading import VolumeSource
     from thinmeta.model.volumes import volume_of
 
     names = place.choice.names
@@ -229,18 +227,12 @@ def _opened_device(
         losses=lambda: report.prepared_devices(chosen)[1],
     )
     with volume:
-        source: ByteSource = VolumeSource(volume)
-        if place.partition is not None:
-            source = open_partition(source, place.partition)
-        if place.inside is not None:
-            source, notes = open_inside(source, place.inside)
-            for note in notes:
-                report.warn(note)
-        found = open_file_system(source, replay=place.replay)
-        if found.file_system.remark is not None:
-            report.warn(found.file_system.remark)
-        if found.nr_transactions:
-            report.warn(f"the journal was replayed: {found.nr_transactions} transactions")
-        if found.fault is not None:
-            report.warn(found.fault)
+        found = open_files(
+            VolumeSource(volume),
+            partition=place.partition,
+            inside=place.inside,
+            replay=place.replay,
+        )
+        for note in found.notes:
+            report.warn(note)
         yield VolumeFiles(found, report, inputs_of(pool, names, place.files))

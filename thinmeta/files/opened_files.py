@@ -6,7 +6,7 @@ from thinmeta.device.signatures import is_physical_volume, md_member, partition_
 from thinmeta.errors import InputError
 from thinmeta.files.file_bytes import FileBytes
 from thinmeta.files.file_system import FileSystem, Inode
-from thinmeta.files.part_of_source import Lenient, partitions_text
+from thinmeta.files.part_of_source import Lenient, open_partition, partitions_text
 from thinmeta.files.reading import ByteSource, Cache
 from thinmeta.lvm.partitions import partitions
 from thinmeta.schemas.image_formats import LUKS_MAGIC
@@ -47,12 +47,22 @@ class OpenedFiles(NamedTuple):
         source: what it is on, with its journal replayed.
         nr_transactions: that were replayed; 0 if the journal was clean, or is left as it is.
         fault: what of the journal could not be believed; None if it was sound, or nobody looked.
+        about_lvm: what of LVM's metadata is damaged or odd, if it lies inside of that.
     """
 
     file_system: FileSystem
     source: ByteSource
     nr_transactions: int = 0
     fault: str | None = None
+    about_lvm: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever reads the files should know, one line each."""
+        replayed = f"the journal was replayed: {self.nr_transactions} transactions"
+        notes = [replayed] if self.nr_transactions else []
+        notes += filter(None, (self.fault, self.file_system.remark))
+        return [*self.about_lvm, *notes]
 
     def bytes_of(self, inode: Inode) -> FileBytes:
         """Return the bytes of a file.
@@ -61,6 +71,36 @@ class OpenedFiles(NamedTuple):
             FileError: it cannot be read or believed.
         """
         return FileBytes(self.file_system, self.source, inode)
+
+
+def open_files(
+    source: ByteSource,
+    *,
+    partition: int | None = None,
+    inside: str | None = None,
+    replay: bool = True,
+) -> OpenedFiles:
+    """Open the file system on a volume, wherever on it that is.
+
+    Args:
+        source: the volume's bytes.
+        partition: number of the partition that has it; None: it is in none.
+        inside: name of the logical volume that has it, on the volume or its partition; None:
+            it is in none.
+        replay: read it with its journal replayed, in memory; nothing is written.
+
+    Raises:
+        NotThereError: there is no such partition, or no such logical volume.
+        InputError: there is no file system that is read here.
+    """
+    about_lvm: tuple[str, ...] = ()
+    if partition is not None:
+        source = open_partition(source, partition)
+    if inside is not None:
+        from thinmeta.files.inside_volume import open_inside
+
+        source, about_lvm = open_inside(source, inside)
+    return open_file_system(source, replay=replay)._replace(about_lvm=about_lvm)
 
 
 def open_file_system(source: ByteSource, *, replay: bool = True) -> OpenedFiles:

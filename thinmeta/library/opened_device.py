@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thinmeta.device.extents import Extents
 from thinmeta.errors import Damage, InputError, raise_damage
@@ -16,7 +17,11 @@ from thinmeta.names.name_sources import NameSources
 from thinmeta.names.volume_sources import own_data, with_origin
 from thinmeta.units import DeviceId, MetadataBlock
 from thinmeta.volume.contents import Volume
+from thinmeta.volume.layout import MAX_BYTES
 from thinmeta.walk.stream_reader import read_runs
+
+if TYPE_CHECKING:
+    from thinmeta.library.device_files import DeviceFiles
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -173,6 +178,56 @@ class Device:
             raise InputError(f"{pool.source.device.name}: nobody says where the data is")
         sources = with_origin(names, self.chosen, opened, origin)
         return volume_of(self.chosen, sources, size=size, losses=self._losses_to_leave_out)
+
+    def files(  # noqa: PLR0913  # each is a choice of its own
+        self,
+        data: str | Path | Extents | None = None,
+        *,
+        size: int | None = None,
+        origin: str | Path | Extents | None = None,
+        partition: int | None = None,
+        inside: str | None = None,
+        replay: bool = True,
+        all_of_it: bool = False,
+    ) -> "DeviceFiles":
+        r"""Open the file system on it, to list and read files without a mount.
+
+        >>> import lzma, tempfile, thinmeta
+        >>> data = tempfile.NamedTemporaryFile()
+        >>> _ = data.write(lzma.open("fixtures/c04-lvm-virtual-machines/data.bin.xz").read())
+        >>> with thinmeta.open_pool("fixtures/c04-lvm-virtual-machines/meta.bin.xz") as pool:
+        ...     with pool.device(1).files(data.name, partition=2) as files:
+        ...         print([each.path for each in files.walk()])
+        ...         print(files.open("/etc/hostname").read())
+        [b'etc', b'etc/hostname', b'lost+found']
+        b'gpt2\n'
+
+        Args:
+            data: as for `open`.
+            size: as for `open`; without it what is not mapped is zeros, wherever it ends.
+            origin: as for `open`.
+            partition: number of the partition to read, if it has a partition table.
+            inside: name of the logical volume to read, if LVM is on it, or on its partition.
+            replay: read it with its journal replayed, in memory.
+            all_of_it: of a device of Docker's, paths do not begin at `rootfs`.
+
+        Raises:
+            InputError: there is no file system that is read here, or see `open`.
+            NotThereError: there is no such partition, or no such logical volume.
+        """
+        from thinmeta.files.opened_files import open_files
+        from thinmeta.files.reading import VolumeSource
+        from thinmeta.library.device_files import DeviceFiles
+
+        size = self.size if size is None else size
+        volume = self.open(data, size=MAX_BYTES if size is None else size, origin=origin)
+        try:
+            source = VolumeSource(volume)
+            opened = open_files(source, partition=partition, inside=inside, replay=replay)
+            return DeviceFiles(opened, volume, all_of_it=all_of_it)
+        except BaseException:
+            volume.close()
+            raise
 
     def _losses_to_leave_out(self) -> Losses | None:
         """Return what is lost of it, if damage does not end the reading."""
