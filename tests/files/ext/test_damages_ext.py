@@ -1,6 +1,7 @@
 """What is impossible is an error that says so, where no checksum would have told."""
 
 import re
+import time
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.files.ext.answers import answer
-from tests.files.ext.ext_images import EXT2, debugfs, mke2fs, needs_e2fsprogs
+from tests.files.ext.ext_images import EXT2, EXT4, debugfs, mke2fs, needs_e2fsprogs
 from tests.files.ext.patches import BLOCK, NO_CHECKSUMS, Patched
 from tests.files.made_trees import MemorySource
 from thinmeta.errors import InputError, UnsupportedFormatError
@@ -315,6 +316,24 @@ def test_blocks_of_a_directory_that_are_the_same_are_refused(patched: Patched) -
     assert "two of its blocks are the same" in entries_found(patched, inode)[1]
 
 
+def test_a_directory_that_claims_a_volume_of_zeros_ends_soon(tmp_path: Path) -> None:
+    image = mke2fs(tmp_path / "image", 64 << 10, "-b", "1024", features=NO_CHECKSUMS)
+    debugfs(image, "mkdir folder")
+    patched = Patched(image.read_bytes())
+    number = patched.find(b"folder").number
+    patched.inode(number)["i_size_lo"] = 32768 * BLOCK
+    extent = patched.at(Ext4Extent, patched.body_place(number) + HEADER)
+    extent["ee_len"], extent["ee_start_lo"] = 32768, 32768
+    files = patched.opened()
+
+    start = time.process_time()
+    with pytest.raises(DirectoryError, match="from 10000 on were not read") as caught:
+        files.entries(files.inode(number))
+
+    assert time.process_time() - start < 5
+    assert not caught.value.found
+
+
 def test_what_is_no_directory_has_no_entries(patched: Patched) -> None:
     assert "it is no directory" in entries_found(patched, patched.find(b"flat"))[1]
 
@@ -423,6 +442,38 @@ def test_a_block_of_attributes_is_checked(patched: Patched, block: int, why: str
     patched.inode(inode.number)["i_file_acl_lo"] = block
 
     refused(patched.opened().xattrs, inode, why)
+
+
+# Checksums
+
+
+def test_values_in_other_inodes_have_checksums(tmp_path: Path) -> None:
+    features = EXT4.replace("has_journal,", "") + ",ea_inode"
+    image = mke2fs(tmp_path / "image", 2048, "-b", "1024", "-N", "64", features=features)
+    value = "v" * 3000
+    debugfs(image, "mkdir folder", f"ea_set folder user.long {value}")
+    patched = Patched(image.read_bytes())
+    inode = patched.find(b"folder")
+    assert dict(patched.opened().xattrs(inode)) == {b"user.long": value.encode()}
+    place = patched.image.index(value[:1000].encode())
+    patched.image[place] ^= 1
+
+    refused(patched.opened().xattrs, inode, "the checksum of the value in it is wrong")
+
+
+@pytest.mark.parametrize("features", [NO_CHECKSUMS + ",uninit_bg", EXT4])
+def test_descriptors_of_groups_have_checksums(features: str, tmp_path: Path) -> None:
+    options = ("-b", "1024", "-g", "1024", "-N", "512")
+    image = mke2fs(tmp_path / "image", 8192, *options, features=features)
+    patched = Patched(image.read_bytes())
+    files = patched.opened()
+    inodes = files.superblock.s_inodes_per_group
+    patched.image[2 * BLOCK + 64 + 12] ^= 1  # free blocks of group 1
+    files = patched.opened()
+
+    assert files.entries(files.inode(files.root))
+    with pytest.raises(FileError, match=f"inode {inodes + 1}: the checksum of .* group 1 is wrong"):
+        files.inode(inodes + 1)
 
 
 # The superblock

@@ -14,6 +14,9 @@ from thinmeta.files.file_system import Entry, FileError
 _PARENT_BYTES = 4
 _BODY_BYTES = 60
 
+_MOST_FAULTS = 10_000
+"""Blocks that cannot be believed, before the rest is not read: a directory may claim a volume."""
+
 
 def read_directory(record: InodeRecord, blocks: BlockGroups, found: list[Entry]) -> Iterator[str]:
     """Put what is in a directory into `found`, without `.` and `..`.
@@ -42,15 +45,26 @@ def read_directory(record: InodeRecord, blocks: BlockGroups, found: list[Entry])
         yield f"its size of {record.inode.size} bytes is not that of whole blocks"
     if nr_missing > 0:
         yield f"{nr_missing} of its {size} blocks are not there"
+    yield from _entries_in_blocks(record, stretches, size, blocks, found)
+
+
+def _entries_in_blocks(
+    record: InodeRecord, stretches: Stretches, size: int, blocks: BlockGroups, found: list[Entry]
+) -> Iterator[str]:
+    nr_faults = 0
     for begin, length, place in zip(*(column.tolist() for column in stretches), strict=True):
-        for step in range(min(length, size - begin)):
+        for number in range(begin, min(begin + length, size)):
             try:
-                data = blocks.read(place + step)
+                data = blocks.read(place + number - begin)
                 if blocks.geometry.has_checksums:
-                    refuse_wrong_checksum(data, begin + step, record, blocks.geometry)
+                    refuse_wrong_checksum(data, number, record, blocks.geometry)
                 read_entries(data, blocks.geometry, found)
             except FileError as error:
-                yield f"its block {begin + step}: {error}"
+                yield f"its block {number}: {error}"
+                nr_faults += 1
+                if nr_faults == _MOST_FAULTS:
+                    yield f"its blocks from {number + 1} on were not read"
+                    return
 
 
 def _inline_entries(content: bytes, blocks: BlockGroups, found: list[Entry]) -> Iterator[str]:

@@ -88,8 +88,8 @@ class Ext4(FileSystem):
             raise DirectoryError(str(error), found) from error
         faults = list(read_directory(record, self._blocks, found))
         if faults:
-            more = f" (and {len(faults) - 1} more)" if faults[1:] else ""
-            raise DirectoryError(f"inode {directory.number}: {faults[0]}{more}", found)
+            others = f" (and {len(faults) - 1} more, the last: {faults[-1]})" if faults[1:] else ""
+            raise DirectoryError(f"inode {directory.number}: {faults[0]}{others}", found)
         return found
 
     def link_target(self, link: Inode) -> bytes:
