@@ -180,7 +180,11 @@ def _snapshot(state: "AnyState | None") -> "AnyState":
 
 @contextmanager
 def opened(
-    choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool = False, hints: bool = True
+    choice: MetadataChoice,
+    on_damage: OnDamage,
+    *,
+    all_blocks: bool = False,
+    needs_superblock: bool = True,
 ) -> Iterator["Pool"]:
     """Open the metadata that was asked for, or that of the only active pool.
 
@@ -188,8 +192,8 @@ def opened(
         choice: which.
         on_damage: told of each damage.
         all_blocks: unpack a compressed image past what its superblock counts, too.
-        hints: where the superblock is of no use, look whether other metadata is left, and
-            name the commands that go on with it.
+        needs_superblock: see `model.pool.open_pool`. Where it is of no use, an error says
+            whether other metadata is left, and names the commands that go on with it.
 
     Raises:
         InputError: there is none, or more than one pool is active.
@@ -199,17 +203,17 @@ def opened(
     """
     is_open = False
     try:
-        with _opened(choice, on_damage, all_blocks=all_blocks) as pool:
+        with _opened(
+            choice, on_damage, all_blocks=all_blocks, needs_superblock=needs_superblock
+        ) as pool:
             is_open = True
             yield pool
     except NoSuperblockError as error:
-        if not hints:
-            raise
         from thinmeta.cli.wiped import refusal
 
         raise refusal(choice, error) from None
     except DamagedMetadataError as error:
-        if is_open or not hints:
+        if is_open:
             raise
         from thinmeta.cli.wiped import recovery_commands
 
@@ -218,7 +222,9 @@ def opened(
 
 
 @contextmanager
-def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) -> Iterator["Pool"]:
+def _opened(
+    choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool, needs_superblock: bool
+) -> Iterator["Pool"]:
     from thinmeta.device.kernel import ActivePool, holders_of
     from thinmeta.device.opening import open_blocks, snapshot_commands
     from thinmeta.device.signatures import refuse_foreign, refuse_other_formats
@@ -227,7 +233,8 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
 
     active = None
     state = choice.state or State.LIVE
-    inspect = refuse_foreign if isinstance(state, State) else refuse_other_formats
+    is_needed = needs_superblock and isinstance(state, State)
+    inspect = refuse_foreign if is_needed else refuse_other_formats
     exclusive = state is not State.SNAP
     place = metadata_place(choice.path, choice.names, exclusive=exclusive, inspect=inspect)
     if place is None:
@@ -241,6 +248,7 @@ def _opened(choice: MetadataChoice, on_damage: OnDamage, *, all_blocks: bool) ->
         with open_pool(
             place,
             state=state,
+            needs_superblock=needs_superblock,
             ignore_unsupported=choice.ignore_unsupported,
             data_block_sectors=choice.data_block_sectors,
             on_damage=on_damage,

@@ -1,7 +1,7 @@
 """How `dump --repair` and `repair` choose what to go on with, and say so."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import click
 from thinmeta.cli.damage import SalvageReport
 from thinmeta.cli.metadata import MetadataChoice, opened
 from thinmeta.cli.progress import Progress
-from thinmeta.errors import DamagedMetadataError, InputError
+from thinmeta.errors import Damage, InputError
 
 if TYPE_CHECKING:
     from thinmeta.analyse.recover.repair import Choice
@@ -37,24 +37,35 @@ def opened_for_repair(
         InputError: it cannot be read, or is something else.
     """
     from thinmeta.analyse.recover.repair import choose_state
-    from thinmeta.model.state import Roots
-    from thinmeta.units import MetadataBlock
 
     if choice.state is not None:
         raise click.UsageError("a repair chooses the state itself, so -m and --state are of no use")
-    with ExitStack() as stack:
-        try:
-            pool = stack.enter_context(opened(choice, report, all_blocks=True, hints=False))
-        except (DamagedMetadataError, InputError) as error:
-            anything = choice._replace(state=Roots(MetadataBlock(0)))
-            pool = stack.enter_context(opened(anything, report, all_blocks=True))
-            report.warn(str(error))
+    with opened(choice, report, all_blocks=True, needs_superblock=False) as pool:
+        if pool.superblock_damage is not None:
+            report.warn(_what_is_wrong(pool, pool.superblock_damage))
         with progress:
             chosen = choose_state(pool, progress.advance)
         if chosen.candidate is not None:
             _refuse_impossible_block_size(chosen.pool, choice)
         _tell_of_choice(chosen, choice, report)
         yield chosen
+
+
+def _what_is_wrong(pool: "Pool", damage: Damage) -> str:
+    """Return what is damaged of a superblock, or what stands in its place."""
+    import numpy as np
+
+    from thinmeta.device.blocks import Fault
+    from thinmeta.device.signatures import refuse_foreign
+
+    device = pool.source.device
+    first = device.read(np.zeros(1, dtype=np.uint64))
+    try:
+        if first.faults[0] != Fault.READ_ERROR:
+            refuse_foreign(first.rows[0].tobytes())
+    except InputError as error:
+        return f"{device.name}: {error}"
+    return f"{device.name}: {damage}"
 
 
 def _tell_of_choice(chosen: "Choice", choice: MetadataChoice, report: SalvageReport) -> None:

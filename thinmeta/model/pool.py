@@ -217,10 +217,11 @@ def _refuse_active(path: Path) -> None:
         raise LiveDeviceError(live_message(path, holders))
 
 
-def open_pool(
+def open_pool(  # noqa: PLR0913  # each is a choice of its own
     path: str | Path | BlockDevice,
     *,
     state: AnyState = State.LIVE,
+    needs_superblock: bool = True,
     ignore_unsupported: bool = False,
     data_block_sectors: int | None = None,
     on_damage: OnDamage = raise_damage,
@@ -235,6 +236,8 @@ def open_pool(
             that can be read while the pool is active), or a past one by its roots. Only
             the last can be read where the superblock is damaged: what a superblock says
             comes from a copy then, if there is one.
+        needs_superblock: False is to open the live state, too, where the superblock is
+            damaged; nothing of it can then be read, but all else that is there.
         ignore_unsupported: take superblock versions and incompat flags that are
             not known here.
         data_block_sectors: the data block size, instead of what the superblock says.
@@ -246,10 +249,11 @@ def open_pool(
         NotThereError: a root is past the end of the metadata.
         DamagedMetadataError: the superblock is damaged.
     """
+    needs_superblock = state is State.SNAP or (needs_superblock and not isinstance(state, Roots))
     if isinstance(path, BlockDevice):
         device = path
     else:
-        inspect = refuse_other_formats if isinstance(state, Roots) else refuse_foreign
+        inspect = refuse_foreign if needs_superblock else refuse_other_formats
         device = open_blocks(
             Path(path), inspect=counted(inspect), exclusive=state is not State.SNAP
         )
@@ -258,7 +262,7 @@ def open_pool(
         try:
             live = read_superblock(device, _LIVE, ignore_unsupported=ignore_unsupported)
         except DamagedMetadataError as error:
-            if not isinstance(state, Roots):
+            if needs_superblock:
                 raise
             damage = error.damage
             live = copied_superblock(device)

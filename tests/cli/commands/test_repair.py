@@ -1,11 +1,13 @@
 """`repair` writes sound metadata out of what is left, and leaves the rest alone."""
 
 import json
+import lzma
 import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,8 @@ from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
 from tests.golden import thin_dump
+from tests.in_process import invoked
+from thinmeta.device import opening
 from thinmeta.schemas.btree_node import LEAF_NODE
 from thinmeta.schemas.columns import BLOCK_TIME
 
@@ -153,6 +157,30 @@ def test_without_a_superblock(tmp_path: Path, thinmeta: Thinmeta) -> None:
     assert result.exit_code == 0
     assert "going on with state 205:213" in result.stderr
     assert_sound(output, thinmeta)
+
+
+@pytest.mark.parametrize("how", ["damaged", "wiped"])
+def test_a_compressed_image_is_unpacked_once(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = DamagedImage.of("a08-snapshots-of-snapshots")
+    if how == "wiped":
+        image.zero(0)
+    else:
+        image.flip_bit(0, 8000)
+    broken, output = tmp_path / "broken.bin.xz", tmp_path / "new.bin"
+    broken.write_bytes(lzma.compress(image.to_bytes(), preset=0))
+    times = []
+    unpacked_before = opening.unpack
+
+    def counted(*args: Any) -> Any:
+        times.append(args)
+        return unpacked_before(*args)
+
+    monkeypatch.setattr(opening, "unpack", counted)
+    result = invoked("repair", "-i", broken, "-o", output, "--data-block-size", 128)
+
+    assert (result.exit_code, len(times)) == (0, 1), result.stderr
 
 
 def test_metadata_is_written_over_by_force_only(damaged: Path, thinmeta: Thinmeta) -> None:
