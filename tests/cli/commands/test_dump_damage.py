@@ -591,41 +591,50 @@ def test_a_part_of_the_devices_is_lost_with_a_node_of_their_trees(
 # Two trees that do not know the same devices.
 
 
+class OneTree(NamedTuple):
+    """What a device costs that only the other tree knows.
+
+    Attributes:
+        tree: the one that has lost it.
+        printed: what is printed all the same.
+        has_root: whether the metadata block of its root is named.
+        said: what else is said of it.
+    """
+
+    tree: str
+    printed: Callable[[SoundDump, int], bytes]
+    has_root: bool
+    said: str
+
+
+ONE_TREE = {
+    "left out without details": OneTree(
+        "details", SoundDump.without_device, has_root=True, said="only the mapping tree"
+    ),
+    "printed without mappings": OneTree(
+        "devices", SoundDump.without_runs, has_root=False, said="only the device details tree"
+    ),
+}
+
+
 @every_form
 @pytest.mark.parametrize("place", [0, 4, 8])
-def test_a_device_without_details_is_left_out_and_reported(
-    place: int, form: str, dump: Dump
+@pytest.mark.parametrize("what", ONE_TREE)
+def test_a_device_that_only_one_tree_has_is_reported(
+    what: str, place: int, form: str, dump: Dump
 ) -> None:
     image, anatomy, sound = opened(UNSHARED, form)
-    image.remove_entry(anatomy.details[0].block, place)
-    image.restamp(anatomy.details[0].block)
+    tree, printed, has_root, said = ONE_TREE[what]
+    [node] = getattr(anatomy, tree)
+    image.remove_entry(node.block, place)
+    image.restamp(node.block)
     device_id = anatomy.device_ids[place]
 
     result = dump(image, form)
 
-    assert result.stdout_bytes == sound.without_device(device_id)
-    assert result.exit_code == 5
-    root = anatomy.device_roots[device_id]
-    last = result.stderr.splitlines()[-1]
-    assert f"meta.bin: metadata block {root}, device {device_id}: only the mapping tree" in last
-
-
-@every_form
-@pytest.mark.parametrize("place", [0, 4, 8])
-def test_a_device_without_mappings_is_printed_without_them_and_reported(
-    place: int, form: str, dump: Dump
-) -> None:
-    image, anatomy, sound = opened(UNSHARED, form)
-    image.remove_entry(anatomy.devices[0].block, place)
-    image.restamp(anatomy.devices[0].block)
-    device_id = anatomy.device_ids[place]
-
-    result = dump(image, form)
-
-    assert result.stdout_bytes == sound.without_runs(device_id)
-    assert result.exit_code == 5
-    last = result.stderr.splitlines()[-1]
-    assert f"meta.bin: device {device_id}: only the device details tree" in last
+    assert (result.stdout_bytes, result.exit_code) == (printed(sound, device_id), 5)
+    root = f"metadata block {anatomy.device_roots[device_id]}, " if has_root else ""
+    assert f"meta.bin: {root}device {device_id}: {said}" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("tree", ["details", "devices"])

@@ -18,7 +18,7 @@ from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
 from tests.golden import thin_dump
 from tests.in_process import invoked
-from thinmeta.device import opening
+from thinmeta.device.compressed import unpack
 from thinmeta.schemas.btree_node import LEAF_NODE
 from thinmeta.schemas.columns import BLOCK_TIME
 
@@ -171,13 +171,12 @@ def test_a_compressed_image_is_unpacked_once(
     broken, output = tmp_path / "broken.bin.xz", tmp_path / "new.bin"
     broken.write_bytes(lzma.compress(image.to_bytes(), preset=0))
     times = []
-    unpacked_before = opening.unpack
 
     def counted(*args: Any) -> Any:
         times.append(args)
-        return unpacked_before(*args)
+        return unpack(*args)
 
-    monkeypatch.setattr(opening, "unpack", counted)
+    monkeypatch.setattr("thinmeta.device.opening.unpack", counted)
     result = invoked("repair", "-i", broken, "-o", output, "--data-block-size", 128)
 
     assert (result.exit_code, len(times)) == (0, 1), result.stderr
