@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from tests.cases import Recorded, image_names, recorded
-from thinmeta.walk.runs import Run
+from thinmeta.model.pool import Pool
+from thinmeta.model.thin_device import ThinDevice
+from thinmeta.walk.runs import Run, Runs
+from thinmeta.walk.stream_reader import read_runs
 
 
 @cache
@@ -79,6 +82,16 @@ def parsed_xml(xml: bytes) -> DumpedPool:
         else:
             assert tag in {b"</devi", b"</supe"}, line
     return DumpedPool(superblock, devices)
+
+
+def chunks_of(pool: Pool, device: ThinDevice) -> Iterator[Runs]:
+    """Return a device's runs, in pieces."""
+    return read_runs(pool.source, device.mapping_root, device.device_id, pool.on_damage)
+
+
+def runs_of(pool: Pool, device: ThinDevice) -> list[Run]:
+    """Return a device's runs."""
+    return [run for chunk in chunks_of(pool, device) for run in chunk]
 
 
 def mappings_of(runs: Iterator[Run] | list[Run]) -> Iterator[tuple[int, int, int]]:

@@ -329,7 +329,7 @@ def test_the_mapping_time_is_held_against_the_snap_time_as_the_kernel_does(tmp_p
             (2**24, [True, True, True, True]),
         ):
             assert device.device is not None
-            snapped = device._replace(device=replace(device.device, snap_time=snap_time))
+            snapped = device._replace(device=device.device._replace(snap_time=snap_time))
             found = look_up(snapped, at(0, 4, 5, 2**24 - 1))
             assert [lookup.breaks_sharing for lookup in found] == breaks
 

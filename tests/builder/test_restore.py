@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builder.documents import Document, Run, documents
 from tests.conformance import reference_tools
+from tests.golden import runs_of
 from tests.properties import examples
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import CheckOptions
@@ -56,7 +57,7 @@ def assert_built_well(pool: Pool) -> None:
 def mapped(pool: Pool, device_id: int) -> dict[int, tuple[int, int]]:
     return {
         origin_block + each: (data_block + each, time)
-        for origin_block, data_block, length, time in pool.devices[device_id].runs()
+        for origin_block, data_block, length, time in runs_of(pool, pool.devices[device_id])
         for each in range(length)
     }
 

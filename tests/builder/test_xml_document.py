@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import reference_tools
+from tests.golden import runs_of
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.builder.restore import restore
 from thinmeta.errors import InputError
@@ -209,7 +210,7 @@ def test_the_last_origin_block_there_can_be(mapping: str, before: str, tmp_path:
     assert summary.nr_mappings == (1 if "single" in mapping else 3)
     with open_pool(output) as pool:
         assert not check_pool(pool).findings
-        (run,) = pool.devices[1].runs()
+        (run,) = runs_of(pool, pool.devices[1])
         assert run.origin_begin + run.length - 1 == LAST
     for name in ("1.1.0", "0.9.0") if reference_tools.ARE_THERE else ():
         dump = reference_tools.FOLDER / name / "thin_dump"

@@ -60,7 +60,7 @@ def test_some_are_devices_as_well() -> None:
 def test_columns_come_back_from_the_devices() -> None:
     devices = five().devices
 
-    assert Devices.of(list(devices), devices.source, devices.on_damage) == devices
+    assert Devices.of(list(devices)) == devices
 
 
 @pytest.mark.parametrize("absent", [-1, 0, 3, 2**33, LAST_KEY, LAST_KEY + 1, 2**70])

@@ -9,7 +9,7 @@ import pytest
 import thinmeta
 from tests.cases import image_bytes, unpacked
 from tests.conftest import OwnImage
-from tests.golden import dumped_images, parsed_xml, thin_dump
+from tests.golden import dumped_images, parsed_xml, runs_of, thin_dump
 from tests.made_images import BLOCK, Image, mappings, one_device, stamped, written
 from thinmeta.errors import (
     Damage,
@@ -216,7 +216,7 @@ def test_details_and_mappings_are_joined_by_id(tmp_path: Path) -> None:
     path = written(tmp_path / "meta.bin", two_devices(roots=[2, 3], details=[1, 3]))
 
     with open_pool(path, on_damage=found.append) as pool:
-        runs = {device_id: list(device.runs()) for device_id, device in pool.devices.items()}
+        runs = {device_id: runs_of(pool, device) for device_id, device in pool.devices.items()}
 
     assert runs == {1: [], 3: [thinmeta.Run(0, 30, 1, 0)]}
     assert [(damage.device_id, damage.kind) for damage in found] == [

@@ -85,7 +85,7 @@ def measured(
     """
     usages = usage(pool, Ask.EXCLUSIVE, on_progress=on_progress)
     if losses is not None:
-        usages = bounded(usages, losses)
+        usages = bounded(pool, usages, losses)
     used = {each.device.device_id: each for each in usages}
 
     def usage_of(device: DockerDevice | None) -> DeviceUsage | None:

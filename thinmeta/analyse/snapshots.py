@@ -92,7 +92,7 @@ def snapshots(
     pool.verify_unchanged()
     if losses is None:
         return list(placed.values())
-    rows = bounded(rows, losses)
+    rows = bounded(pool, rows, losses)
     return [replace(each, usage=row) for each, row in zip(placed.values(), rows, strict=True)]
 
 

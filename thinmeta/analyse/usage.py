@@ -37,7 +37,7 @@ class DeviceUsage(NamedTuple):
         highest: the last block that it maps; None if it maps nothing.
         new: those mapped since its snap time, which no snapshot of it has.
         inherited: those older than the device itself, which was created as a snapshot.
-        runs: neighbours of one time joined, as `ThinDevice.runs()` does.
+        runs: neighbours of one time, joined.
         is_complete: whether nothing of the device is lost. Else there is more of `mapped`
             and `new`, `highest` may be higher, and `runs` are those of what is left.
         is_exact: whether nothing of the pool is lost. Else `exclusive` is the most that
@@ -225,8 +225,8 @@ def _tell(pool: Pool, trees: MappingTrees, found: Usages, bad: BadLeaves) -> Non
             )
 
 
-def bounded(rows: Usages, losses: Losses) -> Usages:
-    """Return what `usage` said of what is left, as bounds for what there was."""
+def bounded(left: Pool, rows: Usages, losses: Losses) -> Usages:
+    """Return what `usage` said of what is `left` of a pool, as bounds for what there was."""
     if losses.is_complete:
         return rows
     loss_of = {loss.tree.device_id: loss for loss in losses.devices}
@@ -235,7 +235,7 @@ def bounded(rows: Usages, losses: Losses) -> Usages:
         exclusive + (0 if loss is None else loss.at_most_missing)
         for exclusive, loss in zip(rows.exclusive.tolist(), found, strict=True)
     ]
-    there_are = rows.devices.source.nr_data_blocks
+    there_are = left.source.nr_data_blocks
     if there_are is not None:
         most = [min(number, there_are) for number in most]
     complete = [loss is not None and loss.is_complete for loss in found]

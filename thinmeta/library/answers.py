@@ -31,7 +31,7 @@ def usage_table(pool: Pool, losses: Losses | None) -> UsageTable:
 
     found = usage(replace(pool, on_damage=tell))
     if losses is not None:
-        found = bounded(found, losses)
+        found = bounded(pool, found, losses)
     ids = found.devices.ids
     columns = {
         "device_id": ids,

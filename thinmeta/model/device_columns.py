@@ -1,23 +1,20 @@
 """Thin devices as columns, and by their ids."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.errors import OnDamage
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.columns import DEVICE_DETAILS
 from thinmeta.units import LAST_KEY
-from thinmeta.walk.nodes import Keys, Mask, Metadata
+from thinmeta.walk.nodes import Keys, Mask
 from thinmeta.walk.ragged import Places
 
 _DEVICES_AT_ONCE = 4096
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Devices(Sequence[ThinDevice]):
     """Thin devices by ascending id; each is a `ThinDevice` only while somebody looks at it.
 
@@ -26,19 +23,17 @@ class Devices(Sequence[ThinDevice]):
         details: what the details tree says, shape `(n,)`, dtype `DEVICE_DETAILS`.
         roots: the mapping trees, shape `(n,)`, dtype uint64.
         has_root: False where the mapping tree does not know the id, shape `(n,)`.
-        source: where their runs are read.
-        on_damage: told of what is bad then.
     """
 
-    ids: Keys
-    details: npt.NDArray[Any]
-    roots: Keys
-    has_root: Mask
-    source: Metadata
-    on_damage: OnDamage
+    def __init__(self, ids: Keys, details: npt.NDArray[Any], roots: Keys, has_root: Mask) -> None:
+        """Take the columns."""
+        self.ids = ids
+        self.details = details
+        self.roots = roots
+        self.has_root = has_root
 
     @classmethod
-    def of(cls, devices: Sequence[ThinDevice], source: Metadata, on_damage: OnDamage) -> Self:
+    def of(cls, devices: Sequence[ThinDevice]) -> Self:
         """Return the columns of some devices, which are in ascending order."""
         rows = [
             (each.mapped_blocks, each.transaction_id, each.creation_time, each.snap_time)
@@ -49,8 +44,6 @@ class Devices(Sequence[ThinDevice]):
             np.array(rows, dtype=DEVICE_DETAILS),
             np.array([each.mapping_root or 0 for each in devices], dtype=np.uint64),
             np.array([each.mapping_root is not None for each in devices], dtype=np.bool_),
-            source,
-            on_damage,
         )
 
     def __len__(self) -> int:
@@ -68,12 +61,7 @@ class Devices(Sequence[ThinDevice]):
                 raise IndexError(place)
             return next(iter(self[place : place + 1 or None]))
         return Devices(
-            self.ids[place],
-            self.details[place],
-            self.roots[place],
-            self.has_root[place],
-            self.source,
-            self.on_damage,
+            self.ids[place], self.details[place], self.roots[place], self.has_root[place]
         )
 
     def __iter__(self) -> Iterator[ThinDevice]:
@@ -95,8 +83,6 @@ class Devices(Sequence[ThinDevice]):
                     creation_time=creation_time,
                     snap_time=snap_time,
                     mapping_root=root if has_root else None,
-                    source=self.source,
-                    on_damage=self.on_damage,
                 )
 
     def __eq__(self, other: object) -> bool:

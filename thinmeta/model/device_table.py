@@ -125,7 +125,7 @@ class DeviceTree(NamedTuple):
 
 
 def read_device_table(
-    source: Metadata, superblock: Superblock, on_damage: OnDamage, *, with_details: bool = True
+    source: Metadata, superblock: Superblock, *, with_details: bool = True
 ) -> DeviceTable:
     """Join the details tree and the mapping tree by device id.
 
@@ -135,21 +135,16 @@ def read_device_table(
     Args:
         source: where to read.
         superblock: of the state to read.
-        on_damage: what the devices tell of damage when their runs are read; damage
-            to the two trees is returned instead.
         with_details: False where nobody knows where the details tree is.
     """
     roots = DeviceTree.read(source, superblock.data_mapping_root, DEVICE_ROOTS)
     if not with_details:
-        devices = Devices.of((), source, on_damage)
-        return DeviceTable(devices, _by_id(roots.ids, roots.values), roots.lost)
+        return DeviceTable(Devices.of(()), _by_id(roots.ids, roots.values), roots.lost)
     details = DeviceTree.read(source, superblock.device_details_root, DETAILS)
-    return joined_trees(roots, details, source, on_damage)
+    return joined_trees(roots, details)
 
 
-def joined_trees(
-    of_roots: DeviceTree, of_details: DeviceTree, source: Metadata, on_damage: OnDamage
-) -> DeviceTable:
+def joined_trees(of_roots: DeviceTree, of_details: DeviceTree) -> DeviceTable:
     """Join what was read of the two trees by device id; see `read_device_table`."""
     root_ids, roots = of_roots.ids, of_roots.values
     ids, details = of_details.ids, of_details.values
@@ -161,7 +156,7 @@ def joined_trees(
         without_details = _by_id(root_ids[is_without_details], roots[is_without_details])
         roots = np.where(has_root, np.append(roots, np.uint64(0))[at], np.uint64(0))
     return DeviceTable(
-        Devices(ids, details, roots, has_root, source, on_damage),
+        Devices(ids, details, roots, has_root),
         without_details,
         tuple(sorted((*of_roots.lost, *of_details.lost), key=lambda each: each.first_key or 0)),
         of_details.lost,

@@ -151,7 +151,7 @@ class Pool:
         In a past state whose details root is not known, all devices are without details.
         """
         return self.known_devices or read_device_table(
-            self.source, self.superblock, self.on_damage, with_details=self.knows_details
+            self.source, self.superblock, with_details=self.knows_details
         )
 
     @cached_property

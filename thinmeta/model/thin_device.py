@@ -1,43 +1,11 @@
-"""A thin device: what the pool's two trees say of one device id, and its runs."""
+"""A thin device: what the pool's two trees say of one device id."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from thinmeta.errors import OnDamage
 from thinmeta.units import DeviceId, MetadataBlock
-from thinmeta.walk.nodes import Metadata
-from thinmeta.walk.runs import Run, Runs
-from thinmeta.walk.stream_reader import read_runs
 
 
-@dataclass(frozen=True, slots=True)
-class RunStream:
-    """A device's runs, read again each time they are asked for, in bounded pieces."""
-
-    device: "ThinDevice"
-
-    def __iter__(self) -> Iterator[Run]:
-        """Return the runs one by one, as tuples of ints."""
-        for chunk in self.chunks():
-            yield from chunk
-
-    def chunks(self) -> Iterator[Runs]:
-        """Return the runs in pieces of arrays: at most those of some thousand nodes.
-
-        Raises:
-            DamagedMetadataError: a node is bad and the pool's `on_damage` raises;
-                the runs that precede it have been returned.
-        """
-        device = self.device
-        return read_runs(device.source, device.mapping_root, device.device_id, device.on_damage)
-
-    def read(self) -> Runs:
-        """Return all runs at once; their size is the device's."""
-        return Runs.joined([Runs.none(), *self.chunks()])
-
-
-@dataclass(frozen=True, slots=True)
-class ThinDevice:
+class ThinDevice(NamedTuple):
     """One thin device as the metadata describes it.
 
     Attributes:
@@ -55,9 +23,3 @@ class ThinDevice:
     creation_time: int
     snap_time: int
     mapping_root: MetadataBlock | None
-    source: Metadata = field(repr=False, compare=False)
-    on_damage: OnDamage = field(repr=False, compare=False)
-
-    def runs(self) -> RunStream:
-        """Return the device's mappings, neighbours joined into runs."""
-        return RunStream(self)

@@ -41,10 +41,6 @@ def _salvaged_table(pool: Pool, losses: Losses) -> DeviceTable:
             creation_time=later,
             snap_time=later,
             mapping_root=tree.root,
-            source=pool.source,
-            on_damage=pool.on_damage,
         )
-        devices.append(replace(known, mapped_blocks=loss.found))
-    return DeviceTable(
-        Devices.of(devices, pool.source, pool.on_damage), {}, table.lost, table.lost_details
-    )
+        devices.append(known._replace(mapped_blocks=loss.found))
+    return DeviceTable(Devices.of(devices), {}, table.lost, table.lost_details)

@@ -9,7 +9,6 @@ from thinmeta.analyse.check.findings import Finding, Part, Severity
 from thinmeta.analyse.check.kept_entries import KeptEntries
 from thinmeta.analyse.check.tree_walker import TreeWalker, lost_leaves
 from thinmeta.device.blocks import Blocks
-from thinmeta.errors import raise_damage
 from thinmeta.model.device_table import DeviceTable, DeviceTree, joined_trees
 from thinmeta.model.superblock import Superblock
 from thinmeta.units import MAX_DEVICE_ID, DeviceId, MetadataBlock
@@ -55,7 +54,7 @@ def check_device_trees(walker: TreeWalker, states: list[CheckedState]) -> list[M
     devices = _walk(walker, states, Part.DEVICES, DEVICE_ROOTS, devices_roots)
     found: list[MappingTree] = []
     for state, of_roots, of_details in zip(states, devices, details, strict=True):
-        table = joined_trees(of_roots, of_details, walker.source, raise_damage)
+        table = joined_trees(of_roots, of_details)
         walker.progress.add(_disagreements(table, state))
         walker.progress.add(_later_snap_times(table, state))
         walker.progress.add(_unusable_ids(table, state))

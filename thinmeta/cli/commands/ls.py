@@ -150,7 +150,7 @@ class _Listed(NamedTuple):
         else:
             rows = usage(self.pool, ask, on_progress=self.progress.advance)
             if self.losses is not None:
-                rows = bounded(rows, self.losses)
+                rows = bounded(self.pool, rows, self.losses)
         in_blocks = all(field.in_blocks for field in fields)
         block_bytes = 0 if in_blocks else self.pool.data_block_bytes()
         if self.format_name == "json":
