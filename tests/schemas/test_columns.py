@@ -15,10 +15,13 @@ from thinmeta.schemas import (
     ext4,
     ext4_attributes,
     ext4_directory,
+    posix_acl,
     space_map,
     superblock,
+    xfs,
+    xfs_directory,
 )
-from thinmeta.schemas.columns import bit_fields, dtype_of
+from thinmeta.schemas.columns import bit_fields, dtype_of, fields_at, numbers_at
 from thinmeta.schemas.decode import unpack_counts
 
 STRUCTS: dict[str, tuple[Construct, int]] = {
@@ -45,6 +48,25 @@ STRUCTS: dict[str, tuple[Construct, int]] = {
     "ext4_xattr_entry": (ext4_attributes.Ext4XattrEntry, 16),
     "ext4_acl_entry_short": (ext4_attributes.Ext4AclShortEntry, 4),
     "ext4_acl_entry": (ext4_attributes.Ext4AclLongEntry, 8),
+    "xfs_dsb": (xfs.XfsSuperblock, 264),
+    "xfs_dinode": (xfs.Dinode, 100),
+    "xfs_dinode (version 3)": (xfs.Dinode3, 176),
+    "xfs_bmbt_rec": (xfs.BmbtRec, 16),
+    "xfs_bmdr_block": (xfs.BmdrBlock, 4),
+    "xfs_btree_lblock": (xfs.BmbtBlock, 24),
+    "xfs_btree_lblock (version 5)": (xfs.BmbtBlock3, 72),
+    "xfs_dsymlink_hdr": (xfs.SymlinkHdr, 56),
+    "xfs_dir2_data_hdr": (xfs_directory.Dir2DataHdr, 16),
+    "xfs_dir3_data_hdr": (xfs_directory.Dir3DataHdr, 64),
+    "xfs_dir2_block_tail": (xfs_directory.Dir2BlockTail, 8),
+    "xfs_da_node_hdr": (xfs_directory.DaNodeHdr, 16),
+    "xfs_da3_node_hdr": (xfs_directory.Da3NodeHdr, 64),
+    "xfs_attr_leaf_hdr": (xfs_directory.AttrLeafHdr, 32),
+    "xfs_attr3_leaf_hdr": (xfs_directory.Attr3LeafHdr, 80),
+    "xfs_attr_leaf_entry": (xfs_directory.AttrLeafEntry, 8),
+    "xfs_attr3_rmt_hdr": (xfs_directory.Attr3RmtHdr, 56),
+    "xfs_acl_entry": (xfs_directory.AclEntry, 12),
+    "posix_acl_xattr_entry": (posix_acl.AclXattrEntry, 8),
 }
 NUMBERS: dict[str, tuple[Construct, int]] = {
     "key": (btree_node.Key, 8),
@@ -137,6 +159,32 @@ def test_numpy_and_construct_read_the_same_fields(name: str, data: st.DataObject
     raw = data.draw(bytes_of(schema))
 
     assert plain(np.frombuffer(raw, dtype_of(schema))[0]) == plain(schema.parse(raw))
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+@examples(10)
+@given(data=st.data(), begin=st.integers(0, 9))
+def test_one_structure_is_read_at_any_place(name: str, data: st.DataObject, begin: int) -> None:
+    schema, _ = ALL[name]
+    raw = data.draw(bytes_of(schema))
+
+    found = fields_at(dtype_of(schema), bytes(begin) + raw + b"more", begin)
+
+    parsed = plain(schema.parse(raw))
+    assert {name: value for name, value in found.items() if isinstance(value, int | bytes)} == {
+        name: parsed[name] for name in found if not isinstance(parsed[name], (list, dict))
+    }
+
+
+@examples(20)
+@given(raw=st.binary(min_size=8, max_size=40), data=st.data())
+def test_numbers_are_read_at_any_places(raw: bytes, data: st.DataObject) -> None:
+    schema = xfs_directory.Dir2Word
+    places = data.draw(st.lists(st.integers(0, len(raw) - 8), max_size=5))
+
+    found = numbers_at(dtype_of(schema), raw, places)
+
+    assert found == [schema.parse(raw[place:]) for place in places]
 
 
 @pytest.mark.parametrize("name", ALL)

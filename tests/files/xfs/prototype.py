@@ -26,7 +26,7 @@ def target(length: int) -> bytes:
 
 
 def wide_names(count: int) -> list[bytes]:
-    return [b"name%d" % each + b"-" * (each * 7 % 60) for each in range(count)]
+    return [b"name%d" % each + b"-" * (150 + each * 7 % 60) for each in range(count)]
 
 
 def prepared(folder: Path, size: int, wide: int, *options: str) -> Path:
@@ -68,6 +68,7 @@ def _give_targets_headers(image: Path) -> None:
                 "sl_uuid": files.geometry.block_uuid,
                 "sl_owner": number,
                 "sl_blkno": place // 512,
+                "sl_lsn": 0,
             }
             block = (SymlinkHdr.build(fields) + target(inode.size)).ljust(files.block_bytes, b"\0")
             fields["sl_crc"] = fastcrc.crc32.iscsi(block)

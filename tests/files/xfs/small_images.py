@@ -13,6 +13,8 @@ from tests.files.xfs.prototype import prepared
 from thinmeta.files.file_system import Inode
 from thinmeta.files.file_tree import find
 from thinmeta.files.reading import Cache
+from thinmeta.files.xfs.dinodes import Fork
+from thinmeta.files.xfs.forks import read_extents
 from thinmeta.files.xfs.xfs_file_system import Xfs
 from thinmeta.schemas import xfs
 from thinmeta.schemas.columns import field_of
@@ -51,6 +53,30 @@ class Changed:
         """Return where what an inode keeps of its data begins."""
         core = xfs.Dinode3 if self._is_v5 else xfs.Dinode
         return self.inode_place(path) + int(core.sizeof())
+
+    def block_place(self, path: bytes, block: int = 0) -> int:
+        """Return where a block of a file or directory is, as it was before it was changed."""
+        fork = self._sound._dinodes.data_fork(self.inode(path).number)
+        return self._place(fork, block)
+
+    def attribute_place(self, path: bytes, block: int = 0) -> int:
+        """Return where a block of an inode's attributes is; what is in the inode, if they are."""
+        fork = self._sound._dinodes.attribute_fork(self.inode(path).number)
+        assert fork is not None
+        if fork.form == xfs.XFS_DINODE_FMT_LOCAL:
+            size = self._sound.geometry.inode_bytes
+            return self.inode_place(path) + size - len(fork.data)
+        return self._place(fork, block)
+
+    def _place(self, fork: Fork, block: int) -> int:
+        place = read_extents(fork, self._sound._blocks).find(block, self._sound.block_bytes)
+        assert place is not None
+        return place
+
+    def set_field(self, place: int, schema: Construct, **fields: Any) -> None:
+        """Set fields of the structure at `place`."""
+        for name, value in fields.items():
+            self._set(place, schema, name, value)
 
     def set_superblock(self, **fields: Any) -> None:
         for name, value in fields.items():

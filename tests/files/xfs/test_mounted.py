@@ -1,11 +1,14 @@
 """What the kernel wrote on an XFS and shows of it is what is read of it, of every kind of XFS."""
 
+# ruff: noqa: PTH123  # paths are bytes
+
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.files.filling import AFTER_2038, fill, fill_many, fill_times, folder
+from tests.files.filling import AFTER_2038, fill, fill_many, fill_times, folder, write
 from tests.files.image_source import opened_image
 from tests.files.listing import every_file
 from tests.files.mounted import as_shown, mkfs_xfs, mounted, needs_xfsprogs, shown
@@ -28,12 +31,28 @@ ACL_ON_DISK = {b"trusted.SGI_ACL_FILE", b"trusted.SGI_ACL_DEFAULT"}
 """The kernel shows root these beside the ACL itself; they are the same in another form."""
 
 
+FICLONE = 0x40049409
+
+
+def fill_clones(root: bytes, unit: int) -> None:
+    """Files that share their blocks, of which one was written to since."""
+    write(root + b"/0", bytes(range(256)) * (unit // 16))
+    for number in range(1, 4):
+        with open(root + b"/0", "rb") as source, open(root + b"/%d" % number, "wb") as target:
+            fcntl.ioctl(target, FICLONE, source.fileno())
+    with open(root + b"/2", "r+b") as file:
+        file.seek(5 * unit + 7)
+        file.write(b"other")
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_file_is_what_the_kernel_shows(variant: str, tmp_path: Path) -> None:
     image = mkfs_xfs(tmp_path / "image", 400 << 20, *VARIANTS[variant])
     with mounted(image, tmp_path / "mount") as root:
         unit = os.statvfs(root).f_bsize
         fill(root, unit=unit, is_thorough=IS_THOROUGH)
+        if "reflink=0,finobt=0" not in VARIANTS[variant]:
+            fill_clones(folder(root + b"/clones"), unit)
         if variant != "old times":
             fill_times(folder(root + b"/late"), [AFTER_2038, 15_032_385_535 * 10**9])
     with mounted(image, tmp_path / "mount", "-o", "ro") as root:

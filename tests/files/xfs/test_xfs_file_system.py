@@ -201,7 +201,7 @@ def test_a_directory_that_has_a_block_twice_is_told(version: int) -> None:
 @both
 def test_what_is_no_attribute_of_the_user_is_hidden(version: int, flag: int) -> None:
     changed = Changed(version)
-    path = b"wide/name7" + b"-" * 49
+    path = b"wide/name7" + b"-" * 199
     number = changed.inode(path).number
     begin = changed.inode_place(path)
     at = changed.content.index(b"of-root", begin) - 1
@@ -220,7 +220,7 @@ def test_what_is_no_attribute_of_the_user_is_hidden(version: int, flag: int) -> 
 @both
 def test_an_acl_that_is_out_of_shape_is_told(version: int) -> None:
     changed = Changed(version)
-    path = b"wide/name7" + b"-" * 49
+    path = b"wide/name7" + b"-" * 199
     at = changed.content.index(b"of-root", changed.inode_place(path))
     changed.put(at - 3, b"\x0c\x00")
     changed.put(at, b"SGI_ACL_FILE")
