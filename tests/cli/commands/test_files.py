@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import stat
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,16 @@ from thinmeta.files.file_system import FileSystem
 
 DOCKER = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
 DEVICES = [device for case in DOCKER for device in devices(case)]
-FIND_LINE = re.compile(rb"(.) (\d+) (\d+):(\d+) (\d+) (\d+)\.(\d{9})0 \.(.*) -> (.*)", re.DOTALL)
+FIND_LINE = re.compile(rb"(.) (\d+) (\d+):(\d+) (\d+) (-?\d+)\.(\d{9})0 \.(.*) -> (.*)", re.DOTALL)
+KINDS = {
+    "f": ("file", stat.S_IFREG),
+    "d": ("directory", stat.S_IFDIR),
+    "l": ("link", stat.S_IFLNK),
+    "c": ("character device", stat.S_IFCHR),
+    "b": ("block device", stat.S_IFBLK),
+    "p": ("pipe", stat.S_IFIFO),
+    "s": ("socket", stat.S_IFSOCK),
+}
 LONG_LINE = re.compile(
     rb"(.{10}) +(\d+) +(\d+) +(\d+) +(\d+) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (.*?)(?: -> (.*))?"
 )
@@ -34,9 +44,12 @@ def words(case: str) -> list[object]:
 
 def recorded(files: RecordedFiles) -> list[dict[str, Any]]:
     """Return what find said of each file but the root, in the order of paths."""
+    rest = [line for line in files.lines if line == b"lines -> "]  # of a name, and sorted away
     found = []
     for line in files.lines:
-        match = FIND_LINE.fullmatch(line)
+        if line in rest:
+            continue
+        match = FIND_LINE.fullmatch(line if b" -> " in line else line + b"\n" + rest[0])
         assert match is not None
         kind, mode, uid, gid, size, seconds, ns, path, target = match.groups()
         if not path:
@@ -48,7 +61,7 @@ def recorded(files: RecordedFiles) -> list[dict[str, Any]]:
                 "mode": int(mode, 8),
                 "owner": (int(uid), int(gid)),
                 "size": int(size),
-                "mtime": (int(seconds), int(ns)),
+                "mtime": int(seconds) * 10**9 + int(ns),
                 "target": target or None,
             }
         )
@@ -68,39 +81,54 @@ def test_long_lines_say_what_find_said(device: Any, thinmeta: Thinmeta) -> None:
     for match, file in zip(matches, expected, strict=True):
         assert match is not None
         mode, _, uid, gid, size, mtime, path, target = match.groups()
-        kinds = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK}
-        assert mode.decode() == stat.filemode(kinds[file["kind"]] | file["mode"])
+        assert mode.decode() == stat.filemode(KINDS[file["kind"]][1] | file["mode"])
         assert (int(uid), int(gid)) == file["owner"]
         assert (path, target, int(size)) == (file["path"], file["target"], file["size"])
-        assert utc(mtime) == file["mtime"][0]
+        assert utc(mtime.decode()) == file["mtime"] // 10**9
 
 
-def utc(text: bytes) -> int:
-    from datetime import datetime
-
-    return int(datetime.fromisoformat(text.decode()).timestamp())
+def utc(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
 
 
 def assert_listed(stdout: str, files: RecordedFiles) -> None:
     """Hold JSON lines against what find said."""
-    kinds = {"f": "file", "d": "directory", "l": "link"}
     found = [json.loads(line) for line in stdout.splitlines()]
     expected = recorded(files)
     assert [
-        (each["name"], each["kind"], int(each["mode"], 8), each["size"], each.get("target"))
+        (
+            raw(each, "name"),
+            each["kind"],
+            int(each["mode"], 8),
+            (each["uid"], each["gid"]),
+            each["size"],
+            utc(f"{each['mtime'][:19]}Z") * 10**9 + int(each["mtime"][20:-1]),
+            raw(each, "target"),
+        )
         for each in found
     ] == [
         (
-            each["path"].decode(),
-            kinds[each["kind"]],
+            each["path"],
+            KINDS[each["kind"]][0],
             each["mode"],
+            each["owner"],
             each["size"],
-            each["target"] and each["target"].decode(),
+            each["mtime"],
+            each["target"],
         )
         for each in expected
     ]
-    times = [(utc(each["mtime"][:19].encode() + b"Z"), each["mtime"][20:]) for each in found]
-    assert times == [(each["mtime"][0], f"{each['mtime'][1]:09}Z") for each in expected]
+    assert all(each["mtime"].endswith("Z") and len(each["mtime"]) == 30 for each in found)
+
+
+def raw(file: dict[str, Any], field: str) -> bytes | None:
+    """Return the bytes of a name in a JSON object."""
+    if field not in file:
+        return None
+    if f"{field}_raw" in file:
+        return base64.b64decode(file[f"{field}_raw"])
+    name: str = file[field]
+    return name.encode()
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -110,6 +138,42 @@ def test_json_says_it_to_the_nanosecond(device: Any, thinmeta: Thinmeta) -> None
 
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     assert_listed(result.stdout, recorded_files(device.case)[device.device_id])
+
+
+FILES_OF_ALL_KINDS = "docker-files-direct-lvm-ext4-64k"
+
+
+@pytest.mark.parametrize("device_id", recorded_files(FILES_OF_ALL_KINDS))
+def test_files_of_every_kind_and_name(device_id: int, thinmeta: Thinmeta) -> None:
+    line = ("files", device_id, "--all", "-R", *words(FILES_OF_ALL_KINDS))
+    files = recorded_files(FILES_OF_ALL_KINDS)[device_id]
+
+    result = thinmeta(*line, "-f", "json")
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    assert_listed(result.stdout, files)
+    names = thinmeta(*line, "-0").stdout_bytes.split(b"\0")
+    assert names == [*(each["path"] for each in recorded(files)), b""]
+
+
+@pytest.mark.parametrize("device_id", [1, 2])
+def test_after_a_power_cut_the_journal_is_replayed(device_id: int, thinmeta: Thinmeta) -> None:
+    """The truth is what the kernel made of a copy."""
+    case = "power-cut-ext4-xfs-64k"
+    files = recorded_files(case)[device_id]
+    line = ("files", device_id, "-R", "-f", "json", *words(case))
+
+    result, quiet, without = thinmeta(*line), thinmeta(*line, "-q"), thinmeta(*line, "--no-replay")
+
+    assert result.exit_code == ExitCode.DONE
+    assert re.fullmatch(r"Warning: the journal was replayed: \d+ transactions\n", result.stderr)
+    assert_listed(result.stdout, files)
+    for path, expected in files.sha256.items():
+        content = thinmeta("cat", device_id, path[1:].decode(), *words(case)).stdout_bytes
+        assert hashlib.sha256(content).hexdigest() == expected
+    assert (quiet.stdout, quiet.stderr) == (result.stdout, "")
+    assert without.stdout != result.stdout
+    assert "replayed" not in without.stderr
 
 
 MACHINES = "c04-lvm-virtual-machines"
