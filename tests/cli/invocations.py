@@ -46,6 +46,7 @@ MINIMAL: dict[str, tuple[str, ...]] = {
     "check": (),
     "diff": ("1", "2"),
     "dump": (),
+    "export": ("1", "--data", DATA.name),
     "extract": ("1", "--data", DATA.name, "--size", "49152000"),
     "fate": ("1",),
     "files": ("1", "--data", DATA.name),
@@ -56,6 +57,7 @@ MINIMAL: dict[str, tuple[str, ...]] = {
     "pack": (),
     "rmap": ("--region", "0..100"),
     "table": ("1", "--size", "64K"),
+    "tar": ("1", "--data", DATA.name),
     "scan": (),
     "unpack": (),
 }

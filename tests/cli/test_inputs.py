@@ -37,10 +37,12 @@ BASE = "docker/devicemapper/metadata/base"
 # What a command takes besides what it is to read; where it says twice, the latter counts.
 LEAST = MINIMAL | {
     "cat": ("1", "/hello", "--data", "read/data"),
+    "export": ("1", "--data", "read/data"),
     "extract": ("1", "--data", "read/data", "--size", "192K"),
     "files": ("1", "-l", "--data", "read/data"),
     "repair": (),
     "restore": (),
+    "tar": ("1", "--data", "read/data"),
 }
 FORCED = ("extract", "pack", "repair", "restore", "unpack")
 READ_NAMES = ("layers", "ls")
@@ -58,7 +60,7 @@ def inputs_of(command: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         "LVM's text": ("text", (*pool, "--lvm", "{}", *lv)),
         "Docker's root": (BASE, (*pool, "--docker-root", "read/docker")),
     }
-    if command in ("cat", "extract", "files", "table"):
+    if command in ("cat", "export", "extract", "files", "table", "tar"):
         inputs["data"] = ("data", (*pool, "--data", "{}"))
         inputs["origin"] = ("origin", (*pool, "--data", "read/data", "--origin", "{}"))
     if command == "table":

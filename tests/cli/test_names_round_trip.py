@@ -35,9 +35,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "lookup": ("lookup", "NAME", "0"),
     "diff": ("diff", "NAME", "NAME", "--summary", "-f", "json"),
     "fate": ("fate", "NAME"),
+    "export": ("export", "NAME"),
     "extract": ("extract", "NAME", "--size", "4K"),
     "files": ("files", "NAME", "/", "--all"),
     "cat": ("cat", "NAME", "/nothing"),
+    "tar": ("tar", "NAME", "/nothing"),
     "table": ("table", "NAME", "--linear", "/dev/x"),
     "dump": ("dump", "--dev-id", "NAME"),
 }

@@ -287,11 +287,27 @@ def _cat(rng: Rng, pair: Pair) -> None:
     _volume(rng, pair)
 
 
+def _tar(rng: Rng, pair: Pair) -> None:
+    pair.args += [_device(rng, pair), "--data", _data_with_files(rng, pair)]
+    _sometimes(rng, pair, 4, "/hello")
+    _volume(rng, pair)
+
+
+def _export(rng: Rng, pair: Pair) -> None:
+    pair.args += [_device(rng, pair), "--data", _data_with_files(rng, pair)]
+    _sometimes(rng, pair, 2, "--as", "23")
+    _any_volume(rng, pair)
+
+
 def _volume(rng: Rng, pair: Pair) -> None:
+    _any_volume(rng, pair)
+    _sometimes(rng, pair, 4, "--all")
+
+
+def _any_volume(rng: Rng, pair: Pair) -> None:
     _sometimes(rng, pair, 4, "--size", _size(rng))
     _sometimes(rng, pair, 8, "--partition", pick(rng, ["1", "5", str(2**64 - 1)]))
     _sometimes(rng, pair, 4, "--no-replay")
-    _sometimes(rng, pair, 4, "--all")
 
 
 def _data_with_files(rng: Rng, pair: Pair) -> str:
@@ -338,6 +354,7 @@ OWN: dict[str, Callable[[Rng, Pair], None]] = {
     "check": _check,
     "diff": _diff,
     "dump": _dump,
+    "export": _export,
     "extract": _extract,
     "fate": _fate,
     "files": _files,
@@ -350,6 +367,7 @@ OWN: dict[str, Callable[[Rng, Pair], None]] = {
     "rmap": _rmap,
     "scan": _scan,
     "table": _table,
+    "tar": _tar,
     "unpack": _nothing,
 }
 """What a command takes beside metadata and what others take, too."""

@@ -14,6 +14,7 @@ from thinmeta.archive.ustar import (
     header,
     padding,
     pax_record,
+    records_of,
     split_path,
 )
 
@@ -35,16 +36,7 @@ def go_header(member: Member, records: dict[bytes, bytes] | None = None) -> byte
     for number in (member.mode, *(member.rdev or ())):
         if not fits(number, 8):
             raise UnwritableError(f"the number {number} is too large for a header")
-    pax = dict(records or {})
-    texts = ((b"linkpath", member.linkname, NAME_BYTES), (b"uname", member.uname, 32))
-    pax |= {
-        key: text
-        for key, text, width in (*texts, (b"gname", member.gname, 32))
-        if len(text) > width or not text.isascii()
-    }
-    owners = ((b"uid", member.uid, 8), (b"gid", member.gid, 8))
-    sizes = ((b"size", member.size, 12), (b"mtime", member.mtime, 12))
-    pax |= {key: b"%d" % number for key, number, width in owners + sizes if not fits(number, width)}
+    pax = {**(records or {}), **records_of(member)}
     name = member.name
     split = split_path(name)
     if split is None and (len(name) > NAME_BYTES or not name.isascii()):

@@ -120,6 +120,29 @@ def pax_record(key: bytes, value: bytes) -> bytes:
     return b"%d %b=%b\n" % (length, key, value)
 
 
+def records_of(member: Member) -> dict[bytes, bytes]:
+    """Return the records for what a header has no room for, but for the path.
+
+    Those of a number say it in decimal.
+    """
+    texts = ((b"linkpath", member.linkname, NAME_BYTES), (b"uname", member.uname, 32))
+    records = {
+        key: text
+        for key, text, width in (*texts, (b"gname", member.gname, 32))
+        if len(text) > width or not text.isascii()
+    }
+    owners = ((b"uid", member.uid, 8), (b"gid", member.gid, 8))
+    sizes = ((b"size", member.size, 12), (b"mtime", member.mtime, 12))
+    records |= {
+        key: b"%d" % number for key, number, width in owners + sizes if not fits(number, width)
+    }
+    return records
+
+
 def padding(size: int) -> bytes:
     """Return the zeros that fill the last block of a content."""
     return bytes(-size % BLOCK_BYTES)
+
+
+END = bytes(2 * BLOCK_BYTES)
+"""What ends an archive."""

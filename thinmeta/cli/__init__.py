@@ -18,6 +18,7 @@ _COMMANDS = {
     "check": "Find all damage, and what is lost by it.",
     "diff": "Show what changed from one device to another.",
     "dump": "Print the pool as thin_dump prints it.",
+    "export": "Write the files of a container as docker export does.",
     "extract": "Write the contents of a device as a sparse image.",
     "fate": "Show what became of the data of a device of a past state.",
     "files": "List the files of a device.",
@@ -31,6 +32,7 @@ _COMMANDS = {
     "rmap": "Show which devices map which data blocks.",
     "scan": "List older states and deleted devices that are left in the metadata.",
     "table": "Print what to type on a host to read a device.",
+    "tar": "Write the files of a device as a tar that keeps everything.",
     "unpack": "Write the image that a pack file was made from.",
 }
 """Each is a function of that name in a module of that name, in `commands`; `--help` loads none."""

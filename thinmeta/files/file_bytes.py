@@ -89,6 +89,14 @@ class FileBytes:
             if there < length:
                 yield LostPart(start + there, length - there, _PAST_END)
 
+    def stored(self) -> Iterator[tuple[int, int]]:
+        """Return where what is stored begins, and its length, in bytes of the file; in order."""
+        if self._inline is not None:
+            yield 0, self.size
+            return
+        for start, length, _ in self._rows(0, self.size):
+            yield start, length
+
     def pieces(self, begin: int = 0, end: int | None = None) -> Iterator[Piece]:
         """Return a range of the bytes in order, each once; a view is valid until the next piece.
 

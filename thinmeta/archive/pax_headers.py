@@ -1,0 +1,97 @@
+"""Headers that keep everything that a file has: pax, as GNU tar and bsdtar read it.
+
+Facts: POSIX.1-2017, pax; `SCHILY.xattr`, star(5); `GNU.sparse`, "PAX Format, Version 1.0" in
+the manual of GNU tar 1.34.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from thinmeta.archive.tree_archive import ArchivedFile
+from thinmeta.archive.ustar import (
+    BLOCK_BYTES,
+    EXTENDED_HEADER,
+    NAME_BYTES,
+    Member,
+    header,
+    padding,
+    pax_record,
+    records_of,
+)
+from thinmeta.files.file_bytes import FileBytes
+
+_WORTH_A_MAP = 1 << 16
+_PERMISSIONS = 0o7777
+_NS = 10**9
+
+Ranges = Sequence[tuple[int, int]]
+
+
+class PaxHeaders:
+    """Headers with all attributes, times in ns, and holes as holes.
+
+    Owners are numbers alone: the names of another machine's users would be taken for those of
+    the machine that unpacks.
+    """
+
+    def blocks(
+        self, file: ArchivedFile, xattrs: Mapping[bytes, bytes]
+    ) -> tuple[bytes, Ranges | None]:
+        """Return what precedes a file's bytes, and the ranges of them that follow."""
+        member = file.member._replace(mode=file.inode.mode & _PERMISSIONS)
+        ranges, sparse_map = None, b""
+        records = {}
+        if file.content is not None:
+            ranges = _worth_a_map(file.content)
+        if ranges is not None:
+            sparse_map = _map(ranges)
+            records = {
+                b"GNU.sparse.major": b"1",
+                b"GNU.sparse.minor": b"0",
+                b"GNU.sparse.name": member.name,
+                b"GNU.sparse.realsize": b"%d" % member.size,
+            }
+            stored = len(sparse_map) + sum(length for _, length in ranges)
+            member = member._replace(name=_sparse_name(member.name), size=stored)
+        records |= records_of(member)
+        if file.inode.mtime % _NS:
+            records[b"mtime"] = _time(file.inode.mtime)
+        if len(member.name) > NAME_BYTES or not member.name.isascii():
+            records[b"path"] = member.name
+        if member.typeflag != b"1":
+            records |= {b"SCHILY.xattr." + name: value for name, value in xattrs.items()}
+        if not records:
+            return header(member), None
+        body = b"".join(pax_record(key, value) for key, value in records.items())
+        extended = Member(b"PaxHeaders/", EXTENDED_HEADER, 0o644, size=len(body))
+        blocks = (header(extended), body, padding(len(body)), header(member), sparse_map)
+        return b"".join(blocks), ranges
+
+
+def _worth_a_map(content: FileBytes) -> Ranges | None:
+    """Return the ranges that are stored, and where the file ends; None if holes are few."""
+    stored = list(content.stored())
+    if content.size - sum(length for _, length in stored) < _WORTH_A_MAP:
+        return None
+    # Without the last one a file that ends in a hole comes out too short.
+    return [*stored, (content.size, 0)]
+
+
+def _map(ranges: Ranges) -> bytes:
+    numbers = [len(ranges), *(number for each in ranges for number in each)]
+    text = b"".join(b"%d\n" % number for number in numbers)
+    return text + bytes(-len(text) % BLOCK_BYTES)
+
+
+def _sparse_name(name: bytes) -> bytes:
+    folder, slash, last = name.rpartition(b"/")
+    return b"%b%bGNUSparseFile.0/%b" % (folder, slash, last)
+
+
+def _time(ns: int) -> bytes:
+    """Return a time as a decimal number of seconds.
+
+    >>> _time(1_500_000_000), _time(-1_750_000_000)
+    (b'1.500000000', b'-1.750000000')
+    """
+    seconds, rest = divmod(abs(ns), _NS)
+    return b"%b%d.%09d" % (b"-" if ns < 0 else b"", seconds, rest)

@@ -1,0 +1,53 @@
+"""How commands write the files of a volume as a tar."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thinmeta.cli.file_options import VolumeFiles
+from thinmeta.cli.output import open_output
+
+if TYPE_CHECKING:
+    from thinmeta.archive.tree_archive import Headers
+    from thinmeta.files.file_system import Inode
+
+
+def write_tar(
+    volume: VolumeFiles,
+    headers: "Headers",
+    files: "Iterable[tuple[bytes, Inode]]",
+    output: Path | None,
+    *,
+    salvage: bool,
+) -> None:
+    """Write files of a volume as a tar, and tell of what is not in it.
+
+    Raises:
+        OutputError: it cannot be written.
+        FileError: a file turned out to be unreadable in the middle.
+        SalvagedError: something was left out.
+    """
+    from thinmeta.archive.tree_archive import TreeArchive
+
+    archive = TreeArchive(volume.opened, headers, volume.on_error, salvage=salvage)
+    with open_output(output, volume.inputs) as file:
+        for piece in archive.pieces(files):
+            file.write(piece)
+    if nr := archive.nr_sockets:
+        what = "1 socket was left out: no tar has it"
+        volume.report.warn(what if nr == 1 else f"{nr} sockets were left out: no tar has them")
+    volume.finish()
+
+
+def refuse_terminal(output: Path | None) -> None:
+    """Refuse to write a tar to a terminal.
+
+    Raises:
+        UsageError: standard output is one.
+    """
+    import sys
+
+    import click
+
+    if output in (None, Path("-")) and sys.stdout.isatty():
+        raise click.UsageError("a tar is not for a terminal: say -o FILE, or pipe it on")
