@@ -524,8 +524,9 @@ def test_a_superblock_is_checked(patched: Patched, change: dict[str, int], why: 
     for field, value in change.items():
         patched.superblock()[field] = value
 
-    with pytest.raises(InputError, match=f"image: .*{why}"):
+    with pytest.raises(InputError, match=f"image: .*{why}") as caught:
         patched.opened()
+    assert "s_magic" in change or "with e2fsck -b 32768" in str(caught.value)
 
 
 def test_a_superblock_that_is_not_there_is_an_error() -> None:

@@ -32,6 +32,11 @@ from thinmeta.schemas.ext4 import (
     Ext4Superblock,
 )
 
+_COPIES = (
+    "others are on the volume: make an image with thinmeta extract, and mend that from one of them "
+    "with e2fsck -b 32768, or -b 8193 if blocks have 1 KiB"
+)
+
 _CHECKSUM_AT = field_of(Ext4Superblock, "s_checksum")[0]
 
 
@@ -87,7 +92,7 @@ def read_geometry(cache: Cache) -> Geometry:
     try:
         data = cache.read(EXT4_SUPERBLOCK_OFFSET, Ext4Superblock.sizeof())
     except FileError as error:
-        raise InputError(f"{name}: its superblock cannot be read: {error}") from error
+        raise InputError(f"{name}: its superblock cannot be read: {error}; {_COPIES}") from error
     fields = parsed(Ext4Superblock, data)
     if fields.s_magic != EXT4_SUPER_MAGIC:
         raise InputError(f"{name}: there is no ext2, ext3 or ext4 on it")
@@ -108,7 +113,7 @@ def read_geometry(cache: Cache) -> Geometry:
                 f"{name}: its checksums are of the unknown type {fields.s_checksum_type}"
             )
         if stored(going_on(data[:_CHECKSUM_AT])) != fields.s_checksum:
-            raise InputError(f"{name}: the checksum of its superblock is wrong")
+            raise InputError(f"{name}: the checksum of its superblock is wrong; {_COPIES}")
     is_wide = bool(incompat & EXT4_FEATURE_INCOMPAT_64BIT)
     has_seed = incompat & EXT4_FEATURE_INCOMPAT_CSUM_SEED
     found = Geometry(
@@ -126,13 +131,13 @@ def read_geometry(cache: Cache) -> Geometry:
     )
     for what, is_wrong in _impossible(found):
         if is_wrong:
-            raise InputError(f"{name}: its superblock cannot be believed: {what}")
+            raise InputError(f"{name}: its superblock cannot be believed: {what}; {_COPIES}")
     blocks = found.nr_blocks - fields.s_first_data_block
     nr_groups = -(-blocks // fields.s_blocks_per_group)
     if nr_groups * fields.s_inodes_per_group != fields.s_inodes_count:
         raise InputError(
             f"{name}: its superblock cannot be believed: {nr_groups} groups of "
-            f"{fields.s_inodes_per_group} inodes are not {fields.s_inodes_count}"
+            f"{fields.s_inodes_per_group} inodes are not {fields.s_inodes_count}; {_COPIES}"
         )
     return replace(found, nr_groups=nr_groups)
 
