@@ -6,17 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.device.blocks import BlockDevice, Rows
+from thinmeta.device.blocks import BlockDevice
 from thinmeta.errors import NoRoomError
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
-from thinmeta.schemas.checksum import put_checksums
+from thinmeta.schemas.checksum import Rows, put_checksums
 from thinmeta.schemas.columns import BLOCK_TIME
 from thinmeta.schemas.node_layout import headers_of, keys_of, max_entries_of, values_of
 from thinmeta.units import LAST_KEY, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata, checked_entries, read_nodes
 from thinmeta.walk.ragged import Places
-
-Counts = npt.NDArray[np.uint32]
+from thinmeta.walk.space_map import Counts
 
 _SOON_COUNTED = 1 << 16
 """So many blocks beyond the limit are built at once, though not written, to tell how many."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from thinmeta.schemas.checksum import Rows
 from thinmeta.units import METADATA_BLOCK_BYTES
 
 if TYPE_CHECKING:
     from thinmeta.device.extents import Extents
 
 Blocks = npt.NDArray[np.uint64]
-Rows = npt.NDArray[np.uint8]
 
 # How many buffers one preadv() may fill (Linux UIO_MAXIOV).
 _MAX_BUFFERS = 1024

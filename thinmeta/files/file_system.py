@@ -10,13 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from thinmeta.errors import InputError
+from thinmeta.volume.layout import Bytes
 from thinmeta.walk.columnar import Columnar
-
-Bytes = npt.NDArray[np.uint64]
 
 
 class FileError(InputError):

@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from thinmeta.files.file_system import FileError
 from thinmeta.files.reading import CHUNK_BYTES, ByteSource, Cache, Missing
+from thinmeta.volume.layout import Bytes
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.ragged import distinct, piece_begins, places_among, ragged
-
-Bytes = npt.NDArray[np.uint64]
 
 _PIECES_AT_ONCE = 1 << 20
 _SMALL_BYTES = CHUNK_BYTES // 2

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, overload
-
-import numpy.typing as npt
+from typing import Generic, TypeVar, overload
 
 from thinmeta.analyse.layers import MeasuredLayer
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.names.disagreements import Disagreement
-from thinmeta.walk.columnar import flags, numbers, texts
+from thinmeta.walk.columnar import Columns, flags, numbers, texts
 
 Row = TypeVar("Row")
-Columns = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)

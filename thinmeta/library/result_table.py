@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from thinmeta.errors import Damage, OnDamage
 from thinmeta.units import DeviceId
-from thinmeta.walk.columnar import Columnar
+from thinmeta.walk.columnar import Columnar, Columns
 
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -22,7 +22,7 @@ class Table(Columnar):
 
     __slots__ = ()
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
+    def columns(self) -> Columns:
         """Return the columns by name, for `pandas.DataFrame`, `polars.from_dict`, `pyarrow.table`.
 
         >>> import thinmeta
@@ -86,7 +86,7 @@ class TableStream(Generic[Rows]):
         """
         return self._empty().joined([self._empty(), *self.chunks()])
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
+    def columns(self) -> Columns:
         """Return the columns of all of it; see `Table.columns`.
 
         >>> import thinmeta

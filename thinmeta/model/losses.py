@@ -6,17 +6,16 @@ before anything is returned, so that what is said of a device is true from its f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from thinmeta.errors import Damage
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock, OnProgress
-from thinmeta.walk.columnar import flags, numbers, texts
+from thinmeta.walk.columnar import Columns, flags, numbers, texts
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.node_list import NodeList
@@ -163,7 +162,7 @@ class Losses:
         """
         return next((each for each in self.devices if each.tree.device_id == device_id), None)
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
+    def columns(self) -> Columns:
         """Return a row a device; numbers are int64, -1 where nobody knows, the others bool.
 
         >>> import thinmeta
@@ -184,7 +183,7 @@ class Losses:
             "is_complete": flags(each.is_complete for each in rows),
         }
 
-    def range_columns(self) -> dict[str, npt.NDArray[Any]]:
+    def range_columns(self) -> Columns:
         """Return a row a range of keys that is lost: first of device ids, then of origin blocks.
 
         Numbers are int64: `device_id` is -1 where keys are device ids; both keys are

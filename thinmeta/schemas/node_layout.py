@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thinmeta.schemas.checksum import Rows
 from thinmeta.schemas.columns import CHILD, KEY, NODE_HEADER
 from thinmeta.units import METADATA_BLOCK_BYTES
-
-Rows = npt.NDArray[np.uint8]
-Keys = npt.NDArray[np.uint64]
 
 HEADER_BYTES = NODE_HEADER.itemsize
 ENTRIES_BYTES = METADATA_BLOCK_BYTES - HEADER_BYTES
@@ -68,9 +66,9 @@ def values_end(max_entries: int, values: np.dtype[Any]) -> int:
     return values_begin(max_entries) + max_entries * values.itemsize
 
 
-def keys_of(rows: Rows, max_entries: int) -> Keys:
+def keys_of(rows: Rows, max_entries: int) -> npt.NDArray[np.uint64]:
     """Return the keys of nodes with room for `max_entries` entries, used or not, as a view."""
-    keys: Keys = rows[:, HEADER_BYTES : values_begin(max_entries)].view(KEY)
+    keys: npt.NDArray[np.uint64] = rows[:, HEADER_BYTES : values_begin(max_entries)].view(KEY)
     return keys
 
 

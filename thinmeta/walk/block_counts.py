@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
-from thinmeta.walk.ragged import Mask, Places, marked_once, tallied
+from thinmeta.walk.nodes import Mask
+from thinmeta.walk.ragged import Places, marked_once, tallied
 from thinmeta.walk.space_map import BLOCKS_AT_ONCE
 
 BlockWindow = npt.NDArray[np.unsignedinteger]

@@ -8,6 +8,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+Columns = dict[str, npt.NDArray[Any]]
+"""Arrays of one length by name: what a table is made of."""
+
 
 class Columnar:
     """A base for dataclasses whose fields are arrays of shape `(n,)`."""

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.device.blocks import BlockDevice, Blocks, Fault, Rows
+from thinmeta.device.blocks import BlockDevice, Blocks, Fault
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE, LEAF_NODE
-from thinmeta.schemas.checksum import salts_of
+from thinmeta.schemas.checksum import Rows, salts_of
 from thinmeta.schemas.columns import (
     BLOCK_TIME,
     CHILD,

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 Places = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 def ragged(starts: Places, counts: Places) -> Places:
@@ -86,7 +85,7 @@ def distinct_places(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT
 
 def places_among(
     ascending: npt.NDArray[_ScalarT], values: npt.NDArray[_ScalarT]
-) -> tuple[Places, Mask]:
+) -> tuple[Places, npt.NDArray[np.bool_]]:
     """Return where each of `values` is in `ascending`, or would be, and whether it is there.
 
     >>> [found.tolist() for found in places_among(np.array([2, 7]), np.array([7, 5]))]
@@ -110,7 +109,9 @@ def tallied(values: npt.NDArray[_ScalarT]) -> tuple[npt.NDArray[_ScalarT], Place
     return ascending[begins], np.diff(begins, append=len(ascending))
 
 
-def marked_once(values: npt.NDArray[np.uint64], low: int, high: int) -> Mask | None:
+def marked_once(
+    values: npt.NDArray[np.uint64], low: int, high: int
+) -> npt.NDArray[np.bool_] | None:
     """Tell of each number from `low` to `high` whether it is there; None where one is repeatedly.
 
     >>> marked_once(np.array([7, 5], dtype=np.uint64), 5, 8).tolist()
@@ -121,7 +122,7 @@ def marked_once(values: npt.NDArray[np.uint64], low: int, high: int) -> Mask | N
     return marks if np.count_nonzero(marks) == len(values) else None
 
 
-def is_new(*columns: npt.NDArray[Any]) -> Mask:
+def is_new(*columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Tell which rows are not like the one before; the first is new.
 
     >>> is_new(np.array([7, 7, 7]), np.array([1, 1, 2])).tolist()
@@ -135,7 +136,7 @@ def is_new(*columns: npt.NDArray[Any]) -> Mask:
     return new
 
 
-def piece_begins(length: int, breaks: Mask) -> Mask:
+def piece_begins(length: int, breaks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Tell where pieces begin: at the first of `length` places, and at others behind a break.
 
     Args:

@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
-
-import numpy.typing as npt
+from typing import NamedTuple
 
 from thinmeta.units import DeviceId, MetadataBlock
-from thinmeta.walk.columnar import flags, numbers, texts
+from thinmeta.walk.columnar import Columns, flags, numbers, texts
 
 
 class Severity(Enum):
@@ -146,7 +144,7 @@ class CheckReport:
                 return severity
         return None
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
+    def columns(self) -> Columns:
         """Return a row a finding: its attributes, each an array of shape `(n,)`.
 
         Numbers are int64, -1 where there is none; words are empty then. The devices that

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.analyse.recover.block_classes import BlockClass, Classes
-from thinmeta.device.blocks import Blocks, Rows
+from thinmeta.device.blocks import Blocks
 from thinmeta.schemas import block_time
 from thinmeta.schemas.btree_node import INTERNAL_NODE, LEAF_NODE
+from thinmeta.schemas.checksum import Rows
 from thinmeta.schemas.columns import (
     BLOCK_TIME,
     CHILD,

@@ -21,7 +21,8 @@ from thinmeta.cli.whole_metadata import (
 from thinmeta.errors import DamagedMetadataError, InputError, OutputError
 
 if TYPE_CHECKING:
-    from thinmeta.device.blocks import BlockDevice, Rows
+    from thinmeta.device.blocks import BlockDevice
+    from thinmeta.schemas.checksum import Rows
 
 _HOLE_BLOCKS = 16
 """Zeros in this many blocks become a hole, as in `device.containers`."""

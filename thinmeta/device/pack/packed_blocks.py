@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.device.blocks import Blocks, Rows
+from thinmeta.device.blocks import Blocks
 from thinmeta.device.pack.encoder import Code, encoded, literal, shifted
 from thinmeta.device.pack.steps import Bytes, Counts
 from thinmeta.schemas.btree_node import INTERNAL_NODE, LEAF_NODE
+from thinmeta.schemas.checksum import Rows
 from thinmeta.schemas.columns import CHILD, KEY
 from thinmeta.schemas.node_layout import (
     ENTRIES_BYTES,
