@@ -33,6 +33,8 @@ it is no metadata; returns how many blocks of it are of use, None for all."""
 _PIECE = 16 * METADATA_BLOCK_BYTES
 """Bytes that a stream becomes at once, and that are a hole where all are zeros."""
 
+_ZEROS = bytes(_PIECE)
+
 _PACKED_PIECE = 1 << 14
 _ZSTD_PIECE = 256
 """Bytes unpacked at once: so few, because 4 of them become 128 KiB, and nothing stops it there."""
@@ -242,7 +244,7 @@ def _copy_sparse(stream: _Stream, target: IO[bytes], inspect: Inspect) -> tuple[
     for piece in _pieces(stream.parts()):
         if not size:
             limit *= _nr_wanted(inspect(piece[:METADATA_BLOCK_BYTES]))
-        if piece.count(0) == len(piece):
+        if piece == _ZEROS:
             target.seek(len(piece), os.SEEK_CUR)
         else:
             target.write(piece)
