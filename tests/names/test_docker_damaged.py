@@ -19,6 +19,7 @@ from thinmeta.analyse.layers import stack
 from thinmeta.errors import InputError
 from thinmeta.names.catalogue import NamedDevice, NameKind, find
 from thinmeta.names.docker.devices import DockerDevice
+from thinmeta.names.docker.files import DockerFiles
 from thinmeta.names.docker.root import DockerRoot, loop_files, read_docker_root
 
 METADATA = Path("devicemapper/metadata")
@@ -316,6 +317,20 @@ def test_a_file_that_is_made_to_harm_is_noted(kind: str, folder: Path, root: Pat
 
     assert any(note.startswith(f"{folder / path.name}: ") for note in docker.notes)
     assert find([docker.catalogue()], "/created1").device_id == 31
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_file_that_becomes_another_after_it_was_listed_is_noted(kind: str, root: Path) -> None:
+    path = min((root / METADATA).iterdir())
+    files = DockerFiles(root)
+    with files.folder(path.parent) as folder:
+        assert path.name in folder.names()
+        hostile(path, kind)
+
+        assert folder.text(path.name) is None
+
+    assert files.notes == (f"{METADATA / path.name}: cannot be read: it is no regular file",)
+    assert not files.read
 
 
 def test_of_many_files_each_is_opened_and_read_once(

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Inputs:
         """
         self._sysfs = sysfs
         self._read: list[tuple[str, Storage]] = []
+        self._files: list[tuple[str, Mapping[int, Set[int]]]] = []
         self._folders: dict[Identity, str] = {}
         for path in paths:
             self.add(path)
@@ -39,10 +40,9 @@ class Inputs:
             with suppress(OSError):
                 self._read.append((what, Storage.of(path, self._sysfs)))
 
-    def add_files(self, files: Iterable[Identity], what: str) -> None:
-        """Add files by what they are, whatever they are called."""
-        found = frozenset(files)
-        self._read.append((what, Storage(found, found)))
+    def add_files(self, inodes: Mapping[int, Set[int]], what: str) -> None:
+        """Add files by the inodes of each file system's number, whatever they are called."""
+        self._files.append((what, inodes))
 
     def add_folder(self, folder: Path, what: str) -> None:
         """Add all that is below a folder."""
@@ -71,9 +71,18 @@ class Inputs:
             self._refuse_below(output, name)
         if mode is not None:
             storage = Storage.of(output, self._sysfs)
-            for what, read in self._read:
-                if storage.overlaps(read):
-                    raise OutputError(f"{name}: is {what} itself, which is never written to")
+            for what in self._named_at(storage):
+                raise OutputError(f"{name}: is {what} itself, which is never written to")
+
+    def _named_at(self, storage: Storage) -> Iterator[str]:
+        """Return what of that which is read is there."""
+        for what, read in self._read:
+            if storage.overlaps(read):
+                yield what
+        for what, inodes in self._files:
+            for each in storage.all:
+                if not each.is_device and each.inode in inodes.get(each.number, ()):
+                    yield what
 
     def _refuse_below(self, output: Path, name: str) -> None:
         if not self._folders:

@@ -9,11 +9,10 @@ import json
 import os
 import re
 import stat
+from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
-
-from thinmeta.device.storage import Identity, identity_of
 
 _OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FILE_BYTES = 8 << 20
@@ -21,6 +20,7 @@ _ALL_BYTES = 256 << 20
 _PIECE_BYTES = 64 << 10
 _ENTRIES = 1 << 18  # of one folder; a layer is an entry
 _NOTES = 100
+_NOT_REGULAR = "it is no regular file"
 _GRAPH_ID = re.compile(r"[a-z0-9][\w.-]*", re.ASCII)
 _JSON = json.JSONDecoder()
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
@@ -99,13 +99,13 @@ class DockerFiles:
     """Reads below one folder; nothing raises, and `notes` says what could not be read.
 
     Attributes:
-        read: which files were read.
+        read: which files were read: the inodes of each file system's number.
     """
 
     def __init__(self, root: Path) -> None:
         """Read below `root`."""
         self._root = root
-        self.read: set[Identity] = set()
+        self.read: defaultdict[int, set[int]] = defaultdict(set)
         self._bytes_left = _ALL_BYTES
         self._notes: list[str] = []
         self._nr_unsaid = 0
@@ -139,13 +139,15 @@ class DockerFiles:
             folder: its descriptor.
 
         Raises:
-            OSError: it cannot be read, or is too large.
+            OSError: it cannot be read, is too large, or no regular file.
         """
         most = min(_FILE_BYTES, self._bytes_left)
         fd = os.open(name, _OPENED, dir_fd=folder)
         try:
             status = os.fstat(fd)
-            self.read.add(identity_of(status))
+            if not stat.S_ISREG(status.st_mode):  # it may have become another since
+                raise OSError(_NOT_REGULAR)
+            self.read[status.st_dev].add(status.st_ino)
             content = os.read(fd, min(status.st_size, most) + 1)
             if len(content) != status.st_size:  # its file system may not know the size
                 parts = [content]
@@ -241,7 +243,7 @@ class DockerFolder:
             raise self._error
         # Opening a pipe or a device could wait, or do something: look before.
         if name not in self._regular and not stat.S_ISREG(os.stat(name, dir_fd=self._fd).st_mode):
-            raise OSError("it is no regular file")
+            raise OSError(_NOT_REGULAR)
         return self._files.content(name, self._fd)
 
 

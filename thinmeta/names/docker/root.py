@@ -1,12 +1,11 @@
 """Docker's root: where it is, and all that it says of devices."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinmeta.device.storage import Identity
 from thinmeta.errors import InputError, NotThereError
 from thinmeta.names.catalogue import Catalogue, find
 from thinmeta.names.docker.containers import read_containers
@@ -36,7 +35,7 @@ class DockerRoot:
         file_system: of the base device, so of all; None if it is not there.
         base_uuid: of the base device's file system; None if it is not there.
         notes: what could not be read or is odd, a line each.
-        files_read: which files were read.
+        files_read: which files were read: the inodes of each file system's number.
     """
 
     path: Path
@@ -46,7 +45,7 @@ class DockerRoot:
     file_system: str | None
     base_uuid: str | None
     notes: tuple[str, ...]
-    files_read: frozenset[Identity] = frozenset()
+    files_read: Mapping[int, Set[int]]
 
     def device(self, device_id: int) -> DockerDevice | None:
         """Return the device that has this id now; None if none has."""
@@ -120,7 +119,7 @@ def read_docker_root(path: Path) -> DockerRoot:
         device_set.file_system,
         device_set.base_uuid,
         files.notes,
-        frozenset(files.read),
+        files.read,
     )
 
 
