@@ -87,7 +87,12 @@ def assert_outputs(pair: Pair, ended: Ended) -> None:
 
 def text_of(pair: Pair, ended: Ended) -> str | None:
     """Return what was printed as a whole; None where it was not, or is no text."""
-    if pair.command in BYTES_OUT or ended.was_closed or ended.exit_code not in WHOLE:
+    if (
+        pair.command in BYTES_OUT
+        or pair.has("-0")
+        or ended.was_closed
+        or ended.exit_code not in WHOLE
+    ):
         return None
     target = pair.folder / OUTPUT
     if pair.has("--output"):

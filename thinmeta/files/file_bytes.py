@@ -1,7 +1,7 @@
 """The bytes of one file: in order, with holes, and what of them cannot be had."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from thinmeta.volume.read_only import ReadOnlyFile
 
 _BUFFER = 1 << 18  # is still in the processor's cache when it is written on
 _FEW = 16  # extents, which are not worth a search
+_Row = tuple[int, int, int]
 _PAST_END = "is past the end of the volume"
 
 
@@ -71,10 +72,13 @@ class FileBytes:
         self.inode = inode
         self.size = inode.size
         self._source = source
-        self._inline = file_system.inline(inode)
-        if self._inline is None:
-            self._extents = _in_order(file_system.extents(inode), inode)
-        elif len(self._inline) < self.size:
+        self._inline: bytes | None = None
+        self._extents = extents = _in_order(file_system.extents(inode), inode)
+        self._few: list[_Row] | None = None
+        if len(extents.begin) <= _FEW:
+            self._few = [*_rows_of(extents)]
+            self._inline = None if self._few else file_system.inline(inode)
+        if self._inline is not None and len(self._inline) < self.size:
             what = f"has {len(self._inline)} bytes of the {self.size} that it should have"
             raise FileError(f"inode {inode.number}: {what}")
 
@@ -141,13 +145,13 @@ class FileBytes:
 
     def _rows(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Return the extents in a range of the file, cut at its ends."""
-        inside = self._extents
-        if len(inside) > _FEW:
+        rows: Iterable[_Row] | None = self._few
+        if rows is None:
+            inside = self._extents
             first = int(np.searchsorted(inside.begin, np.uint64(begin), side="right")) - 1
             last = int(np.searchsorted(inside.begin, np.uint64(end), side="left"))
-            inside = inside[max(first, 0) : last]
-        columns = (inside.begin, inside.length, inside.place)
-        for start, length, place in zip(*(column.tolist() for column in columns), strict=True):
+            rows = _rows_of(inside[max(first, 0) : last])
+        for start, length, place in rows:
             low, high = max(start, begin), min(start + length, end)
             if low < high:
                 yield low, high - low, place + low - start
@@ -157,13 +161,18 @@ class FileBytes:
         return memoryview(bytearray(min(_BUFFER, self.size)))
 
 
+def _rows_of(extents: FileExtents) -> Iterator[_Row]:
+    columns = (extents.begin, extents.length, extents.place)
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
 def _in_order(extents: FileExtents, inode: Inode) -> FileExtents:
     """Return extents of which each begins past the end of the one before.
 
     Raises:
         FileError: they do not.
     """
-    if len(extents) > 1:
+    if len(extents.begin) > 1:
         end = extents.begin + extents.length
         if (end < extents.begin).any() or (extents.begin[1:] < end[:-1]).any():
             raise FileError(f"inode {inode.number}: its extents overlap, or are out of order")
