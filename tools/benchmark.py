@@ -497,10 +497,19 @@ def _cpu_without_start(samples: dict[str, Sample]) -> float:
 
 _USAGES = """
 import sys
+from itertools import cycle, islice
 from thinmeta import open_pool
-for _ in range(200):
-    with open_pool(sys.argv[1]) as pool:
+for image in islice(cycle(sys.argv[1:]), 200):
+    with open_pool(image) as pool:
         pool.usage()
+"""
+_DECOMPRESSED = """
+import lzma, sys
+from itertools import cycle, islice
+for image in islice(cycle(sys.argv[1:]), 200):
+    with lzma.open(image) as file:
+        while file.read(1 << 16):
+            pass
 """
 
 
@@ -533,12 +542,19 @@ def figures(bench: Bench) -> Iterator[Figure]:
         yield Figure(f"{name}, in the reference tool's", at_most, case.commands, _ratio)
     root = bench.docker_root(100_000)
     layers = {"layers": [THINMETA, "layers", "--docker-root", root, "-p", empty]}
-    usages = {"usage": [PYTHON, "-c", _USAGES, few]}
+    packed = sorted(FIXTURES.glob("*/meta.bin.xz"))
+    images = [bench.fixture(path.parent.name) for path in packed]
+    usages = {"usage": [PYTHON, "-c", _USAGES, *images]}
     for name, at_most, commands in (
         ("layers, 100,000 files of Docker's, s", 4, layers),
         ("the library's usage of 200 small pools, s", 2, usages),
     ):
         yield Figure(name, at_most, commands, lambda samples: next(iter(samples.values())).wall)
+    commands = {
+        "lzma": [PYTHON, "-c", _DECOMPRESSED, *map(str, packed)],
+        "usage": [PYTHON, "-c", _USAGES, *map(str, packed)],
+    }
+    yield Figure("the same of 200 .xz, in lzma's time alone", 1.6, commands, _ratio)
 
 
 FIGURES = "figures"
