@@ -1,7 +1,6 @@
 """Where pools and Docker disagree, from real pools whose names were changed."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -24,8 +23,8 @@ def docker(case: str = CASE) -> Catalogue:
 
 def changed(which: int, change: Callable[[NamedDevice], NamedDevice]) -> Catalogue:
     devices = docker().devices
-    return replace(
-        docker(), devices=tuple(change(d) if d.device_id == which else d for d in devices)
+    return docker()._replace(
+        devices=tuple(change(d) if d.device_id == which else d for d in devices)
     )
 
 
@@ -38,7 +37,7 @@ def test_docker_and_its_pool_agree(case: str, image: str) -> None:
 def test_a_device_without_a_name_is_told() -> None:
     names = tuple(each for each in docker().devices if each.device_id not in (17, 31))
 
-    one, other = found(replace(docker(), devices=names))
+    one, other = found(docker()._replace(devices=names))
 
     assert (one.kind, one.device_id, one.name) == (DisagreementKind.UNNAMED, 17, None)
     assert one.what == "device 17 has no name"
@@ -48,7 +47,7 @@ def test_a_device_without_a_name_is_told() -> None:
 def test_names_of_all_sources_count() -> None:
     names = docker().devices
 
-    assert found(*(replace(docker(), devices=part) for part in (names[:5], names[5:]))) == []
+    assert found(*(docker()._replace(devices=part) for part in (names[:5], names[5:]))) == []
 
 
 def test_a_source_that_names_nothing_is_of_no_account() -> None:
@@ -60,7 +59,7 @@ def test_a_source_that_names_nothing_is_of_no_account() -> None:
 def test_a_name_without_a_device_is_told() -> None:
     gone = NamedDevice(DeviceId(99), NameKind.VOLUME, "vg/gone")
 
-    (only,) = found(replace(docker(), devices=(*docker().devices, gone)))
+    (only,) = found(docker()._replace(devices=(*docker().devices, gone)))
 
     assert (only.kind, only.device_id, only.name) == (DisagreementKind.GONE, 99, "vg/gone")
     assert only.what == "volume vg/gone (device 99) is not in the pool"
@@ -71,7 +70,7 @@ def test_a_deleted_device_is_told_while_it_is_there() -> None:
     deleted = NamedDevice(DeviceId(99), NameKind.LAYER, "deleted", is_deleted=True)
 
     assert (only.kind, only.device_id, only.name) == (DisagreementKind.DELETED, 25, "dead1")
-    assert found(replace(docker(), devices=(*docker().devices, deleted))) == []
+    assert found(docker()._replace(devices=(*docker().devices, deleted))) == []
 
 
 def test_an_id_that_was_given_again_is_told_once() -> None:
@@ -93,7 +92,7 @@ def test_an_id_that_was_given_again_is_told_once() -> None:
     ],
 )
 def test_another_transaction_is_told(known: int, what: str) -> None:
-    (only,) = found(replace(docker(), transaction_id=known, source="root"))
+    (only,) = found(docker()._replace(transaction_id=known, source="root"))
 
     assert (only.kind, only.device_id) == (DisagreementKind.POOL_TRANSACTION, None)
     assert only.what == f"the pool is at transaction 48, root at {known}: {what}"

@@ -1,8 +1,8 @@
 """What changed from one device to another: blocks added, changed and removed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,7 @@ class Relation(Enum):
     """They share no data."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """How many blocks of each kind, and how that came about.
 
     Where anything is lost, the numbers are those of the blocks that are not; `unknown`

@@ -5,8 +5,8 @@ The memory is a few numbers a leaf and two bits a data block.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Flag, auto
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,7 @@ class Ask(Flag):
     ALL = EXCLUSIVE | TIMES | RUNS
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LeafCounts:
+class LeafCounts(NamedTuple):
     """Counts by leaf: all but `times` have one element for each place among a forest's leaves.
 
     Attributes:
@@ -78,8 +77,7 @@ class LeafCounts:
         return _sums(runs, owners, nr_trees)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Times:
+class Times(NamedTuple):
     """How many mappings of each leaf have which time.
 
     Attributes:
@@ -173,7 +171,7 @@ def count_leaves(
             for piece in reader.read():
                 seen.add(piece.entries.values)
             _take_away_shared(counts, reader, seen, np.flatnonzero(alone))
-    return replace(counts, times=Times.joined(times))
+    return counts._replace(times=Times.joined(times))
 
 
 class _LeafReader:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,6 @@ import numpy.typing as npt
 from thinmeta.analyse.leaf_counts import Ask, LeafCounts, count_leaves
 from thinmeta.errors import Damage, DamageKind
 from thinmeta.model.device_columns import Devices
-from thinmeta.model.losses import Losses
 from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
 from thinmeta.model.thin_device import ThinDevice
@@ -20,6 +19,9 @@ from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.nodes import Mask
 from thinmeta.walk.ragged import Places, places_among
+
+if TYPE_CHECKING:
+    from thinmeta.model.losses import Losses
 
 Numbers = npt.NDArray[Any]
 
@@ -225,7 +227,7 @@ def _tell(pool: Pool, trees: MappingTrees, found: Usages, bad: BadLeaves) -> Non
             )
 
 
-def bounded(left: Pool, rows: Usages, losses: Losses) -> Usages:
+def bounded(left: Pool, rows: Usages, losses: "Losses") -> Usages:
     """Return what `usage` said of what is `left` of a pool, as bounds for what there was."""
     if losses.is_complete:
         return rows

@@ -1,7 +1,6 @@
 """What names devices: a list of who is who, whoever wrote it down."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -106,8 +105,7 @@ class Unidentified(NamedTuple):
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """Names from one source, best name of a device first.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Two mapping trees side by side: only what they do not share, as mappings in key order."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,7 @@ from thinmeta.walk.nodes import MAPPINGS, Entries, Keys, Metadata
 Values = npt.NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TwoTreeWindow:
+class TwoTreeWindow(NamedTuple):
     """All mappings of two trees within a range of keys; arrays are empty where there are none.
 
     Attributes:

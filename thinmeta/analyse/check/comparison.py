@@ -4,7 +4,7 @@ Source: `sm_ll_lookup()`, drivers/md/persistent-data/dm-space-map-common.c (Linu
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -234,8 +234,7 @@ class Comparison:
             )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bitmaps:
+class _Bitmaps(NamedTuple):
     """Bitmaps as they are stored, a row each, and which of them cannot be believed."""
 
     rows: PackedCounts

@@ -1,7 +1,7 @@
 """What a check finds, as values."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -171,7 +171,6 @@ class CheckReport:
         }
 
 
-@dataclass(slots=True)
 class CheckProgress:
     """What a check has gathered so far.
 
@@ -181,9 +180,11 @@ class CheckProgress:
         lost_references: whether nodes were lost that may refer to other blocks.
     """
 
-    findings: list[Finding] = field(default_factory=list)
-    nr_nodes: int = 0
-    lost_references: bool = False
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.findings: list[Finding] = []
+        self.nr_nodes = 0
+        self.lost_references = False
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Append findings."""

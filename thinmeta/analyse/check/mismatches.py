@@ -1,7 +1,6 @@
 """Ref counts that are not what was counted, as findings: a range of blocks each."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,6 @@ NO_ENTRY = -1
 Numbers = npt.NDArray[np.int64]
 
 
-@dataclass(slots=True)
 class Mismatches:
     """Blocks of one space map and severity, whose stored counts are wrong.
 
@@ -30,9 +28,11 @@ class Mismatches:
         parts: block, stored and counted references; not all of them if there are very many.
     """
 
-    severity: Severity
-    nr_blocks: int = 0
-    parts: list[tuple[Numbers, Numbers, Numbers]] = field(default_factory=list)
+    def __init__(self, severity: Severity) -> None:
+        """Begin with no blocks."""
+        self.severity = severity
+        self.nr_blocks = 0
+        self.parts: list[tuple[Numbers, Numbers, Numbers]] = []
 
     def add(self, blocks: Numbers, stored: Numbers, counted: Numbers) -> None:
         """Add blocks, which follow all those before."""
