@@ -1,7 +1,6 @@
 """The pool as a dump lists it: devices in order, their runs, and runs that they share."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -178,7 +177,7 @@ class Listing:
         if self._sharing and self._mappings:
             shared = find_shared_runs(self._forest)
             if shared is not None:
-                sections = replace(shared, is_left=self._is_left).sections
+                sections = shared.of_what_is_left(self._is_left).sections
                 yield from self._shared_steps(sections)
         lost = (
             []

@@ -12,7 +12,6 @@ the leaves, for all that it should have held.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +28,6 @@ from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
 _LEAVES_AT_ONCE = 1 << 14
 
 
-@dataclass(frozen=True, eq=False)
 class Forest:
     """Trees that were grown together.
 
@@ -61,11 +59,15 @@ class Forest:
     [[False, False, True, False], [True, False]]
     """
 
-    kind: TreeKind
-    levels: list[Level]
-    heights: Places
-    roots: Places
-    nr_bad: int = 0
+    def __init__(
+        self, kind: TreeKind, levels: list[Level], heights: Places, roots: Places, nr_bad: int = 0
+    ) -> None:
+        """Take what was grown."""
+        self.kind = kind
+        self.levels = levels
+        self.heights = heights
+        self.roots = roots
+        self.nr_bad = nr_bad
 
     def leaves(self, tree: int) -> NodeList:
         """Return the leaves of one tree, in key order."""

@@ -8,7 +8,6 @@ level by level, so that the cost follows the distinct nodes and not the devices.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +22,6 @@ _LEAVES_KEPT = 256
 """Leaves of a tree that is cut once where the next one is the same."""
 
 
-@dataclass(frozen=True, eq=False)
 class SharedRuns:
     """Where the runs of a forest begin, for each place among its leaves.
 
@@ -33,10 +31,18 @@ class SharedRuns:
         is_left: False where nothing is left of the leaf, shape `(n,)`; None: all are.
     """
 
-    forest: Forest
-    is_head: Mask
-    is_shared: Mask
-    is_left: Mask | None = None
+    def __init__(
+        self, forest: Forest, is_head: Mask, is_shared: Mask, is_left: Mask | None = None
+    ) -> None:
+        """Take what was found."""
+        self.forest = forest
+        self.is_head = is_head
+        self.is_shared = is_shared
+        self.is_left = is_left
+
+    def of_what_is_left(self, is_left: Mask | None) -> "SharedRuns":
+        """Return them of leaves of some of which nothing is left; None: all are."""
+        return SharedRuns(self.forest, self.is_head, self.is_shared, is_left)
 
     def sections(self, tree: int) -> Iterator[tuple[bool, NodeList]]:
         """Return a tree's leaves cut into sections: one shared run, or what is not shared.
