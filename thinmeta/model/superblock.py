@@ -140,9 +140,10 @@ def copied_superblock(device: BlockDevice) -> Superblock:
 def _copies(device: BlockDevice) -> Iterator[Any]:
     from thinmeta.device.sweep import sweep
 
+    layout = dtype_of(SuperblockSchema)
     for blocks, batch in sweep(device, device.nr_blocks):
         rows = batch.rows
-        magics = rows[:, : _LAYOUT.itemsize].view(_LAYOUT)["magic"][:, 0]
+        magics = rows[:, : layout.itemsize].view(layout)["magic"][:, 0]
         for place in np.flatnonzero(magics == THIN_SUPERBLOCK_MAGIC).tolist():
             fields, fault = checked_superblock(rows[place], int(blocks[place]))
             if fault is None:
@@ -208,7 +209,6 @@ def _space_map_root(fields: Any) -> SpaceMapRoot:
     )
 
 
-_LAYOUT = dtype_of(SuperblockSchema)
 _NO_SPACE_MAP = SpaceMapRoot(0, 0, MetadataBlock(0), MetadataBlock(0))
 _NOTHING = Superblock(
     blocknr=MetadataBlock(0),

@@ -73,9 +73,12 @@ class _Spine:
         to_leaf, to_bad = np.full((2, len(self.blocks)), MAX_SPINE_DEPTH, dtype=np.int64)
         to_leaf[(self.codes == 0) & self._is_leaf] = 0
         to_bad[self.codes != 0] = 0
-        for _ in range(MAX_SPINE_DEPTH):
-            for steps in (to_leaf, to_bad):
-                steps[is_inner] = np.minimum(steps[below] + 1, MAX_SPINE_DEPTH)
+        for steps in (to_leaf, to_bad):
+            for _ in range(MAX_SPINE_DEPTH):
+                found = np.minimum(steps[below] + 1, MAX_SPINE_DEPTH)
+                if (found == steps[is_inner]).all():
+                    break
+                steps[is_inner] = found
         return to_leaf, to_bad < MAX_SPINE_DEPTH
 
     def _read(self, blocks: Blocks) -> tuple[Codes, Blocks, npt.NDArray[np.bool_]]:
