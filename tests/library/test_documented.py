@@ -10,16 +10,24 @@ REFERENCE = Path(__file__).resolve().parents[2] / "tools/api/pages/index.md"
 
 # Public names and members without an example, and why. The examples are doctests.
 NO_EXAMPLE = {
+    "DeviceFiles.close": "a file's",
+    "DeviceFiles.link_target": "no fixture this small has a link",
+    "FileError": "needs a damaged file",
+    "FileStream": "the example of `DeviceFiles`",
+    "FoundFile": "the example of `DeviceFiles`",
     "LiveDeviceError": "needs an active pool",
     "SalvagedError": "what commands end with; the library returns losses",
     "UnsupportedFormatError": "no kernel has written such a superblock yet",
     "Volume.close": "a file's",
-    "Volume.read_at": "for who derives from it; `seek` and `read` are the class's example",
-    "Volume.readable": "a file's",
-    "Volume.readinto": "a file's",
-    "Volume.seek": "the class's example",
-    "Volume.seekable": "a file's",
-    "Volume.tell": "a file's",
+    **{
+        f"DeviceFiles.{method}": "the class's example: to unpack its data takes seconds"
+        for method in ("entries", "find", "lost", "open", "walk", "xattrs")
+    },
+    **{
+        f"{name}.{method}": "a file's, but for `read_at`; the class's example reads"
+        for name in ("FileStream", "Volume")
+        for method in ("read_at", "readable", "readinto", "seek", "seekable", "tell")
+    },
 }
 
 # What commands ask of the sources of names; a program hands them to `open_pool`.

@@ -22,6 +22,11 @@ class FileError(InputError):
 class Inode(NamedTuple):
     """A file, a directory or whatever else has a number; named as in `struct stat`.
 
+    >>> import stat, thinmeta
+    >>> inode = thinmeta.Inode(12, stat.S_IFREG | 0o644, 0, 0, 1, 5, 0, 0, 0)
+    >>> inode.size, inode.is_directory, stat.filemode(inode.mode)
+    (5, False, '-rw-r--r--')
+
     Attributes:
         number: by which directories know it.
         mode: type and permissions, as `st_mode`.

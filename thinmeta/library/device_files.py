@@ -29,6 +29,24 @@ class DeviceFiles:
 
     Paths begin at the root of the file system, for a device of Docker's at `rootfs`. They are
     given as text or bytes, and returned as bytes, without a slash in front.
+
+    >>> import lzma, tempfile, thinmeta
+    >>> data, folder = tempfile.NamedTemporaryFile(), "fixtures/c04-lvm-virtual-machines"
+    >>> _ = data.write(lzma.open(f"{folder}/data.bin.xz").read())
+    >>> pool = thinmeta.open_pool(f"{folder}/meta.bin.xz")
+    >>> files = pool.device(1).files(data.name, partition=2)
+    >>> files.kind, [each.path for each in files.walk()]
+    ('ext4', [b'etc', b'etc/hostname', b'lost+found'])
+    >>> [each.path for each in files.entries("/etc")]
+    [b'etc/hostname']
+    >>> found = files.find("/etc/hostname")
+    >>> found.inode.size, files.lost(found), dict(files.xattrs(found))
+    (5, [], {})
+    >>> with files.open(found) as content:
+    ...     content.seek(3), content.read(1)
+    (3, b'2')
+    >>> files.close(), pool.close()
+    (None, None)
     """
 
     def __init__(self, opened: OpenedFiles, volume: Volume, *, all_of_it: bool) -> None:
