@@ -1,97 +1,61 @@
-"""Volumes as a crash leaves them, and what the kernel finds there when it mounts a copy.
+"""Volumes as a crash leaves them, and what the kernel shows of a copy that it mounts.
 
 A file system on a loop mount is worked on, then shut down without its log being flushed: what
 is in the journal is not where it belongs. The kernel replays a copy of that; a copy that the
 file system's own checker does not call clean afterwards proves nothing, and is refused.
 """
 
-import hashlib
 import os
 import random
 import shutil
 import stat
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.files.listing import content, every_file
+from tests.files.listing import every_file
+from tests.files.mounted import ENVIRONMENT, Shown, as_shown, mounted, run, shown
 from thinmeta.files.file_system import FileSystem
-from thinmeta.files.reading import Cache, Missing
+from thinmeta.files.reading import Cache
 
-_ENVIRONMENT = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C"}
 JBD2_MAGIC = bytes.fromhex("c03b3998")
-
-
-class Seen(NamedTuple):
-    """All that can be seen of a file."""
-
-    mode: int
-    owner: tuple[int, int]
-    nlink: int
-    size: int
-    times: tuple[int, int, int]
-    device: tuple[int, int]
-    target: bytes
-    xattrs: dict[bytes, bytes]
-    sha256: str
 
 
 @dataclass(frozen=True)
 class CrashImage:
-    """A volume after a crash, and what the kernel saw on a copy of it."""
+    """A volume after a crash, and what the kernel showed of a copy of it, by path."""
 
     path: Path
-    truth: dict[bytes, Seen]
-
-
-class FileSource:
-    """The bytes of a file, all of which are there."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self._data = path.read_bytes()
-        self.size = len(self._data)
-
-    def fill(self, view: memoryview, begin: int) -> Iterator[Missing]:
-        view[:] = self._data[begin : begin + len(view)]
-        yield from ()
-
-    def lost(self, _begin: int, _end: int) -> Iterator[Missing]:
-        yield from ()
+    truth: dict[bytes, Shown]
 
 
 def tool(name: str) -> str:
     """Return the name of a program, for a test that is skipped where there is none."""
-    if shutil.which(name, path=_ENVIRONMENT["PATH"]) is None:
+    if shutil.which(name, path=ENVIRONMENT["PATH"]) is None:
         pytest.skip(f"{name} is not installed")
     return name
 
 
-def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command, check=True, capture_output=True, env=_ENVIRONMENT)
+def shut_down(image: Path, work: Callable[[Path], None], options: str = "") -> None:
+    """Work on the file system of an image, and end it as a crash does.
 
-
-@contextmanager
-def mounted(image: Path, options: str = "") -> Iterator[Path]:
-    mount = image.with_name(f"{image.name}.mnt")
-    mount.mkdir(exist_ok=True)
-    run("mount", "-o", ",".join(["loop", *filter(None, [options])]), image, mount)
-    try:
-        yield mount
-    finally:
-        run("umount", mount)
-        mount.rmdir()
+    It is copied before the unmount, which has ext4's metadata written to where it belongs;
+    nothing else writes to a file system that is shut down.
+    """
+    folder, left = image.with_name("mnt"), image.with_name(f"{image.name}.left")
+    with mounted(image, folder, "-o", options or "defaults"):
+        work(folder)
+        run(tool("xfs_io"), "-x", "-c", "shutdown", folder)
+        shutil.copyfile(image, left)
+    left.replace(image)
 
 
 def crashed(
     image: Path, work: Callable[[Path], None], options: str, check: Sequence[str]
 ) -> CrashImage:
-    """Work on the file system of `image`, end it as a crash does, and ask the kernel.
+    """Work on the file system of an image, end it as a crash does, and ask the kernel.
 
     Args:
         image: a new file system.
@@ -99,73 +63,34 @@ def crashed(
         options: of the mount.
         check: a command that fails if the file system that follows it is not clean.
     """
-    with mounted(image, options) as mount:
-        work(mount)
-        run(tool("xfs_io"), "-x", "-c", "shutdown", mount)
+    shut_down(image, work, options)
     copy = image.with_name(f"{image.name}.copy")
     shutil.copyfile(image, copy)
-    with mounted(copy, "noatime") as mount:
-        truth = dict(_seen(mount))
+    with mounted(copy, image.with_name("mnt"), "-o", "noatime") as root:
+        truth = {path: seen for path, (_, seen) in shown(root).items()}
     run(*check, copy)
     copy.unlink()
     return CrashImage(image, truth)
 
 
-def _seen(mount: Path) -> Iterator[tuple[bytes, Seen]]:
-    pending = [mount]
-    while pending:
-        path = pending.pop()
-        about = path.lstat()
-        is_device = stat.S_ISCHR(about.st_mode) or stat.S_ISBLK(about.st_mode)
-        is_file = stat.S_ISREG(about.st_mode)
-        yield (
-            b"." + os.fsencode(path)[len(os.fsencode(mount)) :],
-            Seen(
-                about.st_mode,
-                (about.st_uid, about.st_gid),
-                about.st_nlink,
-                about.st_size,
-                (about.st_atime_ns, about.st_mtime_ns, about.st_ctime_ns),
-                (os.major(about.st_rdev), os.minor(about.st_rdev)) if is_device else (0, 0),
-                os.fsencode(path.readlink()) if stat.S_ISLNK(about.st_mode) else b"",
-                dict(_xattrs(path)),
-                hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "",
-            ),
-        )
-        if stat.S_ISDIR(about.st_mode):
-            pending += path.iterdir()
-
-
-def _xattrs(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    for name in os.listxattr(path, follow_symlinks=False):
-        yield os.fsencode(name), os.getxattr(path, name, follow_symlinks=False)
-
-
-def read_by(files: FileSystem, cache: Cache) -> dict[bytes, Seen]:
-    """Return all that can be seen of every file of a file system, without the kernel."""
-    return {
-        path: Seen(
-            inode.mode,
-            (inode.uid, inode.gid),
-            inode.nlink,
-            inode.size,
-            (inode.atime, inode.mtime, inode.ctime),
-            inode.rdev,
-            files.link_target(inode) if stat.S_ISLNK(inode.mode) else b"",
-            dict(files.xattrs(inode)),
-            hashlib.sha256(content(files, cache, inode)).hexdigest()
-            if stat.S_ISREG(inode.mode)
-            else "",
-        )
-        for path, inode in every_file(files)
-    }
+def read_by(files: FileSystem, cache: Cache) -> dict[bytes, Shown]:
+    """Return all that is read of every file of a file system, without the kernel."""
+    return {path: as_shown(files, cache, inode) for path, inode in every_file(files)}
 
 
 class Burst:
     """Creates, renames, deletes, links, attributes and fsyncs, by a seed."""
 
-    def __init__(self, seed: int, rounds: int) -> None:
+    def __init__(self, seed: int, rounds: int, *, is_dull: bool = False) -> None:
+        """Begin anew.
+
+        Args:
+            seed: of all that is left to chance.
+            rounds: how much is done.
+            is_dull: whether files can be compressed well.
+        """
         self._chance = random.Random(seed)
+        self._is_dull = is_dull
         self._rounds = rounds
         self._folders: list[Path] = []
         self._files: list[Path] = []
@@ -199,7 +124,8 @@ class Burst:
         (mount / "not on disk").write_bytes(b"never synced")
 
     def _create(self, folder: Path, step: int) -> None:
-        content = self._chance.randbytes(self._chance.choice([0, 1, 100, 5000, 70000]))
+        size = self._chance.choice([0, 1, 100, 5000, 70000])
+        content = b"dull" * (size // 4) if self._is_dull else self._chance.randbytes(size)
         made = folder / f"file {step}"
         made.write_bytes(JBD2_MAGIC * self._chance.randrange(2) + content)
         self._files.append(made)

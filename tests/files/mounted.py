@@ -22,20 +22,20 @@ from tests.files.listing import content
 from thinmeta.files.file_system import FileSystem, Inode
 from thinmeta.files.reading import Cache
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
     **dict.fromkeys(("TEST_DIR", "TEST_DEV", "QA_CHECK_FS"), "1"),
 }
 """The last three have mkfs.xfs make small file systems, too."""
 
 needs_xfsprogs = pytest.mark.skipif(
-    not shutil.which("mkfs.xfs", path=_ENVIRONMENT["PATH"]), reason="xfsprogs is not installed"
+    not shutil.which("mkfs.xfs", path=ENVIRONMENT["PATH"]), reason="xfsprogs is not installed"
 )
 
 
 def run(*command: str | Path, stdin: bytes | None = None) -> bytes:
     """Return what a command prints; it must end well."""
-    ran = subprocess.run(command, check=False, capture_output=True, input=stdin, env=_ENVIRONMENT)
+    ran = subprocess.run(command, check=False, capture_output=True, input=stdin, env=ENVIRONMENT)
     assert not ran.returncode, ran.stderr.decode(errors="replace")
     return ran.stdout
 

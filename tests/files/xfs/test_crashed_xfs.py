@@ -6,7 +6,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.device.test_loop_device import attach, detach
-from tests.files.crash_images import Burst, FileSource, crashed, mounted, read_by, run, tool
+from tests.files.crash_images import Burst, crashed, read_by
+from tests.files.image_source import BytesSource
+from tests.files.mounted import mkfs_xfs, mounted, needs_xfsprogs
 from thinmeta.errors import UnsupportedFormatError
 from thinmeta.files.overlay import Replay
 from thinmeta.files.reading import Cache
@@ -15,7 +17,7 @@ from thinmeta.files.xfs.log_records import LogRecords
 from thinmeta.files.xfs.xfs_file_system import Xfs
 from thinmeta.volume.xfs_log import LogPlace, log_cycle
 
-pytestmark = pytest.mark.loop_device
+pytestmark = [pytest.mark.loop_device, needs_xfsprogs]
 
 
 class Variant(NamedTuple):
@@ -42,14 +44,11 @@ VARIANTS = [
 
 
 def made(image: Path, mkfs: str) -> Path:
-    with image.open("wb") as file:
-        file.truncate(128 << 20)
-    run(tool("mkfs.xfs"), "-q", "-f", "--unsupported", *mkfs.split(), image)
-    return image
+    return mkfs_xfs(image, 128 << 20, *mkfs.split())
 
 
 def replayed(image: Path) -> Replay:
-    cache = Cache(FileSource(image))
+    cache = Cache(BytesSource(image.read_bytes()))
     return replay_log(Xfs(cache), cache)
 
 
@@ -63,7 +62,7 @@ def test_every_file_is_what_the_kernel_shows(variant: Variant, tmp_path: Path) -
     cache = Cache(replay.source)
     assert (replay.nr_transactions > 2, replay.fault) == (True, None)
     assert read_by(Xfs(cache), cache) == crash.truth
-    source = FileSource(image)
+    source = BytesSource(image.read_bytes())
     log = Xfs(Cache(source)).log
     assert log is not None
     has_gone_round = log_cycle(LogRecords(source, LogPlace(*log)).find().last) > 1
@@ -72,9 +71,9 @@ def test_every_file_is_what_the_kernel_shows(variant: Variant, tmp_path: Path) -
 
 def test_what_was_unmounted_has_nothing_to_replay(tmp_path: Path) -> None:
     image = made(tmp_path / "xfs.img", "")
-    with mounted(image) as mount:
-        Burst(1, 100)(mount)
-    cache = Cache(FileSource(image))
+    with mounted(image, tmp_path / "mnt"):
+        Burst(1, 100)(tmp_path / "mnt")
+    cache = Cache(BytesSource(image.read_bytes()))
 
     assert replay_log(Xfs(cache), cache) == Replay(cache.source, 0, None)
 

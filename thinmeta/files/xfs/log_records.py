@@ -14,23 +14,27 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.files.reading import ByteSource
+from thinmeta.files.xfs.log_record_checks import (
+    StopError,
+    check_cycles,
+    check_header,
+    check_sum,
+    cycle_data,
+    next_cycle,
+)
 from thinmeta.schemas.columns import dtype_of, field_of, fields_at
 from thinmeta.schemas.xfs_log import (
     XLOG_BASIC_BLOCK_BYTES,
     XLOG_CYCLES_A_BLOCK,
-    XLOG_EXTENSION_BYTES,
     XLOG_HEADER_CYCLE_BYTES,
-    XLOG_HEADER_MAGIC_NUM,
     XLOG_MAX_ICLOGS,
     XLOG_MAX_RECORD_BYTES,
-    XLOG_RECORD_BYTES,
     XfsLogRecord,
     XfsLogRecordExtension,
     XfsLogWord,
 )
 from thinmeta.volume.xfs_log import (
     LogPlace,
-    LogRecordHeader,
     header_blocks,
     is_unmount,
     log_block,
@@ -71,19 +75,6 @@ class LogRecord(NamedTuple):
     content: Rows
     nr_operations: int
     end: int
-
-
-class StopError(Exception):
-    """No whole record begins where one would.
-
-    Attributes:
-        is_damage: whether a crash does not leave it so.
-    """
-
-    def __init__(self, lsn: int, why: str, *, is_damage: bool) -> None:
-        """Say where and why."""
-        super().__init__(f"the record at block {log_block(lsn)} of the log {why}")
-        self.is_damage = is_damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +119,37 @@ class LogRecords:
             return LogRange(None, 0, "no record can be found in the log")
         last, fault = int(lsns[-1]), None
         for _ in range(_MOST_TRIES):
-            header = record_header(self._read, self.place, last)
-            is_clean = is_unmount(self._read, self.place, header)
-            tail, good = last if is_clean else int(header["h_tail_lsn"]), None
+            good = None
             try:
-                for record in self.between(tail, last):
-                    good = record.lsn
+                tail = self._tail(last)
+                for record in self.between(last if tail is None else tail, last):
+                    good = record
+                return LogRange(tail, last, fault or self._damage_after(record))
             except StopError as stop:
-                fault = fault or self._fault(stop, lsns[lsns > (good or tail)])
-                before = lsns[lsns < tail]
-                if good is None and not len(before):
-                    break
-                last = int(before[-1]) if good is None else good
-                continue
-            return LogRange(None if is_clean else tail, last, fault)
+                whole_end = stop.lsn if good is None else good.lsn + 1
+                fault = fault or self._fault(stop, lsns[lsns >= whole_end])
+            before = lsns[lsns < whole_end]
+            if not len(before):
+                break
+            last = int(before[-1])
         return LogRange(None, 0, fault or "no record of the log can be believed")
+
+    def _tail(self, last: int) -> int | None:
+        """Return the tail that a record tells; None if it is an unmount's.
+
+        Raises:
+            StopError: it is not whole.
+        """
+        header = record_header(self._read, self.place, last)
+        return None if is_unmount(self._read, self.place, header) else self._record(last).tail
+
+    def _damage_after(self, record: LogRecord) -> str | None:
+        """Return what is wrong with the record after the last one, if a crash leaves none so."""
+        try:
+            self._record(record.end)
+        except StopError as stop:
+            return str(stop) if stop.is_damage else None
+        return None
 
     def between(self, tail: int, last: int) -> Iterator[LogRecord]:
         """Return the records from one to another.
@@ -173,7 +180,7 @@ class LogRecords:
             raise StopError(lsn, "is not in the log", is_damage=True)
         first = self._blocks(lsn, block, 1)
         header = fields_at(_RECORD, first.tobytes())
-        self._check_header(lsn, header)
+        check_header(lsn, header)
         nr_header, nr_bytes = header_blocks(header), int(header["h_len"])
         nr_blocks = nr_header + -(-nr_bytes // _BLOCK)
         if nr_bytes > XLOG_MAX_RECORD_BYTES or nr_blocks > place.nr_blocks or not nr_bytes:
@@ -182,13 +189,13 @@ class LogRecords:
             raise StopError(lsn, "has no room for its cycles", is_damage=True)
         data = self._blocks(lsn, block, nr_blocks)
         if lsn not in self._whole:
-            _check_cycles(lsn, data[1:], cycle, place.nr_blocks - block - 1)
-            _check_sum(lsn, header, data, nr_header, nr_bytes)
+            check_cycles(lsn, data[1:], cycle, place.nr_blocks - block - 1)
+            check_sum(lsn, header, data, nr_header, nr_bytes)
             self._whole.add(lsn)
         begin = (block + nr_header) % place.nr_blocks
         content = data[nr_header:]
         places = (begin + np.arange(len(content))) % place.nr_blocks
-        words = _cycle_data(data, nr_header)[: len(content)]
+        words = cycle_data(data, nr_header)[: len(content)]
         content[:, : _WORD.itemsize] = words
         self.words[places] = words
         end = block + nr_blocks
@@ -198,24 +205,10 @@ class LogRecords:
             begin=begin,
             content=content.reshape(-1)[:nr_bytes],
             nr_operations=int(header["h_num_logops"]),
-            end=lsn_of(_next(cycle), end - place.nr_blocks)
+            end=lsn_of(next_cycle(cycle), end - place.nr_blocks)
             if end >= place.nr_blocks
             else lsn_of(cycle, end),
         )
-
-    def _check_header(self, lsn: int, header: LogRecordHeader) -> None:
-        """Check that a header is of this place and this round.
-
-        Raises:
-            StopError: it is not.
-        """
-        cycle = log_cycle(lsn)
-        if header["h_magicno"] != XLOG_HEADER_MAGIC_NUM:
-            is_old = header["h_magicno"] < cycle  # which is what other blocks have there
-            raise StopError(lsn, "is missing", is_damage=not is_old)
-        if header["h_cycle"] != cycle or header["h_lsn"] != lsn:
-            is_old = header["h_cycle"] < cycle
-            raise StopError(lsn, "is of another round", is_damage=not is_old)
 
     def _blocks(self, lsn: int, block: int, count: int) -> Rows:
         """Return basic blocks, round the log, shape `(count, 512)`.
@@ -238,62 +231,3 @@ class LogRecords:
         for _ in self._source.fill(memoryview(buffer), begin):
             pass  # it is zeros, which are no record; who needs one asks again
         return bytes(buffer)
-
-
-def _next(cycle: int) -> int:
-    """Return the cycle of the next round; the magic is none."""
-    return cycle + 2 if cycle + 1 == XLOG_HEADER_MAGIC_NUM else cycle + 1
-
-
-def _check_cycles(lsn: int, data: Rows, cycle: int, until_end: int) -> None:
-    """Check that all blocks of a record but the first are of its round.
-
-    Args:
-        lsn: of the record.
-        data: the blocks.
-        cycle: of the record.
-        until_end: how many of them are before the end of the log.
-
-    Raises:
-        StopError: some are not.
-    """
-    words = data[:, : _WORD.itemsize].copy().view(_WORD)[:, 0].astype(np.uint32)
-    expected = np.where(np.arange(len(words)) < until_end, cycle, _next(cycle))
-    wrong = words != expected
-    if wrong.any():
-        is_old = (words < expected) | (words == XLOG_HEADER_MAGIC_NUM)
-        raise StopError(lsn, "is not whole", is_damage=not is_old[wrong].all())
-
-
-def _check_sum(
-    lsn: int, header: LogRecordHeader, data: Rows, nr_header: int, nr_bytes: int
-) -> None:
-    """Check the checksum of a record; those of old kernels have none.
-
-    Raises:
-        StopError: it is wrong.
-
-    Source: `xlog_cksum()`, fs/xfs/xfs_log.c.
-    """
-    if not header["h_crc"]:
-        return
-    first = data[0].tobytes()
-    after = _CRC_AT + _CRC.sizeof()
-    extensions = min(nr_header, -(-nr_bytes // XLOG_HEADER_CYCLE_BYTES))
-    rest = data[1:extensions, :XLOG_EXTENSION_BYTES].tobytes()
-    body = data[nr_header:].reshape(-1)[:nr_bytes].data
-    for size in XLOG_RECORD_BYTES:
-        head = first[:_CRC_AT] + bytes(_CRC.sizeof()) + first[after:size]
-        if _crc32c(body, _crc32c(head + rest)) == header["h_crc"]:
-            return
-    raise StopError(lsn, "is not as its checksum says", is_damage=True)
-
-
-def _cycle_data(data: Rows, nr_header: int) -> Rows:
-    """Return what the blocks of a record's content began with, shape `(n, 4)`."""
-    width = _WORD.itemsize
-    first = data[0, _CYCLES_AT : _CYCLES_AT + _CYCLES_BYTES].reshape(-1, width)
-    if nr_header == 1:
-        return first
-    more = data[1:nr_header, _MORE_CYCLES_AT : _MORE_CYCLES_AT + _CYCLES_BYTES]
-    return np.concatenate([first, more.reshape(-1, width)])

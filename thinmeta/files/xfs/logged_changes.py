@@ -16,7 +16,8 @@ from thinmeta.files.xfs.log_items import (
     buffer_range,
     items_of,
 )
-from thinmeta.files.xfs.log_records import LogRecord, StopError
+from thinmeta.files.xfs.log_record_checks import StopError
+from thinmeta.files.xfs.log_records import LogRecord
 from thinmeta.files.xfs.log_transactions import Batch, LogError, LogTransactions
 from thinmeta.files.xfs.logged_blocks import lsns_on_disk
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
