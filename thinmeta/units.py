@@ -28,6 +28,10 @@ METADATA_BLOCK_BYTES = 4096
 MAX_METADATA_BLOCKS = 255 * 16320
 """What one metadata index block can hold: 15.9 GiB. Source: dm-space-map-metadata.h."""
 
+LARGEST_DEVICE_BLOCKS = 1 << 22
+"""The largest metadata device that the kernel takes without a word, 16 GiB: it does not use all.
+Source: `THIN_METADATA_MAX_SECTORS_WARNING`, dm-thin-metadata.h."""
+
 DATA_BLOCK_SECTORS = range(128, 2097152 + 1, 128)
 """The sizes that a pool's data blocks can have. Source: `pool_ctr()`, drivers/md/dm-thin.c."""
 

@@ -13,6 +13,7 @@ from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.golden import thin_dump
 from tests.salvage.remains import Remains, mappings_by_device
+from thinmeta.errors import ExitCode
 
 CASE = "a13-metadata-snapshot-held"
 LATER = "meta-live-after-changes"
@@ -312,3 +313,11 @@ def test_a_root_that_is_no_root_is_damage(root: int, thinmeta: Thinmeta) -> None
 def test_a_snapshot_option_goes_with_no_other_state(thinmeta: Thinmeta) -> None:
     assert thinmeta("dump", "-m", "--state", f"{M}:{D}", sound("meta")).exit_code == 2
     assert thinmeta("dump", "-m", "--state", "snap", sound("meta")).exit_code == 0
+
+
+@pytest.mark.parametrize("sectors", ["-1", "0", "100", str(2**64)])
+def test_the_sizes_that_a_data_block_can_have_are_named(sectors: str, thinmeta: Thinmeta) -> None:
+    refused = thinmeta("check", "--data-block-size", sectors, "unread.bin")
+
+    assert refused.exit_code == ExitCode.USAGE
+    assert "it is a multiple of 128 up to 2097152" in refused.stderr

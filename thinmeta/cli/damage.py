@@ -137,6 +137,7 @@ class SalvageReport(DamageReport):
         super().__init__(quiet=quiet)
         self._name = ""
         self._losses: list[Losses] = []
+        self._told: set[str] = set()
         self._known: set[int] = set()
         self._disagreements: set[Damage] = set()
         self._met_later: Damage | None = None
@@ -214,7 +215,9 @@ class SalvageReport(DamageReport):
         self._known.update(damage.block for damage in losses.trees if damage.block is not None)
         self._disagreements.update(losses.disagreements)
         for line in losses_text(losses):
-            self.warn(line)
+            if line not in self._told:
+                self._told.add(line)
+                self.warn(line)
 
 
 def report_for(*, salvage: bool, quiet: bool) -> DamageReport:

@@ -81,7 +81,7 @@ class BlockSizeParameter(ParameterType):
         """Parse it; what no pool can have is a usage error."""
         from thinmeta.units import DATA_BLOCK_SECTORS, impossible_block_size
 
-        sectors = NUMBER.convert(value, param, ctx)
+        sectors = click.INT.convert(value, param, ctx)
         if sectors not in DATA_BLOCK_SECTORS:
             self.fail(impossible_block_size(sectors), param, ctx)
         return sectors

@@ -133,7 +133,7 @@ class Losses:
 
     @classmethod
     def joined(cls, parts: Sequence["Losses"]) -> Self:
-        """Return what is lost of all parts.
+        """Return what is lost of all parts, each device once that several have alike.
 
         >>> import thinmeta
         >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
@@ -142,8 +142,8 @@ class Losses:
         [1, 5]
         """
         return cls(
-            tuple(device for part in parts for device in part.devices),
-            tuple(damage for part in parts for damage in part.trees),
+            tuple(dict.fromkeys(device for part in parts for device in part.devices)),
+            tuple(dict.fromkeys(damage for part in parts for damage in part.trees)),
             tuple(damage for part in parts for damage in part.disagreements),
             all(part.agree for part in parts),
             frozenset(block for part in parts for block in part.blocks),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from thinmeta.device.inputs import Inputs
+from thinmeta.device.outputs import errors_of
 from thinmeta.device.replacing import opened_device, replacing, terminated_by_exception
 from thinmeta.errors import OutputError
 from thinmeta.units import OnProgress
@@ -79,7 +80,8 @@ class Rescue:
                 if time.monotonic() > self._saved + _SAVE_SECONDS:
                     self.save()
         except BaseException:
-            with suppress(OSError):  # what ended the run is told; an older map is a right one, too
+            # What ended the run is told; an older map is a right one, too.
+            with suppress(OSError, OutputError):
                 self.save()
             raise
         self.save()
@@ -130,10 +132,15 @@ class Rescue:
         """Write the map, after what it says is there.
 
         Raises:
-            OSError: it cannot be written.
+            OutputError: it cannot be written.
+            OSError: the target cannot be.
         """
         os.fsync(self._target.fd)
-        with replacing(self.map_path) as fd, open(fd, "w", closefd=False) as file:
+        with (
+            errors_of(str(self.map_path)),
+            replacing(self.map_path) as fd,
+            open(fd, "w", closefd=False) as file,
+        ):
             file.write(str(self.map))
         self._saved = time.monotonic()
 
@@ -163,8 +170,8 @@ def open_rescue(  # noqa: PLR0913  # what, where to, and how
         OutputError: it is a block device, and `map_path` is None; both are one file; the file
             is there and its map is not, or the other way round; the map is that of another
             volume, or none; the file has another size than the map says, or other contents;
-            or the device holds something.
-        OSError: one of the two cannot be opened or written.
+            or the device holds something; or the map cannot be read or written.
+        OSError: the output cannot be opened or written.
     """
     path = Path(os.path.realpath(path))
     if map_path is None and path.is_block_device():
@@ -174,7 +181,8 @@ def open_rescue(  # noqa: PLR0913  # what, where to, and how
         )
     map_path = map_path or path.with_name(f"{path.name}.map")
     inputs.refuse(path)
-    inputs.refuse(map_path)
+    with errors_of(str(map_path)):
+        inputs.refuse(map_path)
     is_one = map_path.exists() and path.exists() and map_path.samefile(path)
     if is_one or Path(os.path.realpath(map_path)) == path:
         raise OutputError(f"{map_path}: is the output itself; name another file with --map FILE")
@@ -237,6 +245,8 @@ def _read_map(map_path: Path, subject: Subject, size: int) -> RescueMap | None:
         difference = Subject.parse(rescue_map.subject).difference(subject)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise OutputError(f"{map_path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise OutputError(f"{map_path}: is no map of a rescue: {error}") from error
     if difference is None and rescue_map.size != size:

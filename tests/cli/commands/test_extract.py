@@ -234,6 +234,35 @@ def test_a_map_is_that_of_a_rescue(tmp_path: Path, thinmeta: Thinmeta) -> None:
     assert not (tmp_path / "out.map").exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [("nodir/map", "No such file or directory"), ("data/map", "Not a directory")],
+)
+def test_a_map_that_cannot_be_is_named_and_not_the_output(
+    place: str, what: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    (tmp_path / "data").touch()
+    out = tmp_path / "out"
+
+    result = thinmeta(*words(), "-o", out, "--salvage", "--map", tmp_path / place)
+
+    assert result.exit_code == ExitCode.OTHER
+    assert result.stderr.splitlines()[-1] == f"Error: {tmp_path / place}: cannot be written: {what}"
+    assert not out.exists()
+
+
+def test_a_map_is_no_stream(
+    tmp_path: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = thinmeta(*words(), "-o", "out", "--salvage", "--map", "-")
+
+    assert result.exit_code == ExitCode.USAGE
+    assert "--map: a map is a file" in result.stderr
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.loop_device
 def test_a_data_device_is_read_past_the_page_cache(tmp_path: Path, thinmeta: Thinmeta) -> None:
     loop = attach(DEVICE.data)

@@ -118,6 +118,22 @@ def test_salvage_says_what_is_not_known(tmp_path: Path, thinmeta: Thinmeta) -> N
     assert [(each["device_id"], each["metadata_block"]) for each in lost] == [(4, 50)]
 
 
+def test_damage_of_a_device_that_the_pool_has_too_is_told_once(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    result = thinmeta("fate", "4", "--salvage", "-f", "json", "-p", damaged(tmp_path, 50))
+
+    assert result.exit_code == 6
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(set(lines)) == 3
+    assert "1 of 4 devices are not complete, 24 mappings are missing" in lines[-1]
+    objects = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["type"] for each in objects if each["type"].startswith("los")] == [
+        "loss",
+        "lost_range",
+    ]
+
+
 def test_salvage_of_a_sound_pool_is_no_different(thinmeta: Thinmeta) -> None:
     plain, salvaged = (
         thinmeta("fate", "5@63:66", "-f", "json", *more, *POOL) for more in ((), ("--salvage",))

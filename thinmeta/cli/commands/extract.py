@@ -92,6 +92,8 @@ def extract(  # noqa: PLR0913  # one parameter an option
         raise click.UsageError("an image is not for a terminal: give -o FILE, or pipe it on")
     if map_path is not None and (not salvage or output in (None, Path("-"))):
         raise click.UsageError("--map is for --salvage with -o FILE or a block device")
+    if map_path == Path("-"):
+        raise click.UsageError("--map: a map is a file that is read and replaced, no stream")
     report = report_for(salvage=salvage, quiet=quiet or format_name == "json")
     kind = kind_of(output)
     with opened(choice.for_devices(device), report) as pool:

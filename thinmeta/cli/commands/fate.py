@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from thinmeta.analyse.fate_ranges import Fates
     from thinmeta.formats.style import Buffer
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
+    from thinmeta.model.losses import Losses
 
 
 @click.command()
@@ -59,9 +60,16 @@ def fate(  # noqa: PLR0913  # one parameter an option
             for text in _text(past, found, format_name, verbose=verbose):
                 file.write(text)
             if format_name == "json":
-                for line in (*lost_lines(of_pool), *lost_lines(of_device)):
+                for line in lost_lines(_joined(of_pool, of_device)):
                     file.write(line)
         report.finish()
+
+
+def _joined(*parts: "Losses | None") -> "Losses | None":
+    from thinmeta.model.losses import Losses
+
+    known = [part for part in parts if part is not None]
+    return Losses.joined(known) if known else None
 
 
 def _text(

@@ -20,7 +20,7 @@ from thinmeta.schemas.pack_file import (
     number_at,
     number_bytes,
 )
-from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+from thinmeta.units import LARGEST_DEVICE_BLOCKS, MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 _HEADER_BYTES = PackHeader.sizeof()
 _LENGTH_BYTES = ChunkLength.sizeof()
@@ -66,6 +66,11 @@ class PackFile:
             )
         self.nr_blocks = min(fields.nr_blocks, MAX_METADATA_BLOCKS + 1)
         self.wrong: str | None = None
+        if fields.nr_blocks > LARGEST_DEVICE_BLOCKS:
+            self.wrong = (
+                f"its header says that the device had {fields.nr_blocks} blocks of 4 KiB, "
+                f"more than the {LARGEST_DEVICE_BLOCKS} that metadata can be given"
+            )
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
         self._room = self.nr_blocks
@@ -88,6 +93,8 @@ class PackFile:
                 more = f" (and {faults - 1} more chunks are broken)" if faults > 1 else ""
                 self.wrong = first_fault + more
             number, begin = number + 1, end
+        if not number and self.nr_blocks:
+            self.wrong = "the file ends before its first chunk"
 
     def _chunk(self, length: int) -> Iterator[PackStretch]:
         code = b""
