@@ -16,7 +16,7 @@ from thinmeta.device.occupants import occupant_of
 from thinmeta.device.outputs import OutputKind, errors_of, kind_of
 from thinmeta.device.replacing import opened_device, replacing
 from thinmeta.errors import OutputError
-from thinmeta.schemas.magics import METADATA, SIGNATURES, Signature
+from thinmeta.schemas.magics import METADATA, SIGNATURES, Signature, signatures_at_end
 from thinmeta.schemas.superblock import THIN_SUPERBLOCK_MAGIC, Superblock
 
 MIB = 1 << 20
@@ -208,17 +208,24 @@ def test_the_kind_of_an_output(folder: Path) -> None:
 # Block devices
 
 
+DEVICE_BYTES = 8 * MIB + 4096
+AT_END = signatures_at_end(DEVICE_BYTES)
+
+
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Path]:
     file = tmp_path / "disk"
-    file.write_bytes(bytes(MIB))
+    file.touch()
+    os.truncate(file, DEVICE_BYTES)
     path = attach(file)
     yield path
     detach(path)
 
 
 @pytest.mark.loop_device
-@pytest.mark.parametrize("signature", SIGNATURES, ids=lambda each: f"{each.what} {each.offset}")
+@pytest.mark.parametrize(
+    "signature", SIGNATURES + AT_END, ids=lambda each: f"{each.what} {each.offset}"
+)
 def test_what_a_device_holds_is_named(signature: Signature, device: Path) -> None:
     offset, magic, what = signature
     with device.open("r+b") as file:
@@ -267,6 +274,12 @@ def test_the_signature_of_metadata_is_the_superblocks_magic(tmp_path: Path) -> N
     (tmp_path / "empty").touch()
     with (tmp_path / "empty").open("rb") as file:
         assert occupant_of(file.fileno()) is None
+
+
+def test_where_an_array_has_its_superblock_at_the_end() -> None:
+    # 0.90: the last 64 KiB that are whole and aligned; 1.0: 8 KiB before the end, or a bit more.
+    assert [each.offset for each in AT_END] == [8 * MIB - (64 << 10), 8 * MIB - 4096]
+    assert signatures_at_end(0) == ()
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "vfat", "swap"])

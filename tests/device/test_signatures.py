@@ -69,6 +69,10 @@ FOREIGN = {
         (bytes(512) + b"EFI PART").ljust(4096, b"\0"),
         "is a disk with a partition table (GPT); the pool's metadata is inside a partition",
     ),
+    "gpt with sectors of 4 KiB": (
+        (bytes(446) + partition(0xEE, 1, 4096) + bytes(48) + b"\x55\xaa").ljust(4096, b"\0"),
+        "is a disk with a partition table (GPT); the pool's metadata is inside a partition",
+    ),
     "mbr": (
         (bytes(446) + partition(0x8E, 2048, 4096) + bytes(48) + b"\x55\xaa").ljust(4096, b"\0"),
         "is a disk with a partition table (MBR); the pool's metadata is inside a partition",

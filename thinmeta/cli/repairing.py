@@ -149,6 +149,42 @@ def tell_of_written(chosen: "Choice", output: Path, report: SalvageReport) -> No
         report.costs(f"{output}: {what}")
 
 
+def tell_of_contradictions(
+    chosen: "Choice", selected: frozenset[int] | None, report: SalvageReport
+) -> None:
+    """Tell where a state maps a data block twice in one device; see `tell_of_written`.
+
+    Args:
+        chosen: the state to go on with.
+        selected: ids of the devices that are asked for; None is all.
+        report: is told.
+    """
+    from thinmeta.analyse.check.checker import check_pool
+    from thinmeta.analyse.check.findings import Part, Severity
+    from thinmeta.analyse.check.mappings import is_repeat
+    from thinmeta.formats.check_report import finding_text
+
+    pool = chosen.pool
+    name = pool.source.device.name
+    findings = check_pool(pool).findings
+    is_snapshot = pool.superblock is not pool.live_superblock
+    repeats = [
+        each
+        for each in findings
+        if is_repeat(each)
+        and each.in_snapshot == is_snapshot
+        and (selected is None or selected & {*each.device_ids})
+    ]
+    for finding in repeats[:_FINDINGS_TOLD]:
+        report.warn(f"{name}: {finding_text(finding)}")
+    if not repeats or chosen.candidate is not None:
+        return
+    if any(
+        each.severity is Severity.FATAL and each.part is Part.DATA_SPACE_MAP for each in findings
+    ):
+        report.costs(f"{name}: what is left contradicts itself; `thinmeta check` lists all of it")
+
+
 def _refuse_impossible_block_size(pool: "Pool", choice: MetadataChoice) -> None:
     """Refuse what no superblock that is made anew may say, as thin_dump --repair does."""
     from thinmeta.analyse.recover.repair import refuse_impossible_block_size

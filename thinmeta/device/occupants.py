@@ -2,19 +2,19 @@
 
 import os
 
-from thinmeta.schemas.magics import SIGNATURES
-
-_BYTES = 72 << 10
+from thinmeta.schemas.magics import SIGNATURES, signatures_at_end
 
 
 def occupant_of(fd: int) -> str | None:
-    """Return what stands at the beginning of an open file or device; None if nothing known does.
+    """Return what an open file or device holds, by its beginning or its end; None: nothing known.
 
     Raises:
         OSError: it cannot be read.
     """
-    beginning = os.pread(fd, _BYTES, 0)
-    for offset, magic, what in SIGNATURES:
-        if beginning[offset : offset + len(magic)] == magic:
+    before = os.lseek(fd, 0, os.SEEK_CUR)
+    size = os.lseek(fd, 0, os.SEEK_END)
+    os.lseek(fd, before, os.SEEK_SET)
+    for offset, magic, what in (*SIGNATURES, *signatures_at_end(size)):
+        if os.pread(fd, len(magic), offset) == magic:
             return what
     return None

@@ -29,6 +29,7 @@ from thinmeta.schemas.image_formats import (
 )
 from thinmeta.schemas.lvm_label import LABEL_ID, LABEL_SCAN_SECTORS
 from thinmeta.schemas.partition_table import (
+    EFI_PMBR_OSTYPE,
     GPT_HEADER_SIGNATURE,
     MSDOS_ACTIVE,
     MSDOS_LABEL_MAGIC,
@@ -173,10 +174,13 @@ def partition_table(beginning: bytes) -> str | None:
     Args:
         beginning: the first block.
     """
-    if beginning.startswith(GPT_HEADER_SIGNATURE, SECTOR_BYTES):
-        return "GPT"
     table = parsed(BootRecord, beginning)
-    is_mbr = table.signature == MSDOS_LABEL_MAGIC and _are_partitions(table)
+    # With sectors of 4 KiB the header of GPT is in the next block; the record here is for others.
+    protects = any(each.sys_ind == EFI_PMBR_OSTYPE for each in table.partition_record)
+    is_signed = table.signature == MSDOS_LABEL_MAGIC
+    if beginning.startswith(GPT_HEADER_SIGNATURE, SECTOR_BYTES) or (is_signed and protects):
+        return "GPT"
+    is_mbr = is_signed and _are_partitions(table)
     return "MBR" if is_mbr else None
 
 

@@ -10,6 +10,7 @@ libewf's `documentation/Expert Witness Compression Format (EWF).asciidoc` (E01, 
 from construct import Bytes, Int32sl, Int32ul, Int64ul, Padding, Struct
 
 LUKS_MAGIC = b"LUKS\xba\xbe"
+LUKS2_MAGIC_2ND = b"SKUL\xba\xbe"
 QCOW_MAGIC = b"QFI\xfb"
 VMDK_MAGIC = b"KDMV"
 VHDX_SIGNATURE = b"vhdxfile"

@@ -12,6 +12,7 @@ from thinmeta.schemas.ext4 import EXT4_SUPER_MAGIC, EXT4_SUPERBLOCK_OFFSET, Ext4
 from thinmeta.schemas.image_formats import (
     CACHE_SUPERBLOCK_MAGIC,
     ERA_SUPERBLOCK_MAGIC,
+    LUKS2_MAGIC_2ND,
     LUKS_MAGIC,
     MD_SB_MAGIC,
     MdSuperblock,
@@ -42,6 +43,9 @@ def _signature(schema: Construct, field: str, value: Any, what: str, *, at: int 
     offset, kind = field_of(schema, field)
     return Signature(at + offset, bytes(kind.build(value)), what)
 
+
+_ZFS_PAIR = (16 << 10) + 20
+"""Where a label has the first name of its list: behind 16 KiB and two headers, all as XDR."""
 
 SIGNATURES = (
     _signature(Superblock, "magic", THIN_SUPERBLOCK_MAGIC, METADATA),
@@ -74,6 +78,14 @@ SIGNATURES = (
     Signature(0x36, b"FAT1", "a file system (FAT)"),
     Signature(0x52, b"FAT32   ", "a file system (FAT)"),
     Signature(0, LUKS_MAGIC, "an encrypted volume (LUKS)"),
+    *(
+        Signature(kib << 10, LUKS2_MAGIC_2ND, "an encrypted volume (LUKS)")
+        for kib in (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+    ),
+    *(
+        Signature(label + _ZFS_PAIR, b"\0\0\0\7version\0", "a member of a ZFS pool")
+        for label in (0, 256 << 10)
+    ),
     Signature(4120, b"\xc6\x85\x73\xf6", "a bcache or bcachefs"),
     Signature(0, b"dmvdo001", "a VDO volume"),
     Signature(0, b"bluestore block device", "a Ceph volume"),
@@ -88,3 +100,17 @@ SIGNATURES = (
     _signature(BootRecord, "signature", MSDOS_LABEL_MAGIC, "a partition table"),
 )
 """In the order in which they count: a boot sector of FAT ends as a partition table does."""
+
+
+def signatures_at_end(size: int) -> tuple[Signature, ...]:
+    """Return those whose place is counted from the end of a device of `size` bytes.
+
+    Source: `super_90_load()` and `super_1_load()`, drivers/md/md.c (Linux v6.6).
+    """
+    sectors = size // SECTOR
+    places = ((sectors & ~127) - 128, (sectors - 16) & ~7)  # formats 0.90 and 1.0
+    return tuple(
+        _signature(MdSuperblock, "magic", MD_SB_MAGIC, "a RAID member", at=sector * SECTOR)
+        for sector in places
+        if sector > 0
+    )

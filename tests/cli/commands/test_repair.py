@@ -103,6 +103,11 @@ def test_leaves_that_contradict_each_other_are_told(tmp_path: Path, thinmeta: Th
     assert "mapped more than once by the same device" in result.stderr
     assert result.stderr.endswith("contradicts itself; `thinmeta check` lists all of it\n")
     assert thinmeta("check", output).exit_code == 5
+    plain, dumped = (thinmeta("dump", *more, damaged) for more in ((), ("--repair",)))
+    assert (dumped.exit_code, dumped.stdout) == (6, plain.stdout)
+    assert f"Warning: {damaged}: fatal: mappings: device" in dumped.stderr
+    assert "mapped more than once by the same device" in dumped.stderr
+    assert dumped.stderr.endswith("contradicts itself; `thinmeta check` lists all of it\n")
 
 
 @pytest.mark.parametrize("number", [0, 1, 5_000])

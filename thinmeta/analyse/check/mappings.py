@@ -16,6 +16,8 @@ from thinmeta.walk.block_counts import BlockCounts
 from thinmeta.walk.nodes import MAPPINGS, Entries, Mask
 from thinmeta.walk.ragged import is_new
 
+_REPEATED = "mapped more than once by the same device, so a write to one place changes the other"
+
 
 class _Beyond(NamedTuple):
     """Mappings of one leaf that lead past the end of the data device."""
@@ -107,11 +109,16 @@ def _beyond_findings(
         yield _with_devices(finding, [trees[place] for place in owners.get(block, [])])
 
 
+def is_repeat(finding: Finding) -> bool:
+    """Tell whether a finding is of a data block that one device maps twice."""
+    return finding.what == _REPEATED
+
+
 def _repeat_finding(repeat: Repeat) -> Finding:
     return Finding(
         Severity.FATAL,
         Part.MAPPINGS,
-        "mapped more than once by the same device, so a write to one place changes the other",
+        _REPEATED,
         first_key=repeat.first,
         last_key=repeat.last,
         key_name="data block",

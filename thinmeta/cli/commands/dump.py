@@ -13,7 +13,7 @@ from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, NUMBER, NUMBER_32, quiet_option
 from thinmeta.cli.progress import Progress
-from thinmeta.cli.repairing import opened_for_repair, tell_of_whole
+from thinmeta.cli.repairing import opened_for_repair, tell_of_contradictions, tell_of_whole
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
         pool, losses = report.prepared(opened_pool, progress, selected or None)
         if chosen is not None:
             tell_of_whole(chosen, losses, choice, salvage_report, progress)
+            tell_of_contradictions(chosen, selected or None, salvage_report)
         listing = Listing(
             pool,
             selected=selected or None,
