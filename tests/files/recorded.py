@@ -34,7 +34,7 @@ def recorded_by_name(case_name: str) -> dict[str, RecordedFiles]:
             {line[66:]: line[:64].decode() for line in texts[name.replace("find.txt", "sha256")]},
         )
         for name, lines in texts.items()
-        if name.endswith(".find.txt") and name[0].isdigit()
+        if name.endswith(".find.txt")
     }
 
 

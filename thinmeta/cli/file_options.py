@@ -167,19 +167,30 @@ class VolumeFiles:
         """Take note of something that is not in the output, since it is not there."""
         self._take_note(self._absent, what)
 
-    def finish(self) -> None:
-        """Fail if something is not in the output.
+    def refuse_absent(self) -> None:
+        """Fail if something was not there.
 
         Raises:
-            SalvagedError: it cannot be read.
-            NotThereError: it is not there.
+            NotThereError: so it is.
+        """
+        from thinmeta.errors import NotThereError
+
+        if self._absent:
+            for what in self._lost[:1]:
+                self.report.warn(what)
+            raise NotThereError(self._absent[0])
+
+    def finish(self) -> None:
+        """Fail if something cannot be read, and is not in the output.
+
+        Raises:
+            SalvagedError: so it is.
             DamagedMetadataError: the metadata is not complete.
         """
-        from thinmeta.errors import NotThereError, SalvagedError
+        from thinmeta.errors import SalvagedError
 
-        for noted, error in ((self._lost, SalvagedError), (self._absent, NotThereError)):
-            if noted:
-                raise error(noted[0])
+        if self._lost:
+            raise SalvagedError(self._lost[0])
         self.report.finish()
 
     def _take_note(self, noted: list[str], what: str) -> None:

@@ -38,6 +38,25 @@ LONG_LINE = re.compile(
 )
 
 
+class SmallVolume:
+    """A pool with one device, on which is what a test puts there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pool = unpacked("a08-snapshots-of-snapshots")
+
+    def words(self, content: bytes, size: int = 1 << 20) -> list[object]:
+        """Return the options that read a device with `content` from a data device of `size`."""
+        data = self.folder / "data"
+        data.write_bytes(content.ljust(size, b"\0")[:size])
+        return ["-p", self.pool, "--data", data]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> SmallVolume:
+    return SmallVolume(tmp_path)
+
+
 def words(case: str) -> list[object]:
     return ["-p", unpacked(case), "--data", unpacked(case, "data")]
 
@@ -307,6 +326,19 @@ def test_what_is_not_there_is_named_and_the_rest_is_written(thinmeta: Thinmeta) 
     )
 
 
+def test_of_what_is_not_there_and_what_is_lost_both_are_told(
+    small: SmallVolume, thinmeta: Thinmeta, tmp_path: Path
+) -> None:
+    more = small.words(small_ext2(), 8 * 1024 + 5)
+
+    result = thinmeta("cat", 1, "/hello", "/none", *more, "-o", tmp_path / "out")
+
+    assert (result.exit_code, result.stdout) == (ExitCode.NOT_THERE, "")
+    assert result.stderr.startswith("Warning: /hello: is left out: bytes 5..12 of the file: ")
+    assert result.stderr.endswith("\nError: /none: is not there\n")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_is_written_whole_or_not_at_all(thinmeta: Thinmeta, tmp_path: Path) -> None:
     out = tmp_path / "out"
 
@@ -314,25 +346,6 @@ def test_a_file_is_written_whole_or_not_at_all(thinmeta: Thinmeta, tmp_path: Pat
 
     assert (result.exit_code, result.output) == (ExitCode.DONE, "")
     assert out.read_text() == "111\n222\n"
-
-
-class SmallVolume:
-    """A pool with one device, on which is what a test puts there."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.pool = unpacked("a08-snapshots-of-snapshots")
-
-    def words(self, content: bytes, size: int = 1 << 20) -> list[object]:
-        """Return the options that read a device with `content` from a data device of `size`."""
-        data = self.folder / "data"
-        data.write_bytes(content.ljust(size, b"\0")[:size])
-        return ["-p", self.pool, "--data", data]
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> SmallVolume:
-    return SmallVolume(tmp_path)
 
 
 def named(name: bytes) -> bytes:

@@ -47,6 +47,7 @@ def cat(
         with open_output(output, volume.inputs, ahead=False) as file:
             for path in paths:
                 _write(volume, top, path, file, salvage=place.salvage)
+            volume.refuse_absent()  # before a file that would not be whole is put in place
         volume.finish()
 
 
