@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from tests.properties import examples
 from thinmeta.files.ext.extent_nodes import Stretches, extents_of, extents_of_tree
-from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.file_system import FileError, Inode
 from thinmeta.schemas.columns import dtype_of
-from thinmeta.schemas.ext4 import EXT4_EXT_MAGIC, Ext4ExtentRoot
+from thinmeta.schemas.ext4 import EXT4_EXT_MAGIC, Ext4Extent, Ext4ExtentHeader
 
-ROOT = dtype_of(Ext4ExtentRoot)
+HEADER, EXTENT = dtype_of(Ext4ExtentHeader), dtype_of(Ext4Extent)
 BLOCKS = 1000
 
 
@@ -54,10 +54,8 @@ def answered(question: Callable[..., Stretches], record: InodeRecord) -> object:
 def test_the_fast_way_is_the_ordinary_one(
     header: tuple[int, ...], rows: list[tuple[int, ...]]
 ) -> None:
-    root = np.array([(header, rows)], dtype=ROOT)
+    root = np.array([header], dtype=HEADER).tobytes() + np.array(rows, dtype=EXTENT).tobytes()
     inode = Inode(12, 0o100644, 0, 0, 1, 1 << 40, 0, 0, 0)
-    record = InodeRecord(
-        inode, 0x80000, root.tobytes(), 0, 0, 0, b"", 0, header, [tuple(row) for row in rows]
-    )
+    record = InodeRecord(inode, 0, 0x80000, root, 0, 0, b"", 0, header, rows)
 
     assert answered(extents_of, record) == answered(extents_of_tree, record)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from thinmeta.files.ext.block_groups import BlockGroups
-from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.running_crc import going_on, stored
 from thinmeta.files.file_system import FileError
 from thinmeta.files.posix_acl import ACCESS, DEFAULT

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.extent_nodes import Numbers, Stretches
-from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.file_system import FileError
 from thinmeta.schemas.columns import dtype_of
 from thinmeta.schemas.ext4 import (

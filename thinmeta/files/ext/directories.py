@@ -8,7 +8,7 @@ from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.directory_blocks import read_entries, refuse_wrong_checksum
 from thinmeta.files.ext.extent_nodes import Stretches
 from thinmeta.files.ext.file_contents import content_stretches, inline_content
-from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.file_system import Entry, FileError
 
 _PARENT_BYTES = 4

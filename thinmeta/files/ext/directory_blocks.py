@@ -6,7 +6,7 @@ An index of hashes looks like blocks without entries, so that all blocks are rea
 import numpy as np
 
 from thinmeta.files.ext.geometry import Geometry
-from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.running_crc import going_on, stored
 from thinmeta.files.file_system import Entry, FileError
 from thinmeta.schemas.columns import dtype_of, field_of, fields_at

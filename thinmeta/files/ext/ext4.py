@@ -17,7 +17,7 @@ from thinmeta.files.ext.attribute_entries import (
 from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.directories import read_directory
 from thinmeta.files.ext.file_contents import content_stretches, inline_content, small_content
-from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.inode_tables import InodeTables
 from thinmeta.files.ext.running_crc import going_on, stored
 from thinmeta.files.file_system import (

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thinmeta.files.ext.block_groups import BlockGroups
-from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.running_crc import going_on, stored
 from thinmeta.files.file_system import FileError
 from thinmeta.schemas.columns import dtype_of, fields_at

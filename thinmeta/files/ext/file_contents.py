@@ -6,7 +6,7 @@ from thinmeta.files.ext.attribute_entries import attributes_in_inode
 from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.block_pointers import pointed_blocks
 from thinmeta.files.ext.extent_nodes import Stretches, extents_of
-from thinmeta.files.ext.inode_pieces import InodeRecord
+from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.file_system import FileError
 from thinmeta.schemas.ext4 import (
     EXT4_ENCRYPT_FL,

@@ -3,13 +3,18 @@
 from collections import OrderedDict
 
 from thinmeta.files.ext.block_groups import BlockGroups
-from thinmeta.files.ext.inode_pieces import InodePiece, InodeRecord, decoded
+from thinmeta.files.ext.inode_pieces import InodeRows, decoded, inode_of
+from thinmeta.files.ext.inode_records import InodeRecord, records_of
 from thinmeta.files.file_system import FileError, Inode
 
 _PIECE_BYTES = 32768
 """Of inodes that are decoded at once: mostly 128 of them."""
 
-_MOST_PIECES = 128
+_MOST_PIECES = 8192
+"""Of mostly a million inodes: names in a large directory stand in the order of their hashes."""
+
+_MOST_RECORDS = 64
+"""Pieces of which more is kept, which takes ten times as much."""
 
 
 class InodeTables:
@@ -22,12 +27,14 @@ class InodeTables:
         self._count: int = fields.s_inodes_count
         self._at_once = max(1, _PIECE_BYTES // blocks.geometry.inode_bytes)
         self._in_group: int = fields.s_inodes_per_group
-        self._pieces: OrderedDict[tuple[int, int], InodePiece] = OrderedDict()
+        self._pieces: OrderedDict[tuple[int, int], InodeRows] = OrderedDict()
+        self._records: OrderedDict[tuple[int, int], list[InodeRecord | None]] = OrderedDict()
+        self._last_key: tuple[int, int] | None = None
+        self._last: InodeRecord | None = None
 
     def inode(self, number: int) -> Inode:
         """Return an inode; see `FileSystem.inode()`."""
-        piece, place = self._found(number)
-        return piece.inodes[place]
+        return self._found(number)[0]
 
     def record(self, number: int) -> InodeRecord:
         """Return more of an inode.
@@ -35,43 +42,75 @@ class InodeTables:
         Raises:
             FileError: there is none, or it cannot be read or believed.
         """
-        piece, place = self._found(number)
-        return piece.records[place]
+        last = self._last
+        if last is not None and last.inode.number == number:
+            return last
+        self._found(number)  # which refuses it
+        key, place = self._place(number)
+        records = self._records.get(key)
+        if records is None and key == self._last_key:  # where one goes on, the rest is wanted
+            records = self._read_records(key)
+        self._last_key = key
+        record = records[place] if records else None
+        self._last = record or self._read_record(number)
+        return self._last
 
-    def _found(self, number: int) -> tuple[InodePiece, int]:
-        if not 1 <= number <= self._count:
-            raise FileError(f"inode {number}: there is none: the last one is {self._count}")
+    def _read_records(self, key: tuple[int, int]) -> list[InodeRecord | None] | None:
+        """Return more of a piece; None if a part of it cannot be read."""
+        rows = self._pieces.get(key)
+        if rows is None:
+            return None
+        group, begin = key[0], key[1] * self._at_once
+        data = self._read(group, begin, len(rows))
+        first = group * self._in_group + begin + 1
+        records = self._records[key] = records_of(first, rows, data, self._blocks.geometry)
+        if len(self._records) > _MOST_RECORDS:
+            self._records.popitem(last=False)
+        return records
+
+    def _read_record(self, number: int) -> InodeRecord:
+        geometry = self._blocks.geometry
+        data = self._read(*divmod(number - 1, self._in_group), 1)
+        record = records_of(number, decoded(data, number, geometry), data, geometry)[0]
+        if record is None:
+            raise FileError(f"inode {number}: it changed while it was read")
+        return record
+
+    def _place(self, number: int) -> tuple[tuple[int, int], int]:
+        """Return in which piece an inode is, and where in it."""
         group, index = divmod(number - 1, self._in_group)
         part, place = divmod(index, self._at_once)
-        piece = self._pieces.get((group, part))
+        return (group, part), place
+
+    def _found(self, number: int) -> tuple[Inode, int]:
+        if not 1 <= number <= self._count:
+            raise FileError(f"inode {number}: there is none: the last one is {self._count}")
+        key, place = self._place(number)
+        piece = self._pieces.get(key)
         if piece is None:
-            begin = part * self._at_once
+            group, begin = key[0], key[1] * self._at_once
             try:
-                piece = self._read(group, begin, min(self._at_once, self._in_group - begin))
+                data = self._read(group, begin, min(self._at_once, self._in_group - begin))
             except FileError:
-                return self._alone(number, group, index)
-            self._pieces[group, part] = piece
+                return self._alone(number, group, begin + place)
+            piece = self._pieces[key] = decoded(data, number - place, self._blocks.geometry)
             if len(self._pieces) > _MOST_PIECES:
                 self._pieces.popitem(last=False)
         else:
-            self._pieces.move_to_end((group, part))
-        if place in piece.faults:
-            raise FileError(f"inode {number}: {piece.faults[place]}")
-        return piece, place
+            self._pieces.move_to_end(key)
+        return inode_of(number, piece, place)
 
-    def _alone(self, number: int, group: int, index: int) -> tuple[InodePiece, int]:
-        """Return the piece that has but this inode, where those around it cannot be read."""
+    def _alone(self, number: int, group: int, index: int) -> tuple[Inode, int]:
+        """Return an inode of which some that stand beside it cannot be read."""
         try:
-            piece = self._read(group, index, 1)
+            data = self._read(group, index, 1)
         except FileError as error:
             raise FileError(f"inode {number}: {error}") from error
-        if piece.faults:
-            raise FileError(f"inode {number}: {piece.faults[0]}")
-        return piece, 0
+        return inode_of(number, decoded(data, number, self._blocks.geometry), 0)
 
-    def _read(self, group: int, index: int, count: int) -> InodePiece:
+    def _read(self, group: int, index: int, count: int) -> bytes:
+        """Return the bytes of inodes of a group, from `index` on."""
         geometry = self._blocks.geometry
         size = geometry.inode_bytes
         begin = self._blocks.inode_table(group) * geometry.block_bytes + index * size
-        data = self._blocks.cache.read(begin, count * size)
-        return decoded(data, group * self._in_group + index + 1, geometry)
+        return self._blocks.cache.read(begin, count * size)

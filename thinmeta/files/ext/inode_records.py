@@ -1,0 +1,93 @@
+"""What inodes say of where their content and their attributes are, for several at once."""
+
+from itertools import starmap
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.files.ext.geometry import Geometry
+from thinmeta.files.ext.inode_pieces import InodeRows, inode_of, padded_fields
+from thinmeta.files.file_system import Inode
+from thinmeta.schemas.columns import dtype_of
+from thinmeta.schemas.ext4 import (
+    EXT4_FEATURE_INCOMPAT_64BIT,
+    EXT4_GOOD_OLD_INODE_SIZE,
+    Ext4ExtentRoot,
+)
+
+_ROOT = dtype_of(Ext4ExtentRoot)
+
+
+class InodeRecord(NamedTuple):
+    """An inode, and where its content and its attributes are.
+
+    Attributes:
+        inode: what everybody wants to know.
+        seed: with which the running checksums of what it leads to begin.
+        flags: how it is kept.
+        body: the 60 bytes of `i_block`.
+        generation: of inodes of this number.
+        attribute_block: a block of attributes; 0 if there is none.
+        attributes: the bytes after its fields, which may be attributes.
+        sectors: the low 32 bits of how much it takes, in sectors or blocks.
+        root_header: what `body` begins with if it is the root of a tree of extents.
+        root_extents: what it goes on with if that is a leaf; each has the fields of `Ext4Extent`.
+    """
+
+    inode: Inode
+    seed: int
+    flags: int
+    body: bytes
+    generation: int
+    attribute_block: int
+    attributes: bytes
+    sectors: int
+    root_header: tuple[int, ...]
+    root_extents: list[tuple[int, ...]]
+
+
+def records_of(
+    first: int, rows: InodeRows, data: bytes, geometry: Geometry
+) -> list[InodeRecord | None]:
+    """Return more of some inodes; None for one that is not to be believed.
+
+    Args:
+        first: the number of the first one.
+        rows: what is decoded of them.
+        data: their bytes.
+        geometry: of their file system.
+    """
+    fields = padded_fields(data, geometry)
+    size, extras = geometry.inode_bytes, fields["i_extra_isize"].tolist()
+    tails = [
+        data[begin + EXT4_GOOD_OLD_INODE_SIZE + extra : begin + size] if extra else b""
+        for begin, extra in zip(range(0, len(data), size), extras, strict=True)
+    ]
+    roots = np.frombuffer(fields["i_block"].tobytes(), dtype=np.uint8).view(_ROOT)
+    inodes = [
+        (None, 0) if fault else inode_of(first + place, rows, place)
+        for place, fault in enumerate(rows["fault"].tolist())
+    ]
+    columns = zip(
+        (inode for inode, _ in inodes),
+        (seed for _, seed in inodes),
+        fields["i_flags"].tolist(),
+        fields["i_block"].tolist(),
+        fields["i_generation"].tolist(),
+        _attribute_blocks(fields, geometry),
+        tails,
+        fields["i_blocks_lo"].tolist(),
+        roots["header"].tolist(),
+        roots["extents"].tolist(),
+        strict=True,
+    )
+    return [record if record.inode else None for record in starmap(InodeRecord, columns)]
+
+
+def _attribute_blocks(fields: npt.NDArray[Any], geometry: Geometry) -> list[int]:
+    blocks = fields["i_file_acl_lo"].astype(np.uint64)
+    if geometry.incompat & EXT4_FEATURE_INCOMPAT_64BIT:
+        blocks |= fields["i_file_acl_high"].astype(np.uint64) << np.uint64(32)
+    numbers: list[int] = blocks.tolist()
+    return numbers
