@@ -131,6 +131,21 @@ def test_a_device_whose_mapping_tree_is_lost_maps_not_nothing() -> None:
     assert told[-1].what == "its mapping tree is lost"
 
 
+def test_what_is_left_answers_with_bounds(damaged_leaf: tuple[bytes, int]) -> None:
+    content, _ = damaged_leaf
+    with thinmeta.open_pool(image_bytes(DELETES)) as pool:
+        whole = pool.usage()
+    with thinmeta.open_pool(content) as pool:
+        left = pool.salvaged()
+        usage, summary = left.usage(), left.diff(5, 5).summary()
+        assert len(left.check().findings) > 0
+
+    assert (usage.exclusive >= whole.exclusive).all()
+    assert (usage.mapped <= whole.mapped).all()
+    assert not usage.is_exact.any()
+    assert (summary.same, summary.relation) == (int(usage.mapped[2]), None)
+
+
 def test_states_are_found_without_a_superblock() -> None:
     content = bytearray(image_bytes(DELETES))
     with thinmeta.open_pool(bytes(content)) as pool:

@@ -146,8 +146,9 @@ class Device:
     ) -> Volume:
         """Open its contents, as a file that is only read; zeros where it maps nothing.
 
-        What is lost is not zeros: to read it raises `OSError`, and by default damage
-        raises when the first byte is read.
+        What is lost is not zeros: by default damage raises when the first byte is read. With an
+        `on_damage` that goes on, to read what is lost raises `OSError`: the mappings are then
+        read once more before, to know what that is.
 
         >>> import lzma, tempfile, thinmeta
         >>> data = tempfile.NamedTemporaryFile()
