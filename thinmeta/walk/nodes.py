@@ -79,9 +79,21 @@ class Nodes(NamedTuple):
     value_size: npt.NDArray[np.uint32]
 
 
+def most_entries(value_size: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    """Return the room that the kernel makes in a node for values of each size.
+
+    Source: `calc_max_entries()`, drivers/md/persistent-data/dm-btree.c (Linux v6.6).
+    """
+    room = _room(value_size)
+    return room - room % 3
+
+
+def _room(value_size: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    return np.uint64(ENTRIES_BYTES) // (value_size.astype(np.uint64) + np.uint64(KEY.itemsize))
+
+
 def _overflows(nodes: Nodes) -> Mask:
-    entry_bytes = nodes.value_size.astype(np.uint64) + np.uint64(KEY.itemsize)
-    return nodes.headers["max_entries"] > np.uint64(ENTRIES_BYTES) // entry_bytes
+    return nodes.headers["max_entries"] > _room(nodes.value_size)
 
 
 _PAST_END, _READ_ERROR = int(Fault.PAST_END), int(Fault.READ_ERROR)

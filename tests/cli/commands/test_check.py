@@ -320,3 +320,25 @@ def test_several_devices_that_map_a_block_at_several_places(
     assert [(each["device_ids"], each["first_key"], each["last_key"]) for each in found] == [
         ([4], 8, 8)
     ]
+
+
+@pytest.mark.parametrize("fewer", [3, 6, 126])
+def test_a_room_that_no_kernel_makes_is_found(
+    fewer: int, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """The values begin after the room for keys, so all of them are those of other keys."""
+    case = "a09-discards-and-deletes"
+    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    leaf = min(
+        (each for device in anatomy.device_ids for each in anatomy.leaves(device)),
+        key=lambda each: int(image.header(each.block)["nr_entries"]),
+    )
+    image.header(leaf.block)["max_entries"] -= fewer
+    image.restamp(leaf.block)
+
+    result = thinmeta("check", image.write_to(tmp_path / "damaged.bin"))
+
+    assert result.exit_code == 5
+    room = f"room for {252 - fewer} entries where the kernel makes it for 252"
+    assert f"metadata block {leaf.block}" in result.output
+    assert room in result.output

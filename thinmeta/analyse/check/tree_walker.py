@@ -27,6 +27,7 @@ from thinmeta.walk.nodes import (
     Nodes,
     TreeKind,
     checked_entries,
+    most_entries,
     read_nodes,
 )
 from thinmeta.walk.ragged import Places, distinct, distinct_places, is_new
@@ -166,6 +167,17 @@ class TreeWalker:
 
     def _tell_irregular(self, nodes: Nodes, codes: Codes, roots: Blocks, part: Part) -> None:
         """Tell of nodes that a kernel would have joined with others; roots have none."""
+        room = most_entries(nodes.value_size)
+        self.progress.add(
+            Finding(
+                Severity.FATAL,
+                part,
+                f"the B-tree node has room for {nodes.headers['max_entries'][place]} entries where "
+                f"the kernel makes it for {room[place]}, so its values may be those of other keys",
+                block=MetadataBlock(int(nodes.blocks[place])),
+            )
+            for place in np.flatnonzero((nodes.headers["max_entries"] != room) & (codes == 0))
+        )
         is_root = is_among(nodes.blocks, roots)
         too_empty = nodes.headers["nr_entries"] < nodes.headers["max_entries"] // 3
         self.progress.add(
