@@ -1,6 +1,8 @@
 """What an XFS is asked, file by file: what is refused, and what is hidden."""
 
+import gc
 import stat
+import weakref
 from collections.abc import Iterable
 
 import numpy as np
@@ -302,3 +304,18 @@ def test_a_target_is_as_long_as_it_is_said_to_be(version: int, path: bytes) -> N
         FileError, match="its target is shorter" if path == b"to-100" else "a part of its target"
     ):
         files.link_target(files.inode(changed.inode(path).number))
+
+
+def test_what_was_read_is_given_back_at_once() -> None:
+    """Many file systems are read one after the other, each with megabytes of its own."""
+    cache = Cache(BytesSource(small_image(5)))
+    is_there = weakref.ref(cache)
+    files = Xfs(cache)
+    assert len(dict(every_file(files))) > 500
+    gc.disable()
+    try:
+        del cache, files
+
+        assert is_there() is None
+    finally:
+        gc.enable()

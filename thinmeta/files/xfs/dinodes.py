@@ -86,11 +86,12 @@ class Dinodes:
 
     def __init__(self, cache: Cache, geometry: XfsGeometry) -> None:
         """Read from `cache`."""
-        self._cache = cache
         self._geometry = geometry
         self._layout = _NEW if geometry.is_v5 else _OLD
-        self._window = lru_cache(_MOST_RAW)(self._read)
-        self._inodes = lru_cache(_MOST_DECODED)(self._decoded)
+        # Neither leads back to this object: what is read is given back with it, and at once.
+        window = lru_cache(_MOST_RAW)(_WindowReader(cache, geometry).read)
+        self._window = window
+        self._inodes = lru_cache(_MOST_DECODED)(lambda number: window(number).inodes)
 
     def inode(self, number: int) -> Inode:
         """Return the inode of this number.
@@ -156,10 +157,17 @@ class Dinodes:
         raw = self._window(number >> _WINDOW_BITS).data[begin : begin + size]
         return raw, fields_at(self._layout, raw)
 
-    def _decoded(self, window: int) -> list[Inode | str]:
-        return self._window(window).inodes
 
-    def _read(self, window: int) -> _Window:
+class _WindowReader:
+    """Reads inodes, and decodes them."""
+
+    def __init__(self, cache: Cache, geometry: XfsGeometry) -> None:
+        self._cache = cache
+        self._geometry = geometry
+        self._layout = _NEW if geometry.is_v5 else _OLD
+
+    def read(self, window: int) -> _Window:
+        """Return the inodes of a window, by its number."""
         first = window << _WINDOW_BITS
         place, size = self._geometry.inode_place(first), self._geometry.inode_bytes
         if place is None:  # nor is there any other of the window, which is of one group

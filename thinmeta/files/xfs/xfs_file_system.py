@@ -51,7 +51,7 @@ class Xfs(FileSystem):
         self.geometry = geometry = XfsGeometry.read(cache)
         self.root = geometry.root
         self.block_bytes = geometry.block_bytes
-        self.uuid = str(UUID(bytes=geometry.uuid))
+        self.uuid = UUID(bytes=geometry.uuid)
         self.label = geometry.label
         if geometry.needs_repair:
             self.remark = (
