@@ -18,8 +18,8 @@ from thinmeta.errors import ExitCode
 
 COMMANDS = main.list_commands(click.Context(main))
 
-# What reads a pool and says something of it; the others make metadata.
-READERS = [command for command in COMMANDS if command not in {"repair", "restore"}]
+# What reads a pool and says something of it; the others make metadata, or need images of Docker's.
+READERS = [command for command in COMMANDS if command not in {"repair", "restore", "save"}]
 
 # Where coverage is measured, a child would load what measures, and write to where it may not.
 UNMEASURED = {name: os.environ[name] for name in os.environ if not name.startswith("COVERAGE")}

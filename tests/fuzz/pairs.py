@@ -258,6 +258,11 @@ def _layers(rng: Rng, pair: Pair) -> None:
     _sometimes(rng, pair, 2, pick(rng, ["25", "dead1", "1", "demo", "busybox:latest", "\x1b[1m"]))
 
 
+def _save(rng: Rng, pair: Pair) -> None:
+    pair.args += [pick(rng, ["demo:latest", "demo2", "dead1", "1", "sha256:00", "\x1b[1m"])]
+    pair.args += ["--data", _data_with_files(rng, pair)]
+
+
 def _data(pair: Pair) -> str:
     path = pair.folder / DATA
     path.touch()
@@ -365,6 +370,7 @@ OWN: dict[str, Callable[[Rng, Pair], None]] = {
     "pack": _nothing,
     "repair": _repair,
     "rmap": _rmap,
+    "save": _save,
     "scan": _scan,
     "table": _table,
     "tar": _tar,

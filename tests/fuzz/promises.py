@@ -19,7 +19,7 @@ CODES = {int(code) for code in ExitCode}
 WHOLE = {ExitCode.DONE, ExitCode.SALVAGED, ExitCode.LEAKS}
 """How a command ends that wrote all that it could."""
 
-BYTES_OUT = {"cat", "export", "extract", "pack", "repair", "restore", "tar", "unpack"}
+BYTES_OUT = {"cat", "export", "extract", "pack", "repair", "restore", "save", "tar", "unpack"}
 """Commands whose output is no text."""
 
 NEED_MAPPINGS = {"EXCLUSIVE_BLOCKS", "HIGHEST_BYTE", "NEW", "RUNS"}

@@ -30,6 +30,7 @@ _COMMANDS = {
     "restore": "Make metadata from XML.",
     "repair": "Make new metadata out of what is left of a broken pool's.",
     "rmap": "Show which devices map which data blocks.",
+    "save": "Write Docker's images, proven by their hashes, for docker load.",
     "scan": "List older states and deleted devices that are left in the metadata.",
     "table": "Print what to type on a host to read a device.",
     "tar": "Write the files of a device as a tar that keeps everything.",

@@ -214,14 +214,15 @@ def opened_volume(place: VolumeChoice, device: "DeviceSpec") -> Iterator[VolumeF
     with opened(place.choice.for_devices(device), report) as pool:
         report.warn_of(pool)
         chosen = place.choice.choose(pool, device)
-        with _opened_device(place, pool, chosen, report) as files:
+        with opened_device(place, pool, chosen, report) as files:
             yield files
 
 
 @contextmanager
-def _opened_device(
+def opened_device(
     place: VolumeChoice, pool: "Pool", chosen: "ChosenDevice", report: DamageReport
 ) -> Iterator[VolumeFiles]:
+    """Open the file system of a device of an open pool; see `opened_volume`."""
     from thinmeta.files.opened_files import open_files
     from thinmeta.files.reading import VolumeSource
     from thinmeta.model.volumes import volume_of

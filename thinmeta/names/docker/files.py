@@ -5,6 +5,7 @@ files are opened, each read is bounded and so is their sum. What cannot be read
 becomes a note; what has another type than it should is taken as missing.
 """
 
+import errno
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import stat
 from collections import defaultdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 _OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FILE_BYTES = 8 << 20
@@ -160,6 +161,17 @@ class DockerFiles:
             raise OSError("it is too large")
         self._bytes_left -= len(content)
         return content
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file to be read as a stream.
+
+    Raises:
+        OSError: it cannot be, or is something else.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe could wait
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return open(os.open(path, _OPENED), "rb")  # noqa: PTH123  # which closes it
 
 
 class DockerFolder:

@@ -1,0 +1,220 @@
+"""`thinmeta save`: the layers and configurations that the recorded `docker save` wrote."""
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cases import FIXTURES, unpacked
+from tests.conftest import Thinmeta
+from thinmeta.errors import ExitCode
+
+ODD = "docker-files-direct-lvm-ext4-64k"
+BUILT = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
+LAYERS = "image/devicemapper/layerdb/sha256"
+
+
+def words(case: str, root: Path | None = None) -> list[object]:
+    docker = root or FIXTURES / case / "docker-state"
+    return ["-p", unpacked(case), "--data", unpacked(case, "data"), "--docker-root", docker]
+
+
+@cache
+def recorded(name: str) -> bytes:
+    with tarfile.open(FIXTURES / ODD / "docker-tars.tar.xz") as archive:
+        file = archive.extractfile(name)
+        assert file is not None
+        return file.read()
+
+
+def read(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file.read()
+
+
+def images(content: bytes) -> dict[str, tuple[bytes, list[str]]]:
+    """Return configuration and sha256 of the layers of each tag of a docker-archive."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for entry in json.loads(read(archive, "manifest.json")):
+            layers = [hashlib.sha256(read(archive, name)).hexdigest() for name in entry["Layers"]]
+            for tag in entry["RepoTags"] or [""]:
+                found[tag] = (read(archive, entry["Config"]), layers)
+    return found
+
+
+def test_images_are_those_that_docker_saved(thinmeta: Thinmeta) -> None:
+    result = thinmeta("save", "odd:built", "odd:base", "odd:committed", *words(ODD))
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    assert images(result.stdout_bytes) == {
+        **images(recorded("docker-save.tar")),
+        **images(recorded("docker-save-committed.tar")),
+    }
+
+
+@pytest.mark.parametrize("case", BUILT)
+def test_every_layer_is_proven_by_its_hash(case: str, thinmeta: Thinmeta) -> None:
+    inspected = json.loads((FIXTURES / case / "docker-inspect-images.json").read_text())
+    expected = {each["Id"].removeprefix("sha256:"): each["RootFS"]["Layers"] for each in inspected}
+
+    result = thinmeta("save", *expected, *words(case))
+
+    assert result.exit_code == ExitCode.DONE
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(result.stdout_bytes)) as archive:
+        for entry in json.loads(read(archive, "manifest.json")):
+            assert entry["RepoTags"] is None
+            layers = [hashlib.sha256(read(archive, name)).hexdigest() for name in entry["Layers"]]
+            image_id = hashlib.sha256(read(archive, entry["Config"])).hexdigest()
+            found[image_id] = [f"sha256:{each}" for each in layers]
+    assert found == expected
+    assert len({layer for layers in expected.values() for layer in layers}) == 7
+
+
+def test_the_same_blobs_are_an_oci_layout(thinmeta: Thinmeta) -> None:
+    content = thinmeta("save", "odd", *words(ODD)).stdout_bytes
+
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        assert json.loads(read(archive, "oci-layout")) == {"imageLayoutVersion": "1.0.0"}
+        index = json.loads(read(archive, "index.json"))
+        named = {}
+        for entry in index["manifests"]:
+            manifest = json.loads(blob(archive, entry))
+            config = json.loads(blob(archive, manifest["config"]))
+            layers = [
+                hashlib.sha256(blob(archive, each)).hexdigest() for each in manifest["layers"]
+            ]
+            assert [f"sha256:{each}" for each in layers] == config["rootfs"]["diff_ids"]
+            named[entry["annotations"]["io.containerd.image.name"]] = len(layers)
+    assert named == {
+        "docker.io/library/odd:base": 1,
+        "docker.io/library/odd:built": 3,
+        "docker.io/library/odd:committed": 4,
+    }
+
+
+def blob(archive: tarfile.TarFile, descriptor: Any) -> bytes:
+    content = read(archive, "blobs/" + descriptor["digest"].replace(":", "/"))
+    assert len(content) == descriptor["size"]
+    assert "sha256:" + hashlib.sha256(content).hexdigest() == descriptor["digest"]
+    return content
+
+
+@pytest.mark.skipif(shutil.which("skopeo") is None, reason="there is no skopeo")
+@pytest.mark.parametrize("kind", ["docker-archive", "oci"])
+def test_skopeo_takes_it(kind: str, thinmeta: Thinmeta, tmp_path: Path) -> None:
+    saved = tmp_path / "saved.tar"
+    assert thinmeta("save", "odd:built", *words(ODD), "-o", saved).exit_code == ExitCode.DONE
+    source, tag = f"docker-archive:{saved}", "odd:built"
+    if kind == "oci":
+        with tarfile.open(saved) as archive:
+            archive.extractall(tmp_path / "oci", filter="data")
+        source, tag = f"oci:{tmp_path / 'oci'}", "built"
+
+    copied = tmp_path / "copied"
+    command = ["skopeo", "--insecure-policy", "copy", "-q", f"{source}:{tag}", f"dir:{copied}"]
+    subprocess.run(command, check=True)
+
+    config = json.loads((copied / "manifest.json").read_text())["config"]["digest"]
+    assert config.removeprefix("sha256:") == hashlib.sha256(built_config()).hexdigest()
+
+
+def built_config() -> bytes:
+    return images(recorded("docker-save.tar"))["odd:built"][0]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a Docker root of the test's own."""
+    shutil.copytree(FIXTURES / ODD / "docker-state", tmp_path / "docker")
+    return tmp_path / "docker"
+
+
+def tar_split_of(root: Path, name: str) -> Path:
+    """Return the tar-split of the layer that has a file of this name."""
+    for path in sorted(root.glob(f"{LAYERS}/*/tar-split.json.gz")):
+        if f'"{name}"'.encode() in gzip.decompress(path.read_bytes()):
+            return path
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (b'"added/acl"', b'"added/empty"', "/added/empty: has 0 bytes; in the layer it had 4"),
+        (b'"added/acl"', b'"added/none"', "/added/none: is not there"),
+        (b'"added/owner-34"', b'"added/owner-33"', "/added/owner-33: its contents are not those"),
+        (b'"payload":"YWRkZWQv', b'"payload":"YWRkZWQw', "its tar-split is not"),
+    ],
+)
+def test_a_layer_that_is_another_is_refused(
+    old: bytes, new: bytes, why: str, root: Path, thinmeta: Thinmeta
+) -> None:
+    split = tar_split_of(root, "added/acl")
+    text = gzip.decompress(split.read_bytes())
+    assert old in text
+    split.write_bytes(gzip.compress(text.replace(old, new, 1)))
+    output = root.parent / "saved.tar"
+
+    result = thinmeta("save", "odd:built", *words(ODD, root), "-o", output)
+
+    assert result.exit_code == ExitCode.INPUT
+    assert "Error: odd:built: layer " in result.stderr
+    assert why in result.stderr
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no gzip",
+        gzip.compress(b'{"type":1}\n'),
+        gzip.compress(b"[" * 5000),
+        gzip.compress(b"1"),
+    ],
+)
+def test_a_tar_split_that_is_none(content: bytes, root: Path, thinmeta: Thinmeta) -> None:
+    tar_split_of(root, "added/acl").write_bytes(content)
+
+    result = thinmeta("save", "odd:built", *words(ODD, root))
+
+    assert result.exit_code == ExitCode.INPUT
+    assert "tar-split" in result.stderr.splitlines()[-1]
+
+
+def test_a_configuration_that_was_changed(root: Path, thinmeta: Thinmeta) -> None:
+    image_id = hashlib.sha256(built_config()).hexdigest()
+    path = root / "image/devicemapper/imagedb/content/sha256" / image_id
+    path.write_bytes(path.read_bytes() + b" ")
+
+    result = thinmeta("save", "odd:built", *words(ODD, root))
+
+    assert result.exit_code == ExitCode.INPUT
+    assert "is not what its name says: its sha256 is another" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("odd", None),
+        ("never", "is a container; thinmeta export"),
+        ("1", "base is no image, but a base"),
+    ],
+)
+def test_what_is_no_image_is_said_to_be(image: str, why: str | None, thinmeta: Thinmeta) -> None:
+    # The repository `odd` has the name of a container: its tags are images.
+    result = thinmeta("save", image, *words(ODD))
+
+    assert result.exit_code == (ExitCode.DONE if why is None else ExitCode.NOT_THERE)
+    assert why is None or why in result.stderr

@@ -1,0 +1,83 @@
+"""`thinmeta save`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thinmeta.cli.damage import report_for
+from thinmeta.cli.file_options import VolumeChoice, opened_device
+from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
+from thinmeta.cli.output import open_output, output_option
+from thinmeta.cli.parameters import quiet_option
+from thinmeta.cli.tar_output import refuse_terminal
+from thinmeta.cli.volume_options import Files, data_option, inputs_of
+
+if TYPE_CHECKING:
+    from thinmeta.images.chosen_image import ImageLayer
+    from thinmeta.images.layer_tar import LayerFiles
+
+
+@click.command()
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@metadata_options
+@data_option
+@click.option(
+    "--no-replay", is_flag=True, help="Read what is on the disk, as if the journal were empty."
+)
+@quiet_option
+@output_option
+def save(  # noqa: PLR0913  # one parameter an option
+    *,
+    images: tuple[str, ...],
+    choice: MetadataChoice,
+    data: Path | None,
+    no_replay: bool,
+    quiet: bool,
+    output: Path | None,
+) -> None:
+    """Write images as one tar that docker load, podman load, skopeo and umoci read.
+
+    IMAGE is a tag, a repository, the beginning of an image's id, or the id of its device.
+    Each layer is put together from its volume and from what Docker kept of its tar, and
+    its sha256 is held against the one that the image has: the images are the very ones
+    that were built or pulled, by their ids. A layer that is not what its hash says is
+    refused, and the files that differ are named.
+    """
+    from thinmeta.images.chosen_image import choose_images
+    from thinmeta.images.layer_tar import LayerFiles
+    from thinmeta.images.saved_images import saved
+    from thinmeta.model.device_spec import DeviceSpec
+
+    refuse_terminal(output)
+    report = report_for(salvage=False, quiet=quiet)
+    files = Files(data, None)
+    place = VolumeChoice(
+        choice,
+        files,
+        size=None,
+        replay=not no_replay,
+        partition=None,
+        inside=None,
+        salvage=False,
+        quiet=quiet,
+    )
+    with opened(choice, report) as pool:
+        report.warn_of(pool)
+        docker = choice.names.docker(pool)
+        if docker is None:
+            raise click.UsageError("images are Docker's: --docker-root says where its files are")
+        chosen = choose_images(docker, images)
+
+        @contextmanager
+        def open_layer(layer: "ImageLayer") -> "Iterator[LayerFiles]":
+            spec = DeviceSpec.parse(str(layer.device_id))
+            with opened_device(place, pool, choice.choose(pool, spec), report) as volume:
+                yield LayerFiles(volume.opened, volume.root(all_of_it=False))
+
+        with open_output(output, inputs_of(pool, choice.names, files)) as file:
+            for piece in saved(chosen, open_layer):
+                file.write(piece)
+        report.finish()

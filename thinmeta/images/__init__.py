@@ -1,0 +1,1 @@
+"""Docker's images, put together again from their layers' volumes."""
