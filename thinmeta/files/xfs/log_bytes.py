@@ -80,8 +80,6 @@ def _order(layout: np.dtype[Any]) -> npt.NDArray[np.intp]:
         if kind.base.kind != "V":
             own = order[at : at + kind.itemsize].reshape(-1, width)
             own[:] = own[:, ::-1].copy()
-    begin, end = (field_of(_DINODE, name)[0] for name in ("di_next_unlinked", "di_changecount"))
-    order[begin:end] = np.arange(begin, end)  # which are not of the log
     return order
 
 

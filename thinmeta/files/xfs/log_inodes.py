@@ -47,9 +47,8 @@ from thinmeta.walk.columnar import Columnar
 _FORMAT, _FORMAT_32 = dtype_of(XfsInodeLogFormat), dtype_of(XfsInodeLogFormat32)
 _CORE = dtype_of(XFS_LOG_DINODES[False, False])
 _NUMBERS_END = field_of(XFS_LOG_DINODES[False, False], "di_next_unlinked")[0]
-"""From there on, up to the checksum's end, an inode in the log says nothing."""
+"""Version 4 has no more of an inode in the log."""
 
-_REST_BEGIN = field_of(XFS_LOG_DINODES[False, False], "di_changecount")[0]
 _FORK_AT = field_of(Dinode, "di_forkoff")[0]
 _FORK_UNIT = 8
 _POINTER_BYTES = BmbtPtr.sizeof()
@@ -132,7 +131,7 @@ class InodeChanges:
         data = _Forks(first + 2, begin, data_room)
         attributes = _Forks(first + 2 + has_data, begin + data_bytes, room - data_bytes)
         parts = [
-            *self._cores(whole, pieces),
+            self._cores(whole, pieces),
             self._fork(whole, data, XFS_ILOG_DFORK, regions, pieces),
             *self._roots(whole, data, XFS_ILOG_DBROOT, regions, pieces),
             self._devices(whole, formats),
@@ -141,13 +140,11 @@ class InodeChanges:
         ]
         return Changes.joined(parts)
 
-    def _cores(self, whole: "_Whole", pieces: RegionPieces) -> Iterator[Changes]:
-        """Return the inodes themselves, all but what the log does not know of them."""
-        for begin, end in ((0, _NUMBERS_END), (_REST_BEGIN, self._core_bytes)):
-            if begin < end:
-                skip = np.full(len(whole.first), begin, dtype=np.int64)
-                change = whole.change(skip, np.full(len(whole.first), end - begin, dtype=np.int64))
-                yield pieces.changes(whole.first + 1, skip, change)
+    def _cores(self, whole: "_Whole", pieces: RegionPieces) -> Changes:
+        """Return the inodes themselves."""
+        skip = np.zeros(len(whole), dtype=np.int64)
+        change = whole.change(skip, np.full(len(whole), self._core_bytes, dtype=np.int64))
+        return pieces.changes(whole.first + 1, skip, change)
 
     def _fork(
         self, whole: "_Whole", forks: "_Forks", flag: int, regions: Regions, pieces: RegionPieces

@@ -115,7 +115,8 @@ def items_of(batch: Batch) -> Items:
     Raises:
         LogError: they cannot be believed.
     """
-    regions = Regions.joined(batch.regions)
+    batch.regions = [Regions.joined(batch.regions)]
+    regions = batch.regions[0]
     counts = np.array(batch.counts, dtype=np.int64)
     starts = starts_of(counts)[:-1]
     if (heads_as(regions, starts, _TRANSACTION)["th_magic"] != XFS_TRANS_HEADER_MAGIC).any():

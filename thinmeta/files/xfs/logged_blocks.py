@@ -61,6 +61,7 @@ _FORMS = _forms()
 """The kinds that are read here, by their magics."""
 
 _MOST_HEADER = max(form.layout.itemsize for form in _FORMS.values())
+_HEADS_AT_ONCE = 4096
 _MAGICS = (slice(0, 4), slice(0, 2), slice(8, 10))
 """Where these are."""
 
@@ -70,14 +71,20 @@ def _form_of(block: bytes | memoryview) -> _Form | None:
     return next((form for form in found if form is not None), None)
 
 
-def lsns_on_disk(
-    cache: Cache, geometry: XfsGeometry, places: Iterable[int]
-) -> npt.NDArray[np.uint64]:
+def lsns_on_disk(cache: Cache, geometry: XfsGeometry, places: Places) -> npt.NDArray[np.uint64]:
     """Return the LSNs that blocks and inodes on disk have; 0 of what has none, or is none.
 
     Source: `xlog_recover_get_buf_lsn()`, fs/xfs/xfs_buf_item_recover.c (Linux v6.6).
     """
-    heads = b"".join(_head(cache, place) for place in places)
+    parts = [np.zeros(0, dtype=np.uint64)]
+    for first in range(0, len(places), _HEADS_AT_ONCE):
+        some = places[first : first + _HEADS_AT_ONCE].tolist()
+        parts.append(_lsns_of(b"".join(_head(cache, place) for place in some), geometry))
+    return np.concatenate(parts)
+
+
+def _lsns_of(heads: bytes, geometry: XfsGeometry) -> npt.NDArray[np.uint64]:
+    """Return the LSNs of blocks and inodes, by their beginnings, which stand side by side."""
     rows = np.frombuffer(heads, dtype=np.uint8).reshape(-1, _MOST_HEADER)
     lsns = np.zeros(len(rows), dtype=np.uint64)
     for magic, form in _FORMS.items():

@@ -141,7 +141,7 @@ class LoggedChanges:
         """Tell which changes are older than what the disk has."""
         homes = np.where(changes.inode >= 0, changes.inode, buffer_range(changes.buffer)[0])
         places, which = distinct_places(homes)
-        on_disk = lsns_on_disk(cache, self._geometry, places.tolist())
+        on_disk = lsns_on_disk(cache, self._geometry, places)
         logged = self._lsns.values()[changes.transaction]
         is_older: npt.NDArray[np.bool_] = on_disk[which] > logged
         return is_older
