@@ -24,7 +24,7 @@ from thinmeta.schemas.ext4 import (
     Ext4ExtentHeader,
     Ext4ExtentIndex,
 )
-from thinmeta.schemas.ext4_attributes import Ext4XattrBodyHeader, Ext4XattrEntry
+from thinmeta.schemas.ext4_attributes import Ext4XattrBodyHeader, Ext4XattrEntry, Ext4XattrHeader
 from thinmeta.schemas.ext4_directory import Ext4DirEntry
 
 pytestmark = needs_e2fsprogs
@@ -432,6 +432,18 @@ def test_attributes_are_checked(patched: Patched, field: str, value: int, why: s
     patched.at(Ext4XattrEntry, begin)[field] = value
 
     refused(patched.opened().xattrs, inode, why)
+
+
+def test_attributes_do_not_share_their_bytes(patched: Patched) -> None:
+    inode = patched.find(b"flat")
+    block = int(patched.inode(inode.number)["i_file_acl_lo"][0]) * BLOCK
+    entry, size = Ext4XattrHeader.sizeof(), Ext4XattrEntry.sizeof() + 4
+    for number in range(4):
+        fields = patched.at(Ext4XattrEntry, block + entry + number * size)
+        fields["e_name_len"], fields["e_name_index"] = 1, 1
+        fields["e_value_offs"], fields["e_value_size"] = 700, 300
+
+    refused(patched.opened().xattrs, inode, "more bytes than the room for them")
 
 
 @pytest.mark.parametrize(

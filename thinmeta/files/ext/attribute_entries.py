@@ -113,6 +113,7 @@ def attributes_in_block(block: int, blocks: BlockGroups) -> Iterator[ExtAttribut
 
 def _entries(region: bytes, begin: int) -> Iterator[ExtAttribute]:
     """Return the attributes of a region, in which their places count from its beginning."""
+    room = len(region)
     while region[begin : begin + len(_END)] != _END:
         name_at = begin + _ENTRY.itemsize
         if name_at > len(region):
@@ -122,6 +123,9 @@ def _entries(region: bytes, begin: int) -> Iterator[ExtAttribute]:
         name_end = name_at + fields["e_name_len"]
         if name_end > len(region) or (not inode and size and at + size > len(region)):
             raise FileError("one of its attributes is larger than the room for it")
+        room -= 0 if inode else size
+        if room < 0:
+            raise FileError("its attributes have more bytes than the room for them")
         if size > MAX_VALUE_BYTES:
             raise FileError(f"one of its attributes has {size} bytes")
         value = b"" if inode else region[at : at + size]
