@@ -117,9 +117,11 @@ def open_file_system(source: ByteSource, *, replay: bool = True) -> OpenedFiles:
     beginning = lenient.read(0, TELLTALE_BYTES)
     kind = kind_of(beginning.ljust(BEGINNING_BYTES, b"\0"))
     if kind is None:
-        why = "".join(f"; {part.cause}" for part in lenient.missing[:1])
+        if lenient.missing and lenient.missing[0].begin < BEGINNING_BYTES:
+            cause = lenient.missing[0].cause
+            raise InputError(f"{source.name}: nobody can tell what is on it: {cause}")
         what = _instead(source, beginning.ljust(TELLTALE_BYTES, b"\0"))
-        raise InputError(f"{source.name}: {what}{why}")
+        raise InputError(f"{source.name}: {what}")
     if kind is FilesystemKind.XFS:
         return _opened_xfs(source, replay=replay)
     return _opened_ext4(source, replay=replay)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cases import FIXTURES, unpacked
 from tests.cli.invocations import process
-from tests.conftest import Thinmeta
+from tests.conftest import OwnImage, Thinmeta
 from tests.files.recorded import RecordedFiles, recorded_by_name, recorded_files
 from tests.files.small_ext2 import HELLO, small_ext2
 from tests.lvm.lvm_images import with_mbr
@@ -419,6 +419,37 @@ def test_with_salvage_what_is_lost_is_zeros(small: SmallVolume, thinmeta: Thinme
     assert (result.exit_code, result.stdout_bytes) == (ExitCode.SALVAGED, b"hello" + bytes(8))
     assert result.stderr.startswith("Error: /hello: bytes 5..12 of the file: ")
     assert result.stderr.endswith("; they are zeros in the output\n")
+
+
+def test_a_device_whose_mappings_are_lost_is_not_called_empty(
+    own_image: OwnImage, thinmeta: Thinmeta
+) -> None:
+    metadata = own_image(DOCKER[0])
+    with metadata.open("r+b") as file:
+        file.seek(85 * 4096)  # the mappings of device 2
+        file.write(bytes(4096))
+    line = ("files", 2, "-p", metadata, "--data", unpacked(DOCKER[0], "data"))
+
+    assert thinmeta(*line).exit_code == ExitCode.DAMAGE
+    result = thinmeta(*line, "--salvage")
+    assert (result.exit_code, result.stdout) == (ExitCode.INPUT, "")
+    assert "device 2: nobody can tell what is on it: " in result.stderr
+    assert result.stderr.endswith("the metadata that says where it is is damaged\n")
+
+
+@pytest.mark.parametrize("spec", [("8", "-m"), ("8@snap",)])
+def test_a_metadata_snapshot_has_files_too(spec: tuple[str, ...], thinmeta: Thinmeta) -> None:
+    metadata = unpacked(DOCKER[1], "meta-live-msnap")
+
+    result = thinmeta("files", *spec, "/tmp", "-p", metadata, "--data", unpacked(DOCKER[1], "data"))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.DONE, "1.txt\n2.txt\n3.txt\n")
+
+
+def test_a_past_state_has_files_too(thinmeta: Thinmeta) -> None:
+    result = thinmeta("files", "8@1058:1061", "/tmp", *words(DOCKER[0]))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.DONE, "1.txt\n2.txt\n3.txt\n")
 
 
 def test_a_directory_that_is_lost_is_told(small: SmallVolume, thinmeta: Thinmeta) -> None:
