@@ -48,6 +48,9 @@ XFS_LI_FIRST = 0x1236
 XFS_LI_INODE = 0x123B
 XFS_LI_BUF = 0x123C
 XFS_LI_LAST = 0x124F
+XFS_INTENTS = (0x1244, 0x1246, 0x1248)
+"""Of changes to extents of a file, to attributes, and exchanges of content; what says that one
+is done has the next number."""
 
 XFS_BLF_CHUNK = 128
 XFS_BLF_INODE_BUF = 0x1
@@ -105,6 +108,12 @@ XfsLogItem = "xfs_log_item" / Struct(
     "size" / Int16ul * "regions that it has, with this one",
 )
 """What the first region of everything that is logged begins with."""
+
+XfsIntentLogFormat = "xfs_intent_log_format" / Struct(
+    *XfsLogItem.subcon.subcons,
+    Padding(4),
+    "id" / Int64ul * "of what is begun here, or done",
+)
 
 XfsBufLogFormat = "xfs_buf_log_format" / Struct(
     *XfsLogItem.subcon.subcons,

@@ -7,7 +7,7 @@ Source: `xlog_recover_do_reg_buffer()`, fs/xfs/xfs_buf_item_recover.c, and
 `xlog_recover_inode_commit_pass2()`, fs/xfs/xfs_inode_item_recover.c (Linux v6.6).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,12 +21,14 @@ from thinmeta.schemas.xfs_log import (
     XFS_BLF_CHUNK,
     XFS_BLF_DQUOT_BUFS,
     XFS_BLF_INODE_BUF,
+    XFS_INTENTS,
     XFS_LI_BUF,
     XFS_LI_FIRST,
     XFS_LI_LAST,
     XFS_TRANS_HEADER_MAGIC,
     XLOG_BASIC_BLOCK_BYTES,
     XfsBufLogFormat,
+    XfsIntentLogFormat,
     XfsLogItem,
     XfsTransHeader,
 )
@@ -37,10 +39,10 @@ Places = npt.NDArray[np.int64]
 
 _ITEM = dtype_of(XfsLogItem)
 _BUFFER = dtype_of(XfsBufLogFormat)
+_INTENT = dtype_of(XfsIntentLogFormat)
 _TRANSACTION = dtype_of(XfsTransHeader)
 
 _WORD_BITS = 32
-
 LENGTH_BITS = 16
 """Of a buffer's key, which is the block of 512 bytes that it begins at, and how many it has."""
 
@@ -139,6 +141,26 @@ def items_of(batch: Batch) -> Items:
     if len(unknown):
         raise LogError(f"an item of the log is of the unknown kind {unknown[0]:#x}")
     return Items(regions, transaction, found, kind, about["size"][found].astype(np.int64))
+
+
+def unfinished(items: Items, before: Set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return what is begun and not done: operations that the kernel goes on with when it mounts.
+
+    Args:
+        items: in order.
+        before: what was begun and not done before them.
+
+    Source: `xlog_recover_process_intents()`, fs/xfs/xfs_log_recover.c (Linux v6.6).
+    """
+    found = set(before)
+    chosen = np.isin(items.kind, [*XFS_INTENTS, *(kind + 1 for kind in XFS_INTENTS)])
+    ids = heads_as(items.regions, items.first[chosen], _INTENT)["id"].tolist()
+    for kind, number in zip(items.kind[chosen].tolist(), ids, strict=True):
+        if kind in XFS_INTENTS:
+            found.add((kind, number))
+        else:
+            found.discard((kind - 1, number))
+    return found
 
 
 def buffer_key(block: Places, nr_blocks: Places) -> Places:

@@ -15,6 +15,7 @@ from thinmeta.files.xfs.log_items import (
     buffer_changes,
     buffer_range,
     items_of,
+    unfinished,
 )
 from thinmeta.files.xfs.log_record_checks import StopError
 from thinmeta.files.xfs.log_records import LogRecord
@@ -49,6 +50,7 @@ class LoggedChanges:
         self._transactions = LogTransactions(log_bytes)
         self._inodes = InodeChanges(geometry, log_bytes)
         self._changes = Changes(*[_NONE] * 6)
+        self._unfinished: set[tuple[int, int]] = set()
         self._new: list[Changes] = []
         self._nr_new = 0
         self._cancelled = [GrowingColumn(np.dtype(np.int64)) for _ in range(2)]
@@ -74,6 +76,11 @@ class LoggedChanges:
             self._take(self._transactions.rest())
         except _ItemError as error:
             fault = str(error)
+        if fault is None and self._unfinished:
+            fault = (
+                f"{len(self._unfinished)} changes to files or attributes were under way, which the "
+                "kernel finishes when it mounts the volume"
+            )
         return fault
 
     def _take(self, batch: Batch) -> None:
@@ -99,6 +106,7 @@ class LoggedChanges:
             raise LogError("a part of the log belongs where the volume has nothing")
         self._new.append(found[np.argsort(found.transaction, kind="stable")])
         self._nr_new += len(found)
+        self._unfinished = unfinished(items, self._unfinished)
         self._cancelled[0].extend(cancelled.buffer)
         self._cancelled[1].extend(cancelled.transaction)
         self._lsns.extend(np.array(batch.lsns, dtype=np.uint64))
