@@ -148,10 +148,17 @@ class VolumeFiles:
             all_of_it: paths begin at the root of the volume, of a Docker device, too.
         """
         from thinmeta.files.container_root import container_root
+        from thinmeta.files.file_system import FileError
 
         file_system = self.opened.file_system
         top = file_system.inode(file_system.root)
-        return (None if all_of_it else container_root(file_system, top)) or top
+        if all_of_it:
+            return top
+        try:
+            return container_root(file_system, top) or top
+        except FileError as error:
+            self.lose(f"{error}; paths begin at its root, as with --all")
+            return top
 
     def on_error(self, path: bytes, error: "FileError") -> None:
         """Take note of what is wrong with one file; the hook of whoever reads many."""

@@ -21,12 +21,17 @@ def container_root(file_system: FileSystem, top: Inode) -> Inode | None:
         file_system: on the device.
         top: its root directory.
 
+    Raises:
+        FileError: nobody can tell.
+
     Source: `Get()`, daemon/graphdriver/devmapper/driver.go (moby 23.0).
     """
     try:
         rootfs = find(file_system, top, ROOTFS, follow=False).inode
         beside = find(file_system, top, _ID, follow=False).inode
-    except (NotThereError, FileError):
+    except NotThereError:
         return None
+    except FileError as error:
+        raise FileError(f"nobody can tell whether it is a device of Docker's: {error}") from error
     is_docker = rootfs.is_directory and S_ISREG(beside.mode) and beside.size == _ID_BYTES
     return rootfs if is_docker else None

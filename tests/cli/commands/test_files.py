@@ -455,11 +455,21 @@ def test_a_past_state_has_files_too(thinmeta: Thinmeta) -> None:
 def test_a_directory_that_is_lost_is_told(small: SmallVolume, thinmeta: Thinmeta) -> None:
     more = small.words(small_ext2(), 7 * 1024)
 
-    result = thinmeta("files", 1, "-R", *more)
+    result = thinmeta("files", 1, "-R", "--all", *more)
 
     assert (result.exit_code, result.stdout) == (ExitCode.SALVAGED, "")
     assert result.stderr.startswith("Error: /: ")
     assert "is past the end of the data device" in result.stderr
+
+
+def test_where_nobody_knows_where_paths_begin_it_is_said(
+    small: SmallVolume, thinmeta: Thinmeta
+) -> None:
+    result = thinmeta("files", 1, *small.words(small_ext2(), 7 * 1024))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.SALVAGED, "")
+    assert result.stderr.startswith("Warning: /: ")
+    assert "Error: nobody can tell whether it is a device of Docker's: " in result.stderr
 
 
 def test_a_partition_is_read_by_its_number(small: SmallVolume, thinmeta: Thinmeta) -> None:
