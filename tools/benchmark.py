@@ -87,6 +87,7 @@ class Bench:
         """Make the directory."""
         self.directory = directory
         self.reference = reference
+        self._mounted: list[Path] = []
         directory.mkdir(parents=True, exist_ok=True)
 
     def old(self, tool: str) -> str:
@@ -148,6 +149,20 @@ class Bench:
                     file.seek(block * step * BLOCK_BYTES)
                     file.write(os.urandom(BLOCK_BYTES))
         return str(path)
+
+    def mounted(self, image: str) -> str:
+        """Return where a file system is mounted, read-only; needs root."""
+        folder = self.directory / "mounted"
+        if folder not in self._mounted:
+            folder.mkdir(exist_ok=True)
+            subprocess.run(["mount", "-o", "loop,ro", image, folder], check=True)
+            self._mounted.append(folder)
+        return str(folder)
+
+    def unmount(self) -> None:
+        """Unmount all that was mounted."""
+        while self._mounted:
+            subprocess.run(["umount", self._mounted.pop()], check=True)
 
     def single_mappings(self, nr_mappings: int) -> str:
         """Return a pool of four devices written in turn: no two mappings make a run."""
@@ -445,6 +460,57 @@ def extract_cases(bench: Bench) -> Iterator[Case]:
     yield extracts("2 GiB in order", in_order, blocks, 1)
 
 
+def _one_to_one(nr_blocks: int) -> Iterator[str]:
+    """Return a pool of one device that maps all data blocks in order."""
+    yield _superblock(nr_blocks)
+    yield f'<device dev_id="1" mapped_blocks="{nr_blocks}" transaction="0" creation_time="0" '
+    yield 'snap_time="0">\n'
+    yield f'<range_mapping origin_begin="0" data_begin="0" length="{nr_blocks}" time="0"/>\n'
+    yield "</device></superblock>\n"
+
+
+def _file_system(bench: Bench) -> str:
+    """Return an ext4 of 2 GiB: 50,000 files of 20 KiB in 500 folders, and one of 512 MiB."""
+    path = bench.directory / "files.data"
+    if not path.exists():
+        tree = bench.directory / "tree"
+        for number in range(50_000):
+            folder = tree / f"folder-{number // 100}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"file-{number}").write_bytes(os.urandom(20 << 10))
+        (tree / "large").write_bytes(os.urandom(512 << 20))
+        command = ["mke2fs", "-q", "-t", "ext4", "-N", "60000", "-d", str(tree), str(path), "2G"]
+        subprocess.run(command, check=True)
+        shutil.rmtree(tree)
+    return str(path)
+
+
+def files_cases(bench: Bench) -> Iterator[Case]:
+    """Return the cases of what reads files, against what root does with a mount."""
+    data, blocks = _file_system(bench), 32768
+    image = bench.restored("one-to-one", 16, lambda: _one_to_one(blocks))
+    words = ["1", "-p", image, "--data", data]
+    mount = bench.mounted(data)
+    jobs = {
+        "files -R, 50,500 entries": (["find", mount], ["files", "-R", *words]),
+        "tar, 1.5 GiB in 50,500 entries": (
+            ["tar", "-C", mount, "-cf", bench.output, "."],
+            ["tar", *words],
+        ),
+        "export, 1.5 GiB in 50,500 entries": (
+            ["tar", "-C", mount, "-cf", bench.output, "."],
+            ["export", *words],
+        ),
+        "cat, one file of 512 MiB": (
+            ["cp", f"{mount}/large", bench.output],
+            ["cat", "1", "/large", *words[1:]],
+        ),
+    }
+    for name, (theirs, ours) in jobs.items():
+        label = f"thinmeta {ours[0]}"
+        yield Case(name, {theirs[0]: theirs, label: [THINMETA, *ours, "-o", bench.output]})
+
+
 def scan_cases(bench: Bench) -> Iterator[Case]:
     """Return the cases of `thinmeta scan`, against a plain read of the same GiB."""
     image = bench.restored("single-48000000", 1024, lambda: _interleaved(12_000_000, 4))
@@ -569,6 +635,7 @@ GROUPS = {
     "check": check_cases,
     "scan": scan_cases,
     "extract": extract_cases,
+    "files": files_cases,
     "restore": restore_cases,
 }
 
@@ -665,6 +732,7 @@ def main() -> int:
         if FIGURES in groups:
             print_figures(bench)
     finally:
+        bench.unmount()
         if not options.keep:
             shutil.rmtree(options.directory)
     return 0

@@ -30,7 +30,7 @@ def write_tar(
     from thinmeta.archive.tree_archive import TreeArchive
 
     archive = TreeArchive(volume.opened, headers, volume.on_error, salvage=salvage)
-    with open_output(output, volume.inputs) as file:
+    with open_output(output, volume.inputs, ahead=False) as file:
         for piece in archive.pieces(files):
             file.write(piece)
     if nr := archive.nr_sockets:
