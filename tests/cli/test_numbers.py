@@ -29,6 +29,7 @@ MADE = {
     "extract": ("1", "--data", "data", "--size", "64K", "-o", "new"),
     "repair": ("-o", "new"),
     "restore": ("-i", "dump.xml", "-o", "new"),
+    "save": ("demo:latest", "--data", "data", "-o", "new"),
 }
 
 

@@ -111,8 +111,8 @@ def split_path(path: bytes) -> tuple[bytes, bytes] | None:
 def pax_record(key: bytes, value: bytes) -> bytes:
     r"""Return a record, which begins with its own length.
 
-    >>> pax_record(b"path", b"x" * 89)[:8], pax_record(b"uid", b"7")
-    (b'99 path=', b'9 uid=7\n')
+    >>> pax_record(b"path", b"x" * 91)[:9], pax_record(b"uid", b"7")
+    (b'101 path=', b'8 uid=7\n')
     """
     rest = len(key) + len(value) + 3
     length = rest + len(str(rest))
