@@ -73,6 +73,7 @@ class MemoryFiles(FileSystem):
         links: where they lead, by number.
         places: extents (begin, length, place), by number.
         inlines: contents that are kept with the inode, by number.
+        attributes: extended attributes, by number; an error is raised.
     """
 
     kind: str = "made"
@@ -83,6 +84,7 @@ class MemoryFiles(FileSystem):
     links: dict[int, bytes] = field(default_factory=dict)
     places: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
     inlines: dict[int, bytes] = field(default_factory=dict)
+    attributes: dict[int, Mapping[bytes, bytes] | FileError] = field(default_factory=dict)
 
     def inode(self, number: int) -> Inode:
         found = self.inodes.get(number, FileError(f"there is no inode {number}"))
@@ -94,8 +96,8 @@ class MemoryFiles(FileSystem):
     def link_target(self, link: Inode) -> bytes:
         return self.links[link.number]
 
-    def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:  # noqa: ARG002
-        return {}
+    def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:
+        return _value(self.attributes.get(inode.number, {}))
 
     def extents(self, inode: Inode) -> FileExtents:
         rows = np.array(self.places.get(inode.number, []), dtype=np.uint64).reshape(-1, 3)

@@ -10,13 +10,11 @@ from enum import Enum
 from thinmeta.archive.go_headers import UnwritableError, go_header
 from thinmeta.archive.tree_archive import ArchivedFile
 from thinmeta.errors import NotThereError
+from thinmeta.files.container_root import CAPABILITY
 from thinmeta.files.file_bytes import FileStream
 from thinmeta.files.file_system import FileError, Inode
 from thinmeta.files.file_tree import find
 from thinmeta.files.opened_files import OpenedFiles
-
-CAPABILITY = b"security.capability"
-"""The only extended attribute that Docker keeps in a tar."""
 
 _XATTR = b"SCHILY.xattr."
 _MOST_BYTES = 1 << 20  # of a list of users

@@ -124,6 +124,35 @@ def volume_options(function: _Function) -> _Function:
     return collected  # type: ignore[return-value]
 
 
+class LostFiles:
+    """What is not in the output of a command, since it cannot be read."""
+
+    def __init__(self, report: DamageReport) -> None:
+        """Nothing is lost yet."""
+        self._report = report
+        self.first: str | None = None
+
+    def lose(self, what: str) -> None:
+        """Take note of something: the first is the last word, the others are said at once."""
+        if self.first is None:
+            self.first = what
+        else:
+            self._report.warn(what)
+
+    def finish(self) -> None:
+        """Fail if something is lost.
+
+        Raises:
+            SalvagedError: so it is.
+            DamagedMetadataError: the metadata is not complete.
+        """
+        from thinmeta.errors import SalvagedError
+
+        if self.first is not None:
+            raise SalvagedError(self.first)
+        self._report.finish()
+
+
 class VolumeFiles:
     """The files of one volume, and what was found to be wrong with them.
 
@@ -138,8 +167,22 @@ class VolumeFiles:
         self.opened = opened
         self.report = report
         self.inputs = inputs
-        self._lost: list[str] = []
+        self._lost = LostFiles(report)
         self._absent: list[str] = []
+
+    def top(self) -> "Inode":
+        """Return the root directory of the volume."""
+        return self.opened.file_system.inode(self.opened.file_system.root)
+
+    def docker_root(self) -> "Inode | None":
+        """Return the directory `rootfs` of a Docker device, None if it is none.
+
+        Raises:
+            FileError: nobody can tell.
+        """
+        from thinmeta.files.container_root import container_root
+
+        return container_root(self.opened.file_system, self.top())
 
     def root(self, *, all_of_it: bool) -> "Inode":
         """Return the directory in which paths begin: of a Docker device `rootfs`.
@@ -147,18 +190,15 @@ class VolumeFiles:
         Args:
             all_of_it: paths begin at the root of the volume, of a Docker device, too.
         """
-        from thinmeta.files.container_root import container_root
         from thinmeta.files.file_system import FileError
 
-        file_system = self.opened.file_system
-        top = file_system.inode(file_system.root)
         if all_of_it:
-            return top
+            return self.top()
         try:
-            return container_root(file_system, top) or top
+            return self.docker_root() or self.top()
         except FileError as error:
             self.lose(f"{error}; paths begin at its root, as with --all")
-            return top
+            return self.top()
 
     def on_error(self, path: bytes, error: "FileError") -> None:
         """Take note of what is wrong with one file; the hook of whoever reads many."""
@@ -168,11 +208,13 @@ class VolumeFiles:
 
     def lose(self, what: str) -> None:
         """Take note of something that is not in the output, since it cannot be read."""
-        self._take_note(self._lost, what)
+        self._lost.lose(what)
 
     def miss(self, what: str) -> None:
         """Take note of something that is not in the output, since it is not there."""
-        self._take_note(self._absent, what)
+        if self._absent:
+            self.report.warn(what)
+        self._absent.append(what)
 
     def refuse_absent(self) -> None:
         """Fail if something was not there.
@@ -183,8 +225,8 @@ class VolumeFiles:
         from thinmeta.errors import NotThereError
 
         if self._absent:
-            for what in self._lost[:1]:
-                self.report.warn(what)
+            if self._lost.first is not None:
+                self.report.warn(self._lost.first)
             raise NotThereError(self._absent[0])
 
     def finish(self) -> None:
@@ -194,18 +236,7 @@ class VolumeFiles:
             SalvagedError: so it is.
             DamagedMetadataError: the metadata is not complete.
         """
-        from thinmeta.errors import SalvagedError
-
-        if self._lost:
-            raise SalvagedError(self._lost[0])
-        self.report.finish()
-
-    def _take_note(self, noted: list[str], what: str) -> None:
-        """Keep the first, which is the last word; say the others."""
-        if noted:
-            self.report.warn(what)
-        else:
-            noted.append(what)
+        self._lost.finish()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where Docker keeps the files of an image or a container on a thin device."""
+"""Where Docker keeps the files of an image or a container on a thin device, and what of them."""
 
 from stat import S_ISREG
 
@@ -7,6 +7,10 @@ from thinmeta.files.file_system import FileError, FileSystem, Inode
 from thinmeta.files.file_tree import find
 
 ROOTFS = b"rootfs"
+
+CAPABILITY = b"security.capability"
+"""The only extended attribute that Docker keeps in a tar, and holds against another file's."""
+
 _ID = b"id"
 _ID_BYTES = 64
 

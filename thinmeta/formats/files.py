@@ -81,10 +81,17 @@ def long_line(file: ListedFile) -> bytes:
 
 def file_object(file: ListedFile) -> bytes:
     """Return a JSON object."""
-    inode = file.inode
+    fields = {"type": "file", **name_fields("name", file.name), **inode_fields(file.inode)}
+    if file.target is not None:
+        fields |= name_fields("target", file.target)
+    if _is_device(file.inode):
+        fields["major"], fields["minor"] = file.inode.rdev
+    return json_line(**fields)
+
+
+def inode_fields(inode: Inode) -> dict[str, Any]:
+    """Return what any file has in JSON."""
     fields: dict[str, Any] = {
-        "type": "file",
-        **_name("name", file.name),
         "kind": type_text(inode.mode),
         "mode": f"{stat.S_IMODE(inode.mode):04o}",
         "uid": inode.uid,
@@ -96,11 +103,7 @@ def file_object(file: ListedFile) -> bytes:
     for name in ("atime", "mtime", "ctime"):
         time = getattr(inode, name)
         fields[name] = f"{_time(time)}.{time % _SECOND:09}Z"
-    if file.target is not None:
-        fields |= _name("target", file.target)
-    if _is_device(inode):
-        fields["major"], fields["minor"] = inode.rdev
-    return json_line(**fields)
+    return fields
 
 
 def type_text(mode: int) -> str:
@@ -108,7 +111,7 @@ def type_text(mode: int) -> str:
     return _TYPES.get(stat.S_IFMT(mode), "file of unknown type")
 
 
-def _name(field: str, name: bytes) -> dict[str, str]:
+def name_fields(field: str, name: bytes) -> dict[str, str]:
     """Return a name as text, and where that loses something its bytes too."""
     text = name.decode("utf-8", "replace")
     is_lossless = text.encode() == name

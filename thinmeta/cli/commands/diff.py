@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from thinmeta.cli.damage import lost_lines, report_for, salvage_option
-from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
+from thinmeta.cli.damage import lost_lines, report_for
+from thinmeta.cli.file_options import LostFiles, VolumeChoice, opened_device, volume_options
+from thinmeta.cli.metadata import opened
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import DEVICE, ParameterType, format_option, quiet_option
+from thinmeta.cli.parameters import DEVICE, ParameterType, format_option
 
 if TYPE_CHECKING:
     from thinmeta.analyse.diff import Diff
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from thinmeta.walk.changes import ChangeRanges
 
 _KINDS = ("added", "changed", "removed", "unknown", "same")
+_OF_FILES = ("data", "origin", "size", "no_replay", "partition", "inside")
+_OF_BLOCKS = ("compat", "kinds", "only_summary", "verbose")
 _RANGES_KEPT = 1 << 20  # of a summary that comes first, so that they are not read twice
 
 
@@ -35,7 +39,7 @@ class _Kinds(ParameterType):
 @click.command()
 @click.argument("left", type=DEVICE)
 @click.argument("right", type=DEVICE)
-@metadata_options
+@click.option("--files", "of_files", is_flag=True, help="Show the files that changed, not blocks.")
 @format_option("text", "xml", "json", "csv")
 @click.option(
     "--compat",
@@ -54,22 +58,20 @@ class _Kinds(ParameterType):
 )
 @click.option("--summary", "only_summary", is_flag=True, help="No ranges.")
 @click.option("--verbose", is_flag=True, help="Show data blocks; json and csv always do.")
-@salvage_option
+@volume_options
 @output_option
-@quiet_option
 def diff(  # noqa: PLR0913  # one parameter an option
     *,
     left: "DeviceSpec",
     right: "DeviceSpec",
-    choice: MetadataChoice,
+    of_files: bool,
     format_name: str,
     compat: str,
     kinds: frozenset[str] | None,
     only_summary: bool,
     verbose: bool,
-    salvage: bool,
+    place: VolumeChoice,
     output: Path | None,
-    quiet: bool,
 ) -> None:
     """Show what changed from device LEFT to device RIGHT.
 
@@ -81,13 +83,24 @@ def diff(  # noqa: PLR0913  # one parameter an option
     added: not mapped in LEFT; changed: mapped in both, to other data blocks;
     removed: not mapped in RIGHT. Ranges are half-open, in blocks. With --salvage, what is
     mapped in one where the other has lost its mappings is unknown.
+
+    With --files: the files that were added (A), changed (C) and removed (D), as docker
+    diff shows them. Both devices need a file system, and their data: --data, --lvm or
+    --docker-root say where it is.
     """
     from thinmeta.analyse.diff import Diff
 
+    _refuse(_OF_BLOCKS if of_files else _OF_FILES, "does not go" if of_files else "only goes")
+    if of_files:
+        if format_name in ("xml", "csv"):
+            raise click.UsageError(f"--files goes with text and json, not with {format_name}")
+        _diff_files(place, left, right, output, is_json=format_name == "json")
+        return
+    choice = place.choice
     if only_summary and format_name in ("xml", "csv"):
         raise click.UsageError(f"--summary goes with text and json, not with {format_name}")
     shown = kinds or frozenset(_KINDS if format_name == "xml" else _KINDS[:4])
-    report = report_for(salvage=salvage, quiet=quiet)
+    report = report_for(salvage=place.salvage, quiet=place.quiet)
     with opened(choice.for_devices(left, right), report) as pool:
         report.warn_of(pool)
         chosen = choice.choose(pool, left), choice.choose(pool, right)
@@ -106,6 +119,45 @@ def diff(  # noqa: PLR0913  # one parameter an option
                     file.write(line)
             pool.verify_unchanged()
         report.finish()
+
+
+def _refuse(options: tuple[str, ...], how: str) -> None:
+    """Fail if one of these options was given."""
+    context = click.get_current_context()
+    for param in context.command.params:
+        is_given = context.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
+        if param.name in options and is_given:
+            raise click.UsageError(f"{param.opts[0]} {how} with --files")
+
+
+def _diff_files(
+    place: VolumeChoice,
+    left: "DeviceSpec",
+    right: "DeviceSpec",
+    output: Path | None,
+    *,
+    is_json: bool,
+) -> None:
+    from thinmeta.cli.compared_files import changes_between
+    from thinmeta.formats.file_changes import change_line, change_object
+    from thinmeta.formats.files import joined
+
+    report = report_for(salvage=place.salvage, quiet=place.quiet)
+    lost = LostFiles(report)
+    line = change_object if is_json else change_line
+    with opened(place.choice.for_devices(left, right), report) as pool:
+        report.warn_of(pool)
+        old, new = place.choice.choose(pool, left), place.choice.choose(pool, right)
+        with (
+            opened_device(place, pool, old, report) as before,
+            opened_device(place, pool, new, report) as after,
+        ):
+            changes = changes_between(before, after, (old.name, new.name), lost)
+            with open_output(output, after.inputs) as file:
+                for part in joined(map(line, changes)):
+                    file.write(part)
+                pool.verify_unchanged()
+        lost.finish()
 
 
 def _text(
