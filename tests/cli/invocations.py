@@ -18,8 +18,9 @@ from thinmeta.errors import ExitCode
 
 COMMANDS = main.list_commands(click.Context(main))
 
-# What reads a pool and says something of it; the others make metadata, or need images of Docker's.
-READERS = [command for command in COMMANDS if command not in {"repair", "restore", "save"}]
+# What reads a pool and says something of it; the others make metadata or files, or need images of
+# Docker's.
+READERS = [each for each in COMMANDS if each not in {"copy", "repair", "restore", "save"}]
 
 # Where coverage is measured, a child would load what measures, and write to where it may not.
 UNMEASURED = {name: os.environ[name] for name in os.environ if not name.startswith("COVERAGE")}
@@ -44,6 +45,7 @@ os.chmod(DOCKER.name, 0o755)  # noqa: PTH101
 MINIMAL: dict[str, tuple[str, ...]] = {
     "cat": ("1", "/hello", "--data", DATA.name),
     "check": (),
+    "copy": ("1", "/hello", "copied", "--data", DATA.name),
     "diff": ("1", "2"),
     "dump": (),
     "export": ("1", "--data", DATA.name),

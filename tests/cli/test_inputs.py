@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.invocations import COMMANDS, MINIMAL, UNMEASURED
+from tests.cli.invocations import COMMANDS as ALL
+from tests.cli.invocations import MINIMAL, UNMEASURED, has_option
 from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
 from tests.files.small_ext2 import small_ext2
@@ -21,6 +22,8 @@ from tests.names.docker_roots import copied
 from thinmeta.builder.restore import restore
 from thinmeta.errors import ExitCode
 
+# `copy` writes many files; what it spares is in tests/cli/commands/test_copy.py.
+COMMANDS = [command for command in ALL if has_option(command, "--output")]
 TEXT = one_pool()
 XML = """<superblock uuid="" time="1" transaction="2" flags="0" version="2" data_block_size="128" nr_data_blocks="64">
   <device dev_id="1" mapped_blocks="3" transaction="0" creation_time="0" snap_time="1">

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "extract": ("extract", "NAME", "--size", "4K"),
     "files": ("files", "NAME", "/", "--all"),
     "cat": ("cat", "NAME", "/nothing"),
+    "copy": ("copy", "NAME", "/nothing", "out"),
     "tar": ("tar", "NAME", "/nothing"),
     "table": ("table", "NAME", "--linear", "/dev/x"),
     "dump": ("dump", "--dev-id", "NAME"),

@@ -298,6 +298,15 @@ def _tar(rng: Rng, pair: Pair) -> None:
     _volume(rng, pair)
 
 
+def _copy(rng: Rng, pair: Pair) -> None:
+    pair.args += [_device(rng, pair), pick(rng, ["/", "/hello"])]
+    _sometimes(rng, pair, 4, "/nothing")
+    pair.args += [OUTPUT, "--data", _data_with_files(rng, pair)]
+    _sometimes(rng, pair, 4, "--force")
+    _sometimes(rng, pair, 4, "--archive")
+    _volume(rng, pair)
+
+
 def _export(rng: Rng, pair: Pair) -> None:
     pair.args += [_device(rng, pair), "--data", _data_with_files(rng, pair)]
     _sometimes(rng, pair, 2, "--as", "23")
@@ -357,6 +366,7 @@ def _nothing(rng: Rng, pair: Pair) -> None:
 OWN: dict[str, Callable[[Rng, Pair], None]] = {
     "cat": _cat,
     "check": _check,
+    "copy": _copy,
     "diff": _diff,
     "dump": _dump,
     "export": _export,

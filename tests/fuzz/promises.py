@@ -70,11 +70,13 @@ def assert_outputs(pair: Pair, ended: Ended) -> None:
     """An output is whole or absent, and nothing else was written."""
     names = {path.name for path in (pair.folder / "out").iterdir()}
     target = pair.folder / OUTPUT
-    allowed = {target.name} if pair.has("--output") else set()
+    allowed = {target.name} if pair.has("--output") or pair.command == "copy" else set()
     resumable = pair.command == "extract" and pair.has("--salvage")
     if resumable:
         allowed |= {f"{target.name}.map"}
     assert names <= allowed, names
+    if pair.command == "copy":
+        assert not [*target.rglob(".thinmeta-*")], "something was left half-way"
     if not pair.has("--output") or resumable:
         return
     if ended.exit_code in WHOLE:

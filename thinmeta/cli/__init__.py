@@ -16,6 +16,7 @@ import click  # noqa: E402  # it makes many, too
 _COMMANDS = {
     "cat": "Write the contents of files of a device.",
     "check": "Find all damage, and what is lost by it.",
+    "copy": "Copy files of a device to a folder.",
     "diff": "Show what changed from one device to another.",
     "dump": "Print the pool as thin_dump prints it.",
     "export": "Write the files of a container as docker export does.",

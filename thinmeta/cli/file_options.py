@@ -169,6 +169,7 @@ class VolumeFiles:
         self.inputs = inputs
         self._lost = LostFiles(report)
         self._absent: list[str] = []
+        self._unwritten: list[str] = []
 
     def top(self) -> "Inode":
         """Return the root directory of the volume."""
@@ -212,9 +213,11 @@ class VolumeFiles:
 
     def miss(self, what: str) -> None:
         """Take note of something that is not in the output, since it is not there."""
-        if self._absent:
-            self.report.warn(what)
-        self._absent.append(what)
+        self._take_note(self._absent, what)
+
+    def fail_to_write(self, what: str) -> None:
+        """Take note of something that is not in the output, since it cannot be written."""
+        self._take_note(self._unwritten, what)
 
     def refuse_absent(self) -> None:
         """Fail if something was not there.
@@ -225,9 +228,20 @@ class VolumeFiles:
         from thinmeta.errors import NotThereError
 
         if self._absent:
-            if self._lost.first is not None:
-                self.report.warn(self._lost.first)
+            self._say_before(self._lost.first, *self._unwritten[:1])
             raise NotThereError(self._absent[0])
+
+    def refuse_unwritten(self) -> None:
+        """Fail if something could not be written.
+
+        Raises:
+            OutputError: so it is.
+        """
+        from thinmeta.errors import OutputError
+
+        if self._unwritten:
+            self._say_before(self._lost.first)
+            raise OutputError(self._unwritten[0])
 
     def finish(self) -> None:
         """Fail if something cannot be read, and is not in the output.
@@ -237,6 +251,19 @@ class VolumeFiles:
             DamagedMetadataError: the metadata is not complete.
         """
         self._lost.finish()
+
+    def _say_before(self, *what: str | None) -> None:
+        """Say what is not to be the last word."""
+        for each in what:
+            if each is not None:
+                self.report.warn(each)
+
+    def _take_note(self, noted: list[str], what: str) -> None:
+        """Keep the first, which is the last word; say the others."""
+        if noted:
+            self.report.warn(what)
+        else:
+            noted.append(what)
 
 
 @contextmanager

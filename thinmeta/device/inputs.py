@@ -74,6 +74,24 @@ class Inputs:
             for what in self._named_at(storage):
                 raise OutputError(f"{name}: is {what} itself, which is never written to")
 
+    def refuse_folder(self, folder: Path | int, name: str | None = None) -> None:
+        """Refuse to write into a folder that is read, or into one that is below such a folder.
+
+        Args:
+            folder: a path, or an open descriptor, of which only the folder itself is looked at:
+                whoever goes down into folders asks for each.
+            name: of the folder, for messages; None is its path.
+
+        Raises:
+            OutputError: it is read.
+        """
+        name = name or str(folder)
+        if isinstance(folder, Path):
+            return self._refuse_below(folder / "in it", name)
+        if self._folders and (what := self._folders.get(identity_of(os.fstat(folder)))):
+            raise OutputError(f"{name}: is {what}, which is never written to")
+        return None
+
     def _named_at(self, storage: Storage) -> Iterator[str]:
         """Return what of that which is read is there."""
         for what, read in self._read:

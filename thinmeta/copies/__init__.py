@@ -1,0 +1,1 @@
+"""Files of a volume as files of the host."""
