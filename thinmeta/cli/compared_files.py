@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from thinmeta.cli.file_options import LostFiles, VolumeFiles
+from thinmeta.cli.damage import LostFiles
+from thinmeta.cli.file_options import VolumeFiles
 
 if TYPE_CHECKING:
     from thinmeta.files.file_changes import ComparedTree, FileChange

@@ -220,6 +220,35 @@ class SalvageReport(DamageReport):
                 self.warn(line)
 
 
+class LostFiles:
+    """What is not in the output of a command, since it cannot be read."""
+
+    def __init__(self, report: DamageReport) -> None:
+        """Nothing is lost yet."""
+        self._report = report
+        self.first: str | None = None
+
+    def lose(self, what: str) -> None:
+        """Take note of something: the first is the last word, the others are said at once."""
+        if self.first is None:
+            self.first = what
+        else:
+            self._report.warn(what)
+
+    def finish(self) -> None:
+        """Fail if something is lost.
+
+        Raises:
+            SalvagedError: so it is.
+            DamagedMetadataError: the metadata is not complete.
+        """
+        from thinmeta.errors import SalvagedError
+
+        if self.first is not None:
+            raise SalvagedError(self.first)
+        self._report.finish()
+
+
 def report_for(*, salvage: bool, quiet: bool) -> DamageReport:
     """Return the policy that the command line asks for."""
     return SalvageReport(quiet=quiet) if salvage else DamageReport(quiet=quiet)

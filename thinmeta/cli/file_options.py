@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from thinmeta.cli.damage import DamageReport, report_for, salvage_option
+from thinmeta.cli.damage import DamageReport, LostFiles, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.parameters import ParameterType, quiet_option
 from thinmeta.cli.volume_options import (
@@ -122,35 +122,6 @@ def volume_options(function: _Function) -> _Function:
     ):
         collected = decorate(collected)
     return collected  # type: ignore[return-value]
-
-
-class LostFiles:
-    """What is not in the output of a command, since it cannot be read."""
-
-    def __init__(self, report: DamageReport) -> None:
-        """Nothing is lost yet."""
-        self._report = report
-        self.first: str | None = None
-
-    def lose(self, what: str) -> None:
-        """Take note of something: the first is the last word, the others are said at once."""
-        if self.first is None:
-            self.first = what
-        else:
-            self._report.warn(what)
-
-    def finish(self) -> None:
-        """Fail if something is lost.
-
-        Raises:
-            SalvagedError: so it is.
-            DamagedMetadataError: the metadata is not complete.
-        """
-        from thinmeta.errors import SalvagedError
-
-        if self.first is not None:
-            raise SalvagedError(self.first)
-        self._report.finish()
 
 
 class VolumeFiles:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from thinmeta.cli.damage import lost_lines, report_for
-from thinmeta.cli.file_options import LostFiles, VolumeChoice, opened_device, volume_options
+from thinmeta.cli.damage import LostFiles, lost_lines, report_for
+from thinmeta.cli.file_options import VolumeChoice, opened_device, volume_options
 from thinmeta.cli.metadata import opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, ParameterType, format_option
