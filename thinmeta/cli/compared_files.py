@@ -1,14 +1,35 @@
 """What commands that compare the files of two volumes share."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from thinmeta.cli.damage import LostFiles
-from thinmeta.cli.file_options import VolumeFiles
+import click
+from click.core import ParameterSource
+
+from thinmeta.cli.damage import DamageReport, LostFiles
+from thinmeta.cli.file_options import VolumeChoice, VolumeFiles, opened_device
 
 if TYPE_CHECKING:
+    from thinmeta.analyse.layers import MeasuredLayer
     from thinmeta.files.file_changes import ComparedTree, FileChange
     from thinmeta.files.file_system import FileError, Inode
+    from thinmeta.model.pool import Pool
+    from thinmeta.units import DeviceId
+
+
+def refuse_options(options: tuple[str, ...], how: str) -> None:
+    """Fail if one of these options of the command was given.
+
+    Args:
+        options: their names, as parameters.
+        how: they go with `--files`.
+    """
+    context = click.get_current_context()
+    for param in context.command.params:
+        is_given = context.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
+        if param.name in options and is_given:
+            raise click.UsageError(f"{param.opts[0]} {how} with --files")
 
 
 def compared_tree(volume: VolumeFiles, root: "Inode", name: str, lost: LostFiles) -> "ComparedTree":
@@ -57,3 +78,71 @@ def changes_between(
         for volume, root, name in zip((left, right), roots, names, strict=True)
     )
     yield from file_changes(old, new)
+
+
+class StackFiles:
+    """The files of the devices of a stack, each held against what is below it."""
+
+    def __init__(
+        self, place: VolumeChoice, pool: "Pool", report: DamageReport, lost: LostFiles
+    ) -> None:
+        """Begin with nothing read.
+
+        Args:
+            place: where the files are.
+            pool: the pool.
+            report: the policy of the command.
+            lost: is told of what cannot be read.
+        """
+        self._place = place
+        self._pool = pool
+        self._report = report
+        self._lost = lost
+
+    def changes(self, layer: "MeasuredLayer") -> Iterator["FileChange"]:
+        """Yield what a device changed; the base device, on which there are no files, nothing.
+
+        Raises:
+            InputError: the file system of the device, or of the one below, cannot be read.
+        """
+        from thinmeta.files.file_changes import file_changes
+        from thinmeta.names.catalogue import NameKind
+
+        record, parent = layer.docker.record, layer.parent
+        if layer.docker.kind is NameKind.BASE:
+            return
+        if record is None or layer.usage is None:
+            self._lost.lose(f"{layer.docker.name} is not in the pool, nor are its files")
+            return
+        if parent is None or parent.record is None or layer.written is None:
+            what = "what it was created from is not in the pool: nobody can tell what it changed"
+            self._lost.lose(f"device {record.device_id} ({layer.docker.name}): {what}")
+            return
+        is_lowest = parent.kind is NameKind.BASE
+        with self._opened(record.device_id) as new:
+            if is_lowest:
+                if new is not None:
+                    yield from file_changes(None, new)
+                return
+            with self._opened(parent.record.device_id) as old:
+                if old is not None and new is not None:
+                    yield from file_changes(old, new)
+
+    @contextmanager
+    def _opened(self, device_id: "DeviceId") -> Iterator["ComparedTree | None"]:
+        """Open what is below `rootfs` on a device; None, and tell, if it has none."""
+        from thinmeta.files.file_system import FileError
+        from thinmeta.model.device_spec import DeviceSpec
+
+        chosen = self._place.choice.choose(self._pool, DeviceSpec.parse(str(device_id)))
+        with opened_device(self._place, self._pool, chosen, self._report) as volume:
+            why, root = "has no rootfs, below which Docker has the files", None
+            try:
+                root = volume.docker_root()
+            except FileError as error:
+                why = str(error)
+            if root is None:
+                self._lost.lose(f"device {chosen.name}: {why}")
+                yield None
+            else:
+                yield compared_tree(volume, root, chosen.name, self._lost)

@@ -2,11 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from thinmeta.analyse.layers import MeasuredLayer
+from thinmeta.files.file_changes import FileChange
 from thinmeta.formats.columns_text import aligned, drawn
+from thinmeta.formats.file_changes import change_line, change_object
 from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import text_line
 from thinmeta.formats.sizes import size_text
@@ -29,17 +31,23 @@ _SHELL = re.compile(r"(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c ", re.DOTALL)
 _BUILDKIT = " # buildkit"
 
 Cells = tuple[str, ...]
+ChangesOf = Callable[[MeasuredLayer], Iterable[FileChange]]
+"""What gives the files that a device changed."""
 
 
 def stack_text(
-    layers: Sequence[MeasuredLayer], block_bytes: int, file_system: str | None
+    layers: Sequence[MeasuredLayer],
+    block_bytes: int,
+    file_system: str | None,
+    changes_of: ChangesOf | None = None,
 ) -> Iterator[bytes]:
-    """Return a stack for people, the lowest device first: two lines a device.
+    """Return a stack for people, the lowest device first: two lines a device, and its files.
 
     Args:
         layers: the devices, each after the one that it was created from.
         block_bytes: bytes of a data block.
         file_system: of all of them; None if that is not known.
+        changes_of: gives the files to show; None: show none.
     """
     top = layers[-1].docker
     kind = "" if top.kind is NameKind.BASE else f"{top.kind.value} "
@@ -61,6 +69,8 @@ def stack_text(
         yield _line(line)
         if what := _what(layer, file_system):
             yield _line(indent + _cut(what, _WIDTH - len(indent)))
+        for change in changes_of(layer) if changes_of else ():
+            yield indent.encode() + change_line(change)
 
 
 def forest_text(
@@ -85,8 +95,10 @@ def forest_text(
         yield _line(f"{line}  {_cut(what, room)}")
 
 
-def layers_json(layers: Sequence[MeasuredLayer], block_bytes: int) -> Iterator[bytes]:
-    """Return an object a device, in the order in which they are given."""
+def layers_json(
+    layers: Sequence[MeasuredLayer], block_bytes: int, changes_of: ChangesOf | None = None
+) -> Iterator[bytes]:
+    """Return an object a device, in the order in which they are given, each before its files."""
     for layer in layers:
         docker = layer.docker
         record, files = docker.record, docker.layer
@@ -121,6 +133,8 @@ def layers_json(layers: Sequence[MeasuredLayer], block_bytes: int) -> Iterator[b
                 for word, blocks in counts.items()
             },
         )
+        for change in changes_of(layer) if changes_of else ():
+            yield change_object(change, device_id=record.device_id if record else None)
 
 
 def _sizes(layer: MeasuredLayer, block_bytes: int) -> Cells:

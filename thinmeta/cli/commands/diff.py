@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
+from thinmeta.cli.compared_files import changes_between, refuse_options
 from thinmeta.cli.damage import LostFiles, lost_lines, report_for
 from thinmeta.cli.file_options import VolumeChoice, opened_device, volume_options
 from thinmeta.cli.metadata import opened
@@ -90,7 +90,9 @@ def diff(  # noqa: PLR0913  # one parameter an option
     """
     from thinmeta.analyse.diff import Diff
 
-    _refuse(_OF_BLOCKS if of_files else _OF_FILES, "does not go" if of_files else "only goes")
+    refuse_options(
+        _OF_BLOCKS if of_files else _OF_FILES, "does not go" if of_files else "only goes"
+    )
     if of_files:
         if format_name in ("xml", "csv"):
             raise click.UsageError(f"--files goes with text and json, not with {format_name}")
@@ -121,15 +123,6 @@ def diff(  # noqa: PLR0913  # one parameter an option
         report.finish()
 
 
-def _refuse(options: tuple[str, ...], how: str) -> None:
-    """Fail if one of these options was given."""
-    context = click.get_current_context()
-    for param in context.command.params:
-        is_given = context.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
-        if param.name in options and is_given:
-            raise click.UsageError(f"{param.opts[0]} {how} with --files")
-
-
 def _diff_files(
     place: VolumeChoice,
     left: "DeviceSpec",
@@ -138,7 +131,6 @@ def _diff_files(
     *,
     is_json: bool,
 ) -> None:
-    from thinmeta.cli.compared_files import changes_between
     from thinmeta.formats.file_changes import change_line, change_object
     from thinmeta.formats.files import joined
 
