@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from thinmeta.cli.progress import Progress, bytes_text
+from thinmeta.cli.progress import Progress, bytes_text, copied_text
 
 
 class Terminal(io.StringIO):
@@ -36,6 +36,17 @@ def test_it_says_how_much_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch)
         progress.advance(3 << 20, 100 << 20)
 
     assert terminal.getvalue() == "\r  1% of 100 MiB, 512 KiB/s, 3:18 left\033[K\r\033[K"
+
+
+def test_it_says_how_much_where_the_end_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+
+    with Progress(text=copied_text) as progress:
+        terminal.now += 2
+        progress.advance(1 << 20, 1 << 20)
+        progress.take_away()
+
+    assert terminal.getvalue() == "\r1 MiB copied, 512 KiB/s\033[K\r\033[K"
 
 
 def test_the_line_is_taken_away_before_an_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

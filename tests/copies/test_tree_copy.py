@@ -43,6 +43,7 @@ class Copied:
     def __init__(self) -> None:
         self.errors: dict[bytes, str] = {}
         self.refused: list[str] = []
+        self.written: list[int] = []
 
 
 def copy(
@@ -62,6 +63,7 @@ def copy(
         rules,
         on_error=on_error,
         on_refused=told.refused.append,
+        on_written=told.written.append,
     )
     try:
         made.add(FoundFile(b"", files.inode(files.root)), b"")
@@ -269,6 +271,7 @@ def test_holes_take_neither_room_nor_time(files: MemoryFiles, out: Path) -> None
     status = (out / "sparse").stat()
     assert status.st_size == 1 << 42
     assert status.st_blocks <= 16
+    assert told.written == [BLOCK]
     with (out / "sparse").open("rb") as file:
         file.seek(1 << 41)
         assert file.read(BLOCK) == SOURCE.content[:BLOCK]

@@ -31,6 +31,13 @@ def bytes_text(done: int, total: int, seconds: float) -> str:
     )
 
 
+def copied_text(done: int, total: int, seconds: float) -> str:  # noqa: ARG001  # nobody knows it
+    """Say how many bytes are copied, and how fast, where nobody knows how many there are."""
+    from thinmeta.formats.sizes import size_text
+
+    return f"{size_text(done)} copied, {size_text(int(done / seconds))}/s\033[K"
+
+
 class Progress:
     """A line that counts up, on a terminal, once the work has taken a while.
 
@@ -52,6 +59,10 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         """Take the line away."""
+        self.take_away()
+
+    def take_away(self) -> None:
+        """Take the line away, before something else is said."""
         if self._drawn:
             click.echo("\r\033[K", nl=False, err=True)
             self._drawn = False

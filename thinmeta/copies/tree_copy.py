@@ -67,6 +67,7 @@ class TreeCopy:
         *,
         on_error: OnFileError,
         on_refused: Callable[[str], None],
+        on_written: Callable[[int], None] = lambda nr_bytes: None,  # noqa: ARG005
     ) -> None:
         """Begin with nothing.
 
@@ -78,6 +79,7 @@ class TreeCopy:
             rules: how files are copied.
             on_error: told of what cannot be read, by its path on the volume.
             on_refused: told of what the host does not take.
+            on_written: told how many bytes more are written.
         """
         self.nr_special = 0
         self._opened = opened
@@ -86,6 +88,7 @@ class TreeCopy:
         self._rules = rules
         self._on_error = on_error
         self._on_refused = on_refused
+        self._on_written = on_written
         self._folders = HostFolders(base, self._check)
         self._files = HostFiles(self._folders, inputs, self._shown, force=rules.force)
         self._others = HostFolders(base, self._check)
@@ -246,6 +249,7 @@ class TreeCopy:
             while left:
                 done = os.pwrite(fd, left, place)
                 place, left = place + done, left[done:]
+            self._on_written(len(piece))
 
     def _attributes_of_folder(self, target: bytes, path: bytes, inode: Inode) -> None:
         parent, _, name = target.rpartition(b"/")

@@ -10,10 +10,11 @@ import click
 
 from thinmeta.cli.file_options import PATH, VolumeChoice, VolumeFiles, opened_volume, volume_options
 from thinmeta.cli.parameters import DEVICE, FILE
+from thinmeta.cli.progress import Progress, copied_text
 
 if TYPE_CHECKING:
     from thinmeta.device.inputs import Inputs
-    from thinmeta.files.file_system import Inode
+    from thinmeta.files.file_system import FileError, Inode
     from thinmeta.files.file_tree import FoundFile
     from thinmeta.model.device_spec import DeviceSpec
 
@@ -71,15 +72,29 @@ def copy(  # noqa: PLR0913  # one parameter an option
         if not found:
             volume.refuse_absent()
             volume.finish()
-        with _opened(destination, volume.inputs, several=len(paths) > 1) as (base, name, target):
+        progress = Progress(quiet=place.quiet, text=copied_text)
+
+        def on_error(path: bytes, error: "FileError") -> None:
+            progress.take_away()
+            volume.on_error(path, error)
+
+        def on_refused(what: str) -> None:
+            progress.take_away()
+            volume.fail_to_write(what)
+
+        with (
+            progress,
+            _opened(destination, volume.inputs, several=len(paths) > 1) as (base, name, target),
+        ):
             made = TreeCopy(
                 volume.opened,
                 base,
                 name,
                 volume.inputs,
                 CopyRules(place.salvage, force, archive),
-                on_error=volume.on_error,
-                on_refused=volume.fail_to_write,
+                on_error=on_error,
+                on_refused=on_refused,
+                on_written=lambda nr_bytes: progress.advance(nr_bytes, nr_bytes),
             )
             try:
                 for last, each in found:
