@@ -22,6 +22,7 @@ from thinmeta.files.file_bytes import FileBytes
 _WORTH_A_MAP = 1 << 16
 _PERMISSIONS = 0o7777
 _NS = 10**9
+_XATTR = b"SCHILY.xattr."
 
 Ranges = Sequence[tuple[int, int]]
 
@@ -58,13 +59,22 @@ class PaxHeaders:
         if len(member.name) > NAME_BYTES or not member.name.isascii():
             records[b"path"] = member.name
         if member.typeflag != b"1":
-            records |= {b"SCHILY.xattr." + name: value for name, value in xattrs.items()}
+            records |= {_XATTR + _keyword(name): value for name, value in xattrs.items()}
         if not records:
             return header(member), None
         body = b"".join(pax_record(key, value) for key, value in records.items())
         extended = Member(b"PaxHeaders/", EXTENDED_HEADER, 0o644, size=len(body))
         blocks = (header(extended), body, padding(len(body)), header(member), sparse_map)
         return b"".join(blocks), ranges
+
+
+def _keyword(name: bytes) -> bytes:
+    """Return an attribute's name as GNU tar writes it, since a keyword ends at its first `=`.
+
+    >>> _keyword(b"user.a=b"), _keyword(b"user.50%")
+    (b'user.a%3Db', b'user.50%25')
+    """
+    return name.replace(b"%", b"%25").replace(b"=", b"%3D")
 
 
 def _worth_a_map(content: FileBytes) -> Ranges | None:
