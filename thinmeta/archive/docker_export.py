@@ -18,6 +18,7 @@ from thinmeta.files.opened_files import OpenedFiles
 
 _XATTR = b"SCHILY.xattr."
 _MOST_BYTES = 1 << 20  # of a list of users
+_MOST_DIGITS = 20  # of an owner; int() refuses thousands of them
 
 
 class DockerVersion(Enum):
@@ -78,7 +79,7 @@ def names_in(text: bytes, nr_fields: int) -> dict[int, bytes]:
     for line in text.split(b"\n"):
         fields = line.strip().split(b":")
         is_name = len(fields) >= nr_fields and fields[0][:1] not in (b"", b"#", b"+", b"-")
-        if is_name and fields[2].isdigit():
+        if is_name and fields[2].isdigit() and len(fields[2]) <= _MOST_DIGITS:
             names.setdefault(int(fields[2]), fields[0])
     return names
 
