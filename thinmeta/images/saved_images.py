@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from thinmeta.archive.go_headers import go_header
 from thinmeta.archive.ustar import DIRECTORY, END, REGULAR, Member, header, padding
 from thinmeta.errors import InputError
 from thinmeta.files.file_system import FileError
@@ -67,7 +68,7 @@ def saved(images: Sequence[ChosenImage], open_layer: OpenLayer) -> Iterator[byte
 def _layer(
     image: ChosenImage, layer: ImageLayer, size: int, open_layer: OpenLayer
 ) -> Iterator[bytes | memoryview]:
-    yield header(Member(f"{_BLOBS}{layer.diff_id}".encode(), REGULAR, 0o644, size=size))
+    yield go_header(Member(f"{_BLOBS}{layer.diff_id}".encode(), REGULAR, 0o644, size=size))
     found = hashlib.sha256()
     with open_layer(layer) as files:
         try:
