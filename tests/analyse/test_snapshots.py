@@ -1,6 +1,8 @@
 """The forest of snapshots against what the kernel was told when the fixtures were made."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,15 +21,41 @@ _MESSAGE = re.compile(
     r'|delete (?P<gone>\d+))"\n(?!# \^ rc=)'
 )
 
-# The layers of the two images, each made on top of the one before.
-DOCKER = {1: None, 2: 1, 4: 2, 6: 4, 8: 6, 11: 8, 14: 11, 17: 14}
 LVM = {1: None, 2: None, 3: 2, 4: 2, 5: 4, 7: None}
+
+
+def docker_told(root: Path) -> dict[int, int | None]:
+    """Return each device's origin as Docker's own records say: layers, and containers on them."""
+    metadata = root / "devicemapper" / "metadata"
+    device_ids: dict[str, int] = {
+        record.name: json.loads(record.read_text())["device_id"]
+        for record in metadata.iterdir()
+        if record.name not in {"deviceset-metadata", "transaction-metadata"}
+    }
+    layerdb = root / "image" / "devicemapper" / "layerdb"
+    layers = {f"sha256:{folder.name}": folder for folder in (layerdb / "sha256").iterdir()}
+
+    def device(folder: Path, name: str) -> int:
+        return device_ids[(folder / name).read_text().strip()]
+
+    def below(folder: Path) -> int:
+        if not (parent := folder / "parent").exists():
+            return device_ids["base"]
+        return device(layers[parent.read_text().strip()], "cache-id")
+
+    origins: dict[int, int | None] = {device_ids["base"]: None}
+    for layer in layers.values():
+        origins[device(layer, "cache-id")] = below(layer)
+    for mount in (layerdb / "mounts").iterdir():
+        origins[device(mount, "init-id")] = below(mount)
+        origins[device(mount, "mount-id")] = device(mount, "init-id")
+    return origins
 
 
 def told(case: str) -> dict[int, int | None]:
     """Return each device's origin as the commands say."""
     if case.startswith("docker"):
-        return dict(DOCKER)
+        return docker_told(FIXTURES / case / "docker-state")
     if case.startswith("c01"):
         return dict(LVM)
     origins: dict[int, int | None] = {}
