@@ -51,7 +51,8 @@ def read_tar_split(path: Path) -> Iterator[SplitPart]:
                 if part is not None:
                     yield part
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read: {why}") from error
 
 
 def size_of(path: Path) -> int:
