@@ -59,8 +59,9 @@ class OpenedFiles(NamedTuple):
     @property
     def notes(self) -> list[str]:
         """What whoever reads the files should know, one line each."""
-        replayed = f"the journal was replayed: {self.nr_transactions} transactions"
-        notes = [replayed] if self.nr_transactions else []
+        nr = self.nr_transactions
+        replayed = f"the journal was replayed: {nr} transaction{'s' if nr > 1 else ''}"
+        notes = [replayed] if nr else []
         notes += filter(None, (self.fault, self.file_system.remark))
         return [*self.about_lvm, *notes]
 
