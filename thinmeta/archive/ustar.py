@@ -1,5 +1,6 @@
 """Blocks of a tar: a header in the form of POSIX.1-1988 (ustar), and the records of pax."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 BLOCK_BYTES = 512
@@ -14,6 +15,7 @@ FIFO = b"6"
 EXTENDED_HEADER = b"x"
 
 NAME_BYTES = 100
+_END_BEGINS = 257
 PREFIX_BYTES = 155
 
 
@@ -65,21 +67,31 @@ def header(member: Member) -> bytes:
 
     Source: POSIX.1-2017, pax, "ustar Interchange Format".
     """
-    block = b"%b%b%b%b%b%b        %c%bustar\x0000%b%b%b%b" % (
+    owner, end = _owner(member.mode, member.uid, member.gid), _end(*member[8:])
+    block = b"%b%b%011o\0%011o\0        %b%b%b" % (
         _text(member.name, NAME_BYTES),
-        _octal(member.mode, 8),
-        _octal(member.uid, 8),
-        _octal(member.gid, 8),
-        _octal(member.size, 12),
-        _octal(member.mtime, 12),
+        owner,
+        member.size if fits(member.size, 12) else 0,
+        member.mtime if fits(member.mtime, 12) else 0,
         member.typeflag,
         _text(member.linkname, NAME_BYTES),
-        _text(member.uname, 32),
-        _text(member.gname, 32),
-        b"".join(_octal(number, 8) for number in member.rdev) if member.rdev else bytes(16),
-        member.prefix,
+        end,
     )
-    return b"%b%06o\0%b%b" % (block[:148], sum(block), block[155:], bytes(BLOCK_BYTES - len(block)))
+    return b"%b%06o\0%b" % (block[:148], sum(block), block[155:])
+
+
+@lru_cache
+def _owner(mode: int, uid: int, gid: int) -> bytes:
+    """Return what many members have in common."""
+    return _octal(mode, 8) + _octal(uid, 8) + _octal(gid, 8)
+
+
+@lru_cache
+def _end(uname: bytes, gname: bytes, rdev: tuple[int, int] | None, prefix: bytes) -> bytes:
+    """Return what follows a link's name, which many members have in common, too."""
+    devices = b"".join(_octal(number, 8) for number in rdev) if rdev else bytes(16)
+    text = b"ustar\x0000%b%b%b%b" % (_text(uname, 32), _text(gname, 32), devices, prefix)
+    return text.ljust(BLOCK_BYTES - _END_BEGINS, b"\0")
 
 
 def _text(value: bytes, width: int) -> bytes:

@@ -73,8 +73,10 @@ class FileBytes:
         self.size = inode.size
         self._source = source
         self._inline: bytes | None = None
+        self._few = file_system.few_extents(inode)
+        if self._few:
+            return
         self._extents = extents = _in_order(file_system.extents(inode), inode)
-        self._few: list[_Row] | None = None
         if len(extents.begin) <= _FEW:
             self._few = [*_rows_of(extents)]
             self._inline = None if self._few else file_system.inline(inode)

@@ -16,6 +16,7 @@ from thinmeta.files.ext.attribute_entries import (
 )
 from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.directories import read_directory
+from thinmeta.files.ext.extent_nodes import few_rows
 from thinmeta.files.ext.file_contents import content_stretches, inline_content, small_content
 from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.inode_tables import InodeTables
@@ -32,15 +33,18 @@ from thinmeta.files.posix_acl import ACCESS, DEFAULT
 from thinmeta.files.reading import Cache
 from thinmeta.schemas.ext4 import (
     EXT4_EA_INODE_FL,
+    EXT4_ENCRYPT_FL,
     EXT4_EXTENTS_FL,
     EXT4_FEATURE_INCOMPAT_EA_INODE,
     EXT4_FEATURE_INCOMPAT_RECOVER,
+    EXT4_INLINE_DATA_FL,
     EXT4_ROOT_INO,
 )
 
 _SECTOR = 512
 _NS = 10**9
 _ACLS = (ACCESS, DEFAULT)
+_SAYS_WHERE = EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL | EXT4_ENCRYPT_FL
 _WITH_BLOCKS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
@@ -177,6 +181,20 @@ class Ext4(FileSystem):
                 return FileExtents(*np.empty((3, 0), dtype=np.uint64))
             columns = content_stretches(record, self._blocks)
             return FileExtents(*((column * self.block_bytes).view(np.uint64) for column in columns))
+
+    def few_extents(self, inode: Inode) -> list[tuple[int, int, int]] | None:
+        """Return the extents of an ordinary small file; see `FileSystem.few_extents()`."""
+        record = self._inodes.record(inode.number)
+        is_plain = record.flags & _SAYS_WHERE == EXT4_EXTENTS_FL
+        if not is_plain or record.inode.type != stat.S_IFREG:
+            return None
+        rows = few_rows(record, self._blocks)
+        unit, size = self.block_bytes, record.inode.size
+        return rows and [
+            (begin * unit, length * unit, place * unit)
+            for begin, length, place in rows
+            if begin * unit < size
+        ]
 
     def inline(self, inode: Inode) -> bytes | None:
         """Return a file's bytes if its inode has them; see `FileSystem.inline()`."""

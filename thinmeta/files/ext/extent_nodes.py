@@ -55,12 +55,14 @@ def extents_of(record: InodeRecord, blocks: BlockGroups) -> Stretches:
 
     Source: `__ext4_ext_check()` and `ext4_valid_extent_entries()`, fs/ext4/extents.c.
     """
-    found = _few_extents(record, blocks)
-    return extents_of_tree(record, blocks) if found is None else found
+    found = few_rows(record, blocks)
+    if found is None:
+        return extents_of_tree(record, blocks)
+    return Stretches(*np.array(found, dtype=np.int64).reshape(-1, 3).T)
 
 
-def _few_extents(record: InodeRecord, blocks: BlockGroups) -> Stretches | None:
-    """Return the same if all of it is in the inode and sound, as of most files; else None.
+def few_rows(record: InodeRecord, blocks: BlockGroups) -> list[tuple[int, int, int]] | None:
+    """Return the rows of the same if all are in the inode and sound, as of most files; else None.
 
     numpy would take ten times as long for what is at most four rows.
     """
@@ -79,9 +81,7 @@ def _few_extents(record: InodeRecord, blocks: BlockGroups) -> Stretches | None:
         next_begin = begin + size
         if is_written:
             found.append((begin, size, place))
-    if next_begin > _FILE_END:
-        return None
-    return Stretches(*np.array(found, dtype=np.int64).reshape(-1, 3).T)
+    return None if next_begin > _FILE_END else found
 
 
 def extents_of_tree(record: InodeRecord, blocks: BlockGroups) -> Stretches:
