@@ -26,6 +26,7 @@ _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _DISK = re.compile(r"\b(data|pv)\.bin\.xz")
+_QUOTED = re.compile(r"'[^']*'")
 _PROGRAM = re.compile(r"(?:^|\| |; )(\w+)")
 
 
@@ -78,7 +79,9 @@ def test_shown_output_is_what_is_printed(shown: Shown, tmp_path: Path) -> None:
     first, *parts = re.split(r"^\$ (.*)\n", shown.text, flags=re.MULTILINE)
     assert first == ""
     commands, outputs = parts[::2], parts[1::2]
-    programs = {name for command in commands for name in _PROGRAM.findall(command)}
+    programs = {
+        name for command in commands for name in _PROGRAM.findall(_QUOTED.sub("''", command))
+    }
     for program in sorted(programs - {"export"}):
         if shutil.which(program, path=PATH) is None:
             pytest.skip(f"{program} is not installed")
