@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.cli.invocations import COMMANDS as NAMES
-from tests.cli.invocations import MINIMAL, has_option
+from tests.cli.invocations import DATA, DOCKER, MINIMAL, has_option
 from tests.fuzz.forking import NR_MIB, Forking
 from tests.fuzz.hostile_pools import (
     HostileImage,
@@ -94,6 +94,7 @@ ARGUMENTS = MINIMAL | {
     "extract": (*MINIMAL["extract"], "-o", "out"),
     "info": ("--histograms",),
     "repair": ("-o", "out"),
+    "save": ("demo:latest", "--data", DATA.name, "--docker-root", DOCKER.name),
 }
 RUNS = [
     (command, salvage)
