@@ -122,7 +122,11 @@ def test_a_wrong_bit_is_never_replayed(
 
     assert home == journal.home_after(count)
     if count < len(journal.transactions) and fault is None:
-        assert (block, count) == (journal.commits[-1], len(journal.transactions) - 1)
+        last = len(journal.transactions) - 1
+        # In version 1 a descriptor that is none any more looks like the end of the journal.
+        looks_torn = journal.form.checksums == 1 and journal.owners[block] == last
+        assert count == last
+        assert looks_torn or block == journal.commits[-1]
 
 
 @examples(200)
