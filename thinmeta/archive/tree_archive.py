@@ -16,12 +16,11 @@ from thinmeta.archive.ustar import (
     Member,
     padding,
 )
-from thinmeta.files.file_bytes import FileBytes, FileHole, LostPart
+from thinmeta.files.file_bytes import FileBytes, LostPart, zeros
 from thinmeta.files.file_system import FileError, Inode
 from thinmeta.files.file_tree import OnFileError
 from thinmeta.files.opened_files import OpenedFiles
 
-_ZEROS = memoryview(bytes(1 << 20))
 _NS = 10**9
 
 _TYPEFLAGS = {
@@ -68,7 +67,6 @@ class TreeArchive:
     """A tar that is being made.
 
     Attributes:
-        nr_members: that are in it.
         nr_sockets: that were left out: no tar has them.
     """
 
@@ -85,7 +83,6 @@ class TreeArchive:
                 known to be lost is left out, and a part that turns out to be unreadable ends
                 the archive.
         """
-        self.nr_members = 0
         self.nr_sockets = 0
         self._opened = opened
         self._headers = headers
@@ -108,8 +105,6 @@ class TreeArchive:
                 continue
             try:
                 file = self._archived(path, inode)
-                if file is None:
-                    continue
                 xattrs = self._opened.file_system.xattrs(inode)
                 blocks, ranges = self._headers.blocks(file, xattrs)
             except FileError as error:
@@ -117,14 +112,13 @@ class TreeArchive:
                 continue
             if inode.nlink > 1 and inode.type != S_IFDIR:
                 self._first_of.setdefault(inode.number, path)
-            self.nr_members += 1
             yield blocks
             if file.content is not None and file.content.size:
                 yield from self._content(path, file.content, ranges)
         yield END
 
-    def _archived(self, path: bytes, inode: Inode) -> ArchivedFile | None:
-        """Return what is to be said of a file; None if it is left out."""
+    def _archived(self, path: bytes, inode: Inode) -> ArchivedFile:
+        """Return what is to be said of a file."""
         kind = inode.type
         typeflag = _TYPEFLAGS.get(kind)
         if typeflag is None:
@@ -148,7 +142,7 @@ class TreeArchive:
             size,
             inode.mtime // _NS,
             link,
-            rdev=inode.rdev if kind in (S_IFCHR, S_IFBLK) and not content else (0, 0),
+            rdev=inode.rdev if kind in (S_IFCHR, S_IFBLK) else (0, 0),
         )
         return ArchivedFile(member, inode, content)
 
@@ -167,11 +161,6 @@ class TreeArchive:
                         raise FileError(f"{piece}; --salvage goes on, with zeros instead")
                     told = FileError(f"{piece}; they are zeros in the archive")
                     self._on_error(path, told)
-                yield from _zeros(piece)
+                yield from zeros(piece.length)
         if rest := padding(size):
             yield rest
-
-
-def _zeros(piece: FileHole | LostPart) -> Iterator[memoryview]:
-    for done in range(0, piece.length, len(_ZEROS)):
-        yield _ZEROS[: piece.length - done]

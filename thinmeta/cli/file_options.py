@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+from click.decorators import FC
 
 from thinmeta.cli.damage import DamageReport, LostFiles, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
@@ -50,12 +51,12 @@ class VolumeChoice(NamedTuple):
 
     choice: MetadataChoice
     files: Files
-    size: int | None
-    replay: bool
-    partition: int | None
-    inside: str | None
-    salvage: bool
-    quiet: bool
+    size: int | None = None
+    replay: bool = True
+    partition: int | None = None
+    inside: str | None = None
+    salvage: bool = False
+    quiet: bool = False
 
 
 class PathParameter(ParameterType):
@@ -71,6 +72,22 @@ class PathParameter(ParameterType):
 
 
 PATH = PathParameter()
+
+
+def all_option(function: FC) -> FC:
+    """Add `--all`; it arrives as `all_of_it`."""
+    return click.option(
+        "--all", "all_of_it", is_flag=True, help="Of a Docker device: PATH may be beside rootfs."
+    )(function)
+
+
+def no_replay_option(function: FC) -> FC:
+    """Add `--no-replay`."""
+    return click.option(
+        "--no-replay",
+        is_flag=True,
+        help="Read what is on the disk, as if the journal were empty.",
+    )(function)
 
 
 def volume_options(function: _Function) -> _Function:
@@ -110,11 +127,7 @@ def volume_options(function: _Function) -> _Function:
             metavar="VG/LV",
             help="Read this logical volume of a device that has LVM on it, or in a partition.",
         ),
-        click.option(
-            "--no-replay",
-            is_flag=True,
-            help="Read what is on the disk, as if the journal were empty.",
-        ),
+        no_replay_option,
         origin_option,
         size_option,
         data_option,

@@ -49,6 +49,18 @@ class LostPart(NamedTuple):
 
 Piece = memoryview | FileHole | LostPart
 
+_ZEROS = memoryview(bytes(1 << 20))
+
+
+def zeros(length: int) -> Iterator[memoryview]:
+    """Yield so many bytes of zeros, for a hole or a part that cannot be had.
+
+    >>> [len(part) for part in zeros(2_500_000)]
+    [1048576, 1048576, 402848]
+    """
+    for done in range(0, length, len(_ZEROS)):
+        yield _ZEROS[: length - done]
+
 
 class FileBytes:
     """The bytes of one file, of whatever type: of a directory they are its blocks.

@@ -6,7 +6,8 @@ catches it, says which file it was, and goes on.
 
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +18,15 @@ from thinmeta.walk.columnar import Columnar
 
 class FileError(InputError):
     """Something of a file cannot be read or believed; the message says what, and of which inode."""
+
+
+@contextmanager
+def about_inode(number: int) -> Iterator[None]:
+    """Have an error say which inode it is about."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"inode {number}: {error}") from error
 
 
 class Inode(NamedTuple):

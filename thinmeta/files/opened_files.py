@@ -1,11 +1,13 @@
 """From a volume's bytes to the file system on it, or to what it is instead."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from thinmeta.device.signatures import is_physical_volume, md_member, partition_table
 from thinmeta.errors import InputError
 from thinmeta.files.file_bytes import FileBytes
 from thinmeta.files.file_system import FileSystem, Inode
+from thinmeta.files.overlay import Replay
 from thinmeta.files.part_of_source import Lenient, open_partition, partitions_text
 from thinmeta.files.reading import ByteSource, Cache
 from thinmeta.lvm.partitions import partitions
@@ -21,6 +23,8 @@ from thinmeta.schemas.other_filesystems import (
 )
 from thinmeta.units import METADATA_BLOCK_BYTES
 from thinmeta.volume.filesystem import BEGINNING_BYTES, FilesystemKind, kind_of
+
+_Kind = TypeVar("_Kind", bound=FileSystem)
 
 _IMAGE = "thinmeta extract writes an image of it, for mount -o loop,ro or a virtual machine"
 _NOT_READ = "which is not read here; " + _IMAGE
@@ -124,36 +128,29 @@ def open_file_system(source: ByteSource, *, replay: bool = True) -> OpenedFiles:
         what = _instead(source, beginning.ljust(TELLTALE_BYTES, b"\0"))
         raise InputError(f"{source.name}: {what}")
     if kind is FilesystemKind.XFS:
-        return _opened_xfs(source, replay=replay)
-    return _opened_ext4(source, replay=replay)
+        from thinmeta.files.xfs.log import replay_log
+        from thinmeta.files.xfs.xfs_file_system import Xfs
 
-
-def _opened_xfs(source: ByteSource, *, replay: bool) -> OpenedFiles:
-    from thinmeta.files.xfs.log import replay_log
-    from thinmeta.files.xfs.xfs_file_system import Xfs
-
-    cache = Cache(source)
-    xfs = Xfs(cache)
-    if not replay:
-        return OpenedFiles(xfs, source)
-    replayed = replay_log(xfs, cache)
-    if replayed.nr_transactions:
-        xfs = Xfs(Cache(replayed.source))
-    return OpenedFiles(xfs, *replayed)
-
-
-def _opened_ext4(source: ByteSource, *, replay: bool) -> OpenedFiles:
+        return _opened(source, Xfs, replay_log if replay else None)
     from thinmeta.files.ext.ext4 import Ext4
     from thinmeta.files.ext.journal import replay_journal
 
+    return _opened(source, Ext4, replay_journal if replay else None)
+
+
+def _opened(
+    source: ByteSource,
+    kind: Callable[[Cache], _Kind],
+    replay: Callable[[_Kind, Cache], Replay] | None,
+) -> OpenedFiles:
     cache = Cache(source)
-    ext4 = Ext4(cache)
-    if not replay:
-        return OpenedFiles(ext4, source)
-    replayed = replay_journal(ext4, cache)
+    file_system = kind(cache)
+    if replay is None:
+        return OpenedFiles(file_system, source)
+    replayed = replay(file_system, cache)
     if replayed.nr_transactions:
-        ext4 = Ext4(Cache(replayed.source))
-    return OpenedFiles(ext4, *replayed)
+        file_system = kind(Cache(replayed.source))
+    return OpenedFiles(file_system, *replayed)
 
 
 def _instead(source: ByteSource, beginning: bytes) -> str:

@@ -7,13 +7,12 @@ from typing import NamedTuple
 from fastcrc import crc64
 
 from thinmeta.errors import NotThereError
-from thinmeta.files.file_bytes import FileHole, LostPart
+from thinmeta.files.file_bytes import FileHole, LostPart, zeros
 from thinmeta.files.file_system import FileError, Inode
 from thinmeta.files.file_tree import entries_of, find, shown
 from thinmeta.files.opened_files import OpenedFiles
 from thinmeta.images.tar_split import SplitFile, SplitPart
 
-_ZEROS = memoryview(bytes(1 << 20))
 _MOST_FOLDERS = 64
 
 
@@ -82,8 +81,7 @@ class LayerFiles:
             if isinstance(piece, LostPart):
                 raise FileError(str(piece))
             if isinstance(piece, FileHole):
-                for done in range(0, piece.length, len(_ZEROS)):
-                    yield _ZEROS[: piece.length - done]
+                yield from zeros(piece.length)
             else:
                 yield piece
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands.test_tar import DEVICES, LINE, ODD
+from tests.cli.commands.test_tar import DEVICES, LINE
 from tests.cli.invocations import DATA, GOOD, UNMEASURED
 from tests.cli.test_contract import as_nobody
 from tests.conftest import OwnImage, Thinmeta
+from tests.docker_cases import ODD
 from tests.files.recorded import recorded_files
 from tests.files.small_ext2 import HELLO
 from tests.names.docker_roots import copied

@@ -9,16 +9,11 @@ import pytest
 
 from tests.cases import FIXTURES, unpacked
 from tests.conftest import OwnImage, Thinmeta
+from tests.docker_cases import ODD, docker_words
 from thinmeta.errors import ExitCode
 
 CASES = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
-ODD = "docker-files-direct-lvm-ext4-64k"
 CONTAINERS = [(case, name) for case in CASES for name in ("dead1", "runner")] + [(ODD, "odd")]
-
-
-def words(case: str) -> list[object]:
-    docker = FIXTURES / case / "docker-state"
-    return ["-p", unpacked(case), "--data", unpacked(case, "data"), "--docker-root", docker]
 
 
 def recorded(case: str, name: str) -> list[bytes]:
@@ -41,7 +36,7 @@ def text_of(change: bytes) -> str:
 def test_a_container_changed_what_docker_diff_printed(
     case: str, name: str, thinmeta: Thinmeta
 ) -> None:
-    result = thinmeta("diff", "--files", f"{name}-init", name, *words(case))
+    result = thinmeta("diff", "--files", f"{name}-init", name, *docker_words(case))
 
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     shown = sorted(result.stdout.splitlines())
@@ -50,7 +45,7 @@ def test_a_container_changed_what_docker_diff_printed(
 
 @pytest.mark.parametrize(("case", "name"), CONTAINERS)
 def test_json_says_the_same_and_what_differs(case: str, name: str, thinmeta: Thinmeta) -> None:
-    result = thinmeta("diff", "--files", f"{name}-init", name, "-f", "json", *words(case))
+    result = thinmeta("diff", "--files", f"{name}-init", name, "-f", "json", *docker_words(case))
 
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     found = [json.loads(line) for line in result.stdout.splitlines()]
@@ -85,7 +80,7 @@ def path(change: dict[str, Any]) -> bytes:
 
 
 def test_a_volume_is_equal_to_itself(thinmeta: Thinmeta) -> None:
-    result = thinmeta("diff", "--files", 25, 25, *words(CASES[0]))
+    result = thinmeta("diff", "--files", 25, 25, *docker_words(CASES[0]))
 
     assert (result.exit_code, result.stdout, result.stderr) == (ExitCode.DONE, "", "")
 
@@ -93,7 +88,7 @@ def test_a_volume_is_equal_to_itself(thinmeta: Thinmeta) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_other_way_round_what_was_added_is_removed(case: str, thinmeta: Thinmeta) -> None:
     there, back = (
-        thinmeta("diff", "--files", *pair, *words(case)).stdout.splitlines()
+        thinmeta("diff", "--files", *pair, *docker_words(case)).stdout.splitlines()
         for pair in (("dead1-init", "dead1"), ("dead1", "dead1-init"))
     )
 
@@ -102,7 +97,7 @@ def test_the_other_way_round_what_was_added_is_removed(case: str, thinmeta: Thin
 
 
 def test_where_one_is_not_dockers_paths_begin_at_the_root_of_either(thinmeta: Thinmeta) -> None:
-    lines = thinmeta("diff", "--files", 1, 2, *words(CASES[0])).stdout.splitlines()
+    lines = thinmeta("diff", "--files", 1, 2, *docker_words(CASES[0])).stdout.splitlines()
 
     assert lines[:3] == ["A /id", "A /rootfs", "A /rootfs/bin"]
     assert {line[0] for line in lines} == {"A"}
@@ -159,7 +154,7 @@ def test_a_device_whose_mappings_are_lost_is_refused(
 def test_what_is_of_blocks_does_not_go_with_files(
     more: tuple[str, ...], thinmeta: Thinmeta
 ) -> None:
-    result = thinmeta("diff", "--files", 24, 25, *words(CASES[0]), *more)
+    result = thinmeta("diff", "--files", 24, 25, *docker_words(CASES[0]), *more)
 
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
     assert "--files" in result.stderr
@@ -187,7 +182,7 @@ def test_what_is_of_files_does_not_go_with_blocks(
 
 
 def test_both_devices_are_needed(thinmeta: Thinmeta) -> None:
-    result = thinmeta("diff", "--files", "dead1", *words(CASES[0]))
+    result = thinmeta("diff", "--files", "dead1", *docker_words(CASES[0]))
 
     assert result.exit_code == ExitCode.USAGE
     assert "Missing argument 'RIGHT'" in result.stderr

@@ -3,29 +3,15 @@
 import hashlib
 import io
 import tarfile
-from functools import cache
 
 import pytest
 
-from tests.cases import FIXTURES, unpacked
+from tests.cases import FIXTURES
 from tests.conftest import Thinmeta
+from tests.docker_cases import ODD, docker_words, recorded_tar
 from thinmeta.errors import ExitCode
 
-ODD = "docker-files-direct-lvm-ext4-64k"
 HASHED = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
-
-
-def words(case: str) -> list[object]:
-    docker = FIXTURES / case / "docker-state"
-    return ["-p", unpacked(case), "--data", unpacked(case, "data"), "--docker-root", docker]
-
-
-@cache
-def recorded(name: str) -> bytes:
-    with tarfile.open(FIXTURES / ODD / "docker-tars.tar.xz") as archive:
-        file = archive.extractfile(name)
-        assert file is not None
-        return file.read()
 
 
 def members(archive: bytes) -> list[tarfile.TarInfo]:
@@ -35,7 +21,7 @@ def members(archive: bytes) -> list[tarfile.TarInfo]:
 
 @pytest.mark.parametrize("case", HASHED)
 def test_a_dead_container_is_exported_as_docker_did(case: str, thinmeta: Thinmeta) -> None:
-    result = thinmeta("export", "dead1", *words(case))
+    result = thinmeta("export", "dead1", *docker_words(case))
 
     expected = (FIXTURES / case / "docker-export-dead1.sha256").read_text().split()[0]
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
@@ -44,19 +30,19 @@ def test_a_dead_container_is_exported_as_docker_did(case: str, thinmeta: Thinmet
 
 @pytest.mark.parametrize("container", ["odd", "never"])
 def test_files_of_every_kind_are_exported_as_docker_did(container: str, thinmeta: Thinmeta) -> None:
-    result = thinmeta("export", container, *words(ODD))
+    result = thinmeta("export", container, *docker_words(ODD))
 
     assert result.exit_code == ExitCode.DONE
-    assert result.stdout_bytes == recorded(f"docker-export-{container}.tar")
+    assert result.stdout_bytes == recorded_tar(f"docker-export-{container}.tar")
     assert result.stderr == (
         "Warning: 1 socket was left out: no tar has it\n" if container == "odd" else ""
     )
 
 
 def test_from_23_on_owners_have_no_names(thinmeta: Thinmeta) -> None:
-    old = recorded("docker-export-odd.tar")
+    old = recorded_tar("docker-export-odd.tar")
 
-    new = thinmeta("export", "odd", "--as", "23", *words(ODD)).stdout_bytes
+    new = thinmeta("export", "odd", "--as", "23", *docker_words(ODD)).stdout_bytes
 
     assert {(each.uname, each.gname) for each in members(new)} == {("", "")}
     assert {"ann", "inside", "web-inside"} <= {

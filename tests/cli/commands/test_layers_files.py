@@ -11,20 +11,15 @@ import pytest
 
 from tests.cases import FIXTURES, unpacked
 from tests.conftest import OwnImage, Thinmeta
+from tests.docker_cases import ODD, docker_words
 from tests.names.docker_roots import copied
 from thinmeta.errors import ExitCode
 
 CASES = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
-ODD = "docker-files-direct-lvm-ext4-64k"
 LAYERS = "image/devicemapper/layerdb/sha256"
 WHITEOUT = b".wh."
 CHANGE = re.compile(r" {5}([ACD]) (/.*)")
 LETTERS = {"added": "A", "changed": "C", "removed": "D"}
-
-
-def words(case: str) -> list[object]:
-    docker = FIXTURES / case / "docker-state"
-    return ["-p", unpacked(case), "--data", unpacked(case, "data"), "--docker-root", docker]
 
 
 def packed(case: str, chain_id: str) -> set[bytes]:
@@ -54,7 +49,7 @@ def objects(thinmeta: Thinmeta, *args: object) -> list[dict[str, Any]]:
 def test_a_layer_changed_what_its_tar_has(case: str, image: str, thinmeta: Thinmeta) -> None:
     chain_id = device_id = None
     found: dict[str, set[bytes]] = {}
-    for each in objects(thinmeta, image, *words(case)):
+    for each in objects(thinmeta, image, *docker_words(case)):
         if each["type"] == "layer":
             chain_id, device_id = each["chain_id"], each["device_id"]
             if chain_id is not None:
@@ -78,7 +73,7 @@ def test_text_is_that_of_layers_with_the_changes_of_json(
 ) -> None:
     docker = FIXTURES / case / "docker-state"
     plain = thinmeta("layers", name, "-p", unpacked(case), "--docker-root", docker)
-    result = thinmeta("layers", "--files", name, *words(case))
+    result = thinmeta("layers", "--files", name, *docker_words(case))
 
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     lines = result.stdout.splitlines(keepends=True)
@@ -86,14 +81,14 @@ def test_text_is_that_of_layers_with_the_changes_of_json(
     changes = [match.groups() for line in lines if (match := CHANGE.match(line))]
     assert changes == [
         (LETTERS[each["change"]], each["path"])
-        for each in objects(thinmeta, name, *words(case))
+        for each in objects(thinmeta, name, *docker_words(case))
         if each["type"] == "file_change"
     ]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_three_instructions_add_a_file_each(case: str, thinmeta: Thinmeta) -> None:
-    text = thinmeta("layers", "demo", "--files", *words(case)).stdout
+    text = thinmeta("layers", "demo", "--files", *docker_words(case)).stdout
 
     assert re.findall(r"COPY .* in (/tmp/\d.txt)\n     C /tmp\n     A (/tmp/\d.txt)\n", text) == [
         (f"/tmp/{number}.txt", f"/tmp/{number}.txt") for number in (1, 2, 3)
@@ -102,7 +97,7 @@ def test_three_instructions_add_a_file_each(case: str, thinmeta: Thinmeta) -> No
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_containers_changes_are_those_of_docker_diff(case: str, thinmeta: Thinmeta) -> None:
-    text = thinmeta("layers", "dead1", "--files", *words(case)).stdout
+    text = thinmeta("layers", "dead1", "--files", *docker_words(case)).stdout
 
     last = text.partition("container of demo, dead: exited with 0\n")[2]
     expected = (FIXTURES / case / "docker-diff-dead1.txt").read_text().splitlines()

@@ -7,32 +7,18 @@ import json
 import shutil
 import subprocess
 import tarfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cases import FIXTURES, unpacked
+from tests.cases import FIXTURES
 from tests.conftest import Thinmeta
+from tests.docker_cases import ODD, docker_words, recorded_tar
 from thinmeta.errors import ExitCode
 
-ODD = "docker-files-direct-lvm-ext4-64k"
 BUILT = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
 LAYERS = "image/devicemapper/layerdb/sha256"
-
-
-def words(case: str, root: Path | None = None) -> list[object]:
-    docker = root or FIXTURES / case / "docker-state"
-    return ["-p", unpacked(case), "--data", unpacked(case, "data"), "--docker-root", docker]
-
-
-@cache
-def recorded(name: str) -> bytes:
-    with tarfile.open(FIXTURES / ODD / "docker-tars.tar.xz") as archive:
-        file = archive.extractfile(name)
-        assert file is not None
-        return file.read()
 
 
 def read(archive: tarfile.TarFile, name: str) -> bytes:
@@ -53,12 +39,12 @@ def images(content: bytes) -> dict[str, tuple[bytes, list[str]]]:
 
 
 def test_images_are_those_that_docker_saved(thinmeta: Thinmeta) -> None:
-    result = thinmeta("save", "odd:built", "odd:base", "odd:committed", *words(ODD))
+    result = thinmeta("save", "odd:built", "odd:base", "odd:committed", *docker_words(ODD))
 
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     assert images(result.stdout_bytes) == {
-        **images(recorded("docker-save.tar")),
-        **images(recorded("docker-save-committed.tar")),
+        **images(recorded_tar("docker-save.tar")),
+        **images(recorded_tar("docker-save-committed.tar")),
     }
 
 
@@ -67,7 +53,7 @@ def test_every_layer_is_proven_by_its_hash(case: str, thinmeta: Thinmeta) -> Non
     inspected = json.loads((FIXTURES / case / "docker-inspect-images.json").read_text())
     expected = {each["Id"].removeprefix("sha256:"): each["RootFS"]["Layers"] for each in inspected}
 
-    result = thinmeta("save", *expected, *words(case))
+    result = thinmeta("save", *expected, *docker_words(case))
 
     assert result.exit_code == ExitCode.DONE
     found = {}
@@ -82,7 +68,7 @@ def test_every_layer_is_proven_by_its_hash(case: str, thinmeta: Thinmeta) -> Non
 
 
 def test_the_same_blobs_are_an_oci_layout(thinmeta: Thinmeta) -> None:
-    content = thinmeta("save", "odd", *words(ODD)).stdout_bytes
+    content = thinmeta("save", "odd", *docker_words(ODD)).stdout_bytes
 
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         assert json.loads(read(archive, "oci-layout")) == {"imageLayoutVersion": "1.0.0"}
@@ -114,7 +100,7 @@ def blob(archive: tarfile.TarFile, descriptor: Any) -> bytes:
 @pytest.mark.parametrize("kind", ["docker-archive", "oci"])
 def test_skopeo_takes_it(kind: str, thinmeta: Thinmeta, tmp_path: Path) -> None:
     saved = tmp_path / "saved.tar"
-    assert thinmeta("save", "odd:built", *words(ODD), "-o", saved).exit_code == ExitCode.DONE
+    assert thinmeta("save", "odd:built", *docker_words(ODD), "-o", saved).exit_code == ExitCode.DONE
     source, tag = f"docker-archive:{saved}", "odd:built"
     if kind == "oci":
         with tarfile.open(saved) as archive:
@@ -130,7 +116,7 @@ def test_skopeo_takes_it(kind: str, thinmeta: Thinmeta, tmp_path: Path) -> None:
 
 
 def built_config() -> bytes:
-    return images(recorded("docker-save.tar"))["odd:built"][0]
+    return images(recorded_tar("docker-save.tar"))["odd:built"][0]
 
 
 @pytest.fixture
@@ -166,7 +152,7 @@ def test_a_layer_that_is_another_is_refused(
     split.write_bytes(gzip.compress(text.replace(old, new, 1)))
     output = root.parent / "saved.tar"
 
-    result = thinmeta("save", "odd:built", *words(ODD, root), "-o", output)
+    result = thinmeta("save", "odd:built", *docker_words(ODD, root), "-o", output)
 
     assert result.exit_code == ExitCode.INPUT
     assert "Error: odd:built: layer " in result.stderr
@@ -179,15 +165,15 @@ def test_a_layer_that_is_another_is_refused(
     [
         b"",
         b"no gzip",
-        gzip.compress(b'{"type":1}\n'),
-        gzip.compress(b"[" * 5000),
-        gzip.compress(b"1"),
+        gzip.compress(b'{"type":1}\n', mtime=0),  # each process names the tests alike
+        gzip.compress(b"[" * 5000, mtime=0),
+        gzip.compress(b"1", mtime=0),
     ],
 )
 def test_a_tar_split_that_is_none(content: bytes, root: Path, thinmeta: Thinmeta) -> None:
     tar_split_of(root, "added/acl").write_bytes(content)
 
-    result = thinmeta("save", "odd:built", *words(ODD, root))
+    result = thinmeta("save", "odd:built", *docker_words(ODD, root))
 
     assert result.exit_code == ExitCode.INPUT
     assert "tar-split" in result.stderr.splitlines()[-1]
@@ -198,7 +184,7 @@ def test_a_configuration_that_was_changed(root: Path, thinmeta: Thinmeta) -> Non
     path = root / "image/devicemapper/imagedb/content/sha256" / image_id
     path.write_bytes(path.read_bytes() + b" ")
 
-    result = thinmeta("save", "odd:built", *words(ODD, root))
+    result = thinmeta("save", "odd:built", *docker_words(ODD, root))
 
     assert result.exit_code == ExitCode.INPUT
     assert "is not what its name says: its sha256 is another" in result.stderr
@@ -214,7 +200,7 @@ def test_a_configuration_that_was_changed(root: Path, thinmeta: Thinmeta) -> Non
 )
 def test_what_is_no_image_is_said_to_be(image: str, why: str | None, thinmeta: Thinmeta) -> None:
     # The repository `odd` has the name of a container: its tags are images.
-    result = thinmeta("save", image, *words(ODD))
+    result = thinmeta("save", image, *docker_words(ODD))
 
     assert result.exit_code == (ExitCode.DONE if why is None else ExitCode.NOT_THERE)
     assert why is None or why in result.stderr

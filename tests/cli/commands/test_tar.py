@@ -13,11 +13,11 @@ import pytest
 
 from tests.cases import FIXTURES
 from tests.conftest import Thinmeta
+from tests.docker_cases import ODD
 from tests.files.recorded import recorded_files
 from tests.volume.data_images import Device, devices
 from thinmeta.errors import ExitCode
 
-ODD = "docker-files-direct-lvm-ext4-64k"
 DEVICES = [
     device
     for case in (ODD, "docker-loop-lvm-xfs-64k")

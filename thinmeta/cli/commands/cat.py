@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.file_options import PATH, VolumeChoice, VolumeFiles, opened_volume, volume_options
+from thinmeta.cli.file_options import (
+    PATH,
+    VolumeChoice,
+    VolumeFiles,
+    all_option,
+    opened_volume,
+    volume_options,
+)
 from thinmeta.cli.output import Writer, open_output, output_option
 from thinmeta.cli.parameters import DEVICE
 
@@ -14,15 +21,11 @@ if TYPE_CHECKING:
     from thinmeta.files.file_system import Inode
     from thinmeta.model.device_spec import DeviceSpec
 
-_ZEROS = bytes(1 << 20)
-
 
 @click.command()
 @click.argument("device", type=DEVICE)
 @click.argument("paths", type=PATH, metavar="PATH...", nargs=-1, required=True)
-@click.option(
-    "--all", "all_of_it", is_flag=True, help="Of a Docker device: PATH may be beside rootfs."
-)
+@all_option
 @volume_options
 @output_option
 def cat(
@@ -53,7 +56,7 @@ def cat(
 
 def _write(volume: VolumeFiles, top: "Inode", path: bytes, file: Writer, *, salvage: bool) -> None:
     from thinmeta.errors import InputError, NotThereError
-    from thinmeta.files.file_bytes import LostPart
+    from thinmeta.files.file_bytes import LostPart, zeros
     from thinmeta.files.file_system import FileError
     from thinmeta.files.file_tree import find, shown
 
@@ -75,8 +78,8 @@ def _write(volume: VolumeFiles, top: "Inode", path: bytes, file: Writer, *, salv
             if not salvage:
                 raise InputError(f"{shown(path)}: {piece}; --salvage goes on, with zeros instead")
             volume.lose(f"{shown(path)}: {piece}; they are zeros in the output")
-        for done in range(0, piece.length, len(_ZEROS)):
-            file.write(memoryview(_ZEROS)[: piece.length - done])
+        for part in zeros(piece.length):
+            file.write(part)
     return None
 
 

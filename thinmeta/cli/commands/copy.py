@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.file_options import PATH, VolumeChoice, VolumeFiles, opened_volume, volume_options
+from thinmeta.cli.file_options import (
+    PATH,
+    VolumeChoice,
+    VolumeFiles,
+    all_option,
+    opened_volume,
+    volume_options,
+)
 from thinmeta.cli.parameters import DEVICE, FILE
 from thinmeta.cli.progress import Progress, copied_text
 
@@ -32,9 +39,7 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     "ACLs; for root only.",
 )
 @click.option("--force", is_flag=True, help="Replace files that are in DEST already.")
-@click.option(
-    "--all", "all_of_it", is_flag=True, help="Of a Docker device: PATH may be beside rootfs."
-)
+@all_option
 @volume_options
 def copy(  # noqa: PLR0913  # one parameter an option
     *,

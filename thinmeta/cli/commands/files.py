@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.file_options import PATH, VolumeChoice, VolumeFiles, opened_volume, volume_options
+from thinmeta.cli.file_options import (
+    PATH,
+    VolumeChoice,
+    VolumeFiles,
+    all_option,
+    opened_volume,
+    volume_options,
+)
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, format_option
 
@@ -23,9 +30,7 @@ if TYPE_CHECKING:
 @click.option("-l", "--long", "is_long", is_flag=True, help="Say what ls -l says of each.")
 @click.option("-R", "--recursive", is_flag=True, help="List all that is below PATH, by its paths.")
 @click.option("-0", "--null", is_flag=True, help="End names with NUL, and escape nothing in them.")
-@click.option(
-    "--all", "all_of_it", is_flag=True, help="Of a Docker device: PATH may be beside rootfs."
-)
+@all_option
 @format_option("text", "json")
 @volume_options
 @output_option

@@ -7,7 +7,7 @@ import click
 
 from thinmeta.cli.compared_files import StackFiles, refuse_options
 from thinmeta.cli.damage import LostFiles, lost_lines, report_for, salvage_option
-from thinmeta.cli.file_options import VolumeChoice
+from thinmeta.cli.file_options import VolumeChoice, no_replay_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.name_options import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option
@@ -21,9 +21,7 @@ from thinmeta.cli.volume_options import Files, data_option, inputs_of, open_need
 @click.option("--files", "of_files", is_flag=True, help="Show the files that each layer changed.")
 @metadata_options
 @data_option
-@click.option(
-    "--no-replay", is_flag=True, help="Read what is on the disk, as if the journal were empty."
-)
+@no_replay_option
 @salvage_option
 @format_option("text", "json")
 @output_option
@@ -62,16 +60,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
     elif not name:
         raise click.UsageError("--files shows those of an image or a container: say of which")
     files = Files(data, None)
-    place = VolumeChoice(
-        choice,
-        files,
-        size=None,
-        replay=not no_replay,
-        partition=None,
-        inside=None,
-        salvage=salvage,
-        quiet=quiet,
-    )
+    place = VolumeChoice(choice, files, replay=not no_replay, salvage=salvage, quiet=quiet)
     report = report_for(salvage=salvage, quiet=quiet)
     lost = LostFiles(report)
     progress = Progress(quiet=quiet)

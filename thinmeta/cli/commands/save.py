@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.damage import report_for
-from thinmeta.cli.file_options import VolumeChoice, opened_device
+from thinmeta.cli.file_options import VolumeChoice, no_replay_option, opened_device
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import quiet_option
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 @metadata_options
 @data_option
-@click.option(
-    "--no-replay", is_flag=True, help="Read what is on the disk, as if the journal were empty."
-)
+@no_replay_option
 @quiet_option
 @output_option
 def save(  # noqa: PLR0913  # one parameter an option
@@ -54,16 +52,7 @@ def save(  # noqa: PLR0913  # one parameter an option
     refuse_terminal(output)
     report = report_for(salvage=False, quiet=quiet)
     files = Files(data, None)
-    place = VolumeChoice(
-        choice,
-        files,
-        size=None,
-        replay=not no_replay,
-        partition=None,
-        inside=None,
-        salvage=False,
-        quiet=quiet,
-    )
+    place = VolumeChoice(choice, files, replay=not no_replay, quiet=quiet)
     with opened(choice, report) as pool:
         report.warn_of(pool)
         docker = choice.names.docker(pool)

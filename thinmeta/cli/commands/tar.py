@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.file_options import PATH, VolumeChoice, VolumeFiles, opened_volume, volume_options
+from thinmeta.cli.file_options import (
+    PATH,
+    VolumeChoice,
+    VolumeFiles,
+    all_option,
+    opened_volume,
+    volume_options,
+)
 from thinmeta.cli.output import output_option
 from thinmeta.cli.parameters import DEVICE
 from thinmeta.cli.tar_output import refuse_terminal, write_tar
@@ -20,9 +27,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("device", type=DEVICE)
 @click.argument("path", type=PATH, default="/")
-@click.option(
-    "--all", "all_of_it", is_flag=True, help="Of a Docker device: PATH may be beside rootfs."
-)
+@all_option
 @volume_options
 @output_option
 def tar(

@@ -2,7 +2,6 @@
 
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from uuid import UUID
 
 import numpy as np
@@ -28,6 +27,7 @@ from thinmeta.files.file_system import (
     FileExtents,
     FileSystem,
     Inode,
+    about_inode,
 )
 from thinmeta.files.posix_acl import ACCESS, DEFAULT
 from thinmeta.files.reading import Cache
@@ -99,7 +99,7 @@ class Ext4(FileSystem):
     def link_target(self, link: Inode) -> bytes:
         """Return where a symbolic link leads; see `FileSystem.link_target()`."""
         record = self._inodes.record(link.number)
-        with _about(link):
+        with about_inode(link.number):
             if record.inode.type != stat.S_IFLNK:
                 raise FileError("it is no symbolic link")
             target = self._fast_target(record)
@@ -131,7 +131,7 @@ class Ext4(FileSystem):
         record = self._inodes.record(inode.number)
         found: dict[bytes, bytes] = {}
         values: dict[int, bytes] = {}
-        with _about(inode):
+        with about_inode(inode.number):
             for attribute in self._attributes(record):
                 name = attribute.full_name
                 if name in found:
@@ -176,7 +176,7 @@ class Ext4(FileSystem):
     def extents(self, inode: Inode) -> FileExtents:
         """Return where a file's bytes are; see `FileSystem.extents()`."""
         record = self._inodes.record(inode.number)
-        with _about(inode):
+        with about_inode(inode.number):
             if record.inode.type not in _WITH_BLOCKS or self._fast_target(record) is not None:
                 return FileExtents(*np.empty((3, 0), dtype=np.uint64))
             columns = content_stretches(record, self._blocks)
@@ -199,17 +199,8 @@ class Ext4(FileSystem):
     def inline(self, inode: Inode) -> bytes | None:
         """Return a file's bytes if its inode has them; see `FileSystem.inline()`."""
         record = self._inodes.record(inode.number)
-        with _about(inode):
+        with about_inode(inode.number):
             if record.inode.type not in _WITH_BLOCKS:
                 return None
             target = self._fast_target(record)
             return inline_content(record) if target is None else target
-
-
-@contextmanager
-def _about(inode: Inode) -> Iterator[None]:
-    """Say of which inode an error is."""
-    try:
-        yield
-    except FileError as error:
-        raise FileError(f"inode {inode.number}: {error}") from error

@@ -1,8 +1,7 @@
 """An XFS, open for reading."""
 
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import numpy as np
@@ -15,6 +14,7 @@ from thinmeta.files.file_system import (
     FileExtents,
     FileSystem,
     Inode,
+    about_inode,
 )
 from thinmeta.files.reading import Cache
 from thinmeta.files.xfs import dir2
@@ -92,7 +92,7 @@ class Xfs(FileSystem):
 
     def link_target(self, link: Inode) -> bytes:
         """Return where a symbolic link leads; see `FileSystem.link_target()`."""
-        with _naming(link):
+        with about_inode(link.number):
             if not stat.S_ISLNK(link.mode):
                 raise FileError("it is no symbolic link")
             fork = self._dinodes.data_fork(link.number)
@@ -111,7 +111,7 @@ class Xfs(FileSystem):
 
         The two attributes in which XFS keeps ACLs are not there by their own names.
         """
-        with _naming(inode):
+        with about_inode(inode.number):
             fork = self._dinodes.attribute_fork(inode.number)
             found: dict[bytes, bytes] = {}
             for each in attributes(fork, self._blocks) if fork else ():
@@ -125,7 +125,7 @@ class Xfs(FileSystem):
         """Return where a file's bytes are, none if it is no file; see `FileSystem.extents()`."""
         if not stat.S_ISREG(inode.mode):
             return NO_EXTENTS
-        with _naming(inode):
+        with about_inode(inode.number):
             fork = self._dinodes.data_fork(inode.number)
             if fork.is_realtime:
                 raise FileError("its content is on the realtime device, which is another one")
@@ -161,15 +161,6 @@ class Xfs(FileSystem):
 
 _MOST_TARGET_BYTES = 1 << 17
 """Of one extent of a symbolic link's target: more than any block size takes."""
-
-
-@contextmanager
-def _naming(inode: Inode) -> Iterator[None]:
-    """Have an error say which inode it is about."""
-    try:
-        yield
-    except FileError as error:
-        raise FileError(f"inode {inode.number}: {error}") from error
 
 
 def _shown(attribute: Attribute) -> tuple[bytes, bytes]:
