@@ -1,6 +1,7 @@
 """An image of Docker's: its configuration, its layers, and where each of them is."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,8 +9,8 @@ from typing import NamedTuple
 from thinmeta.errors import InputError, NotThereError
 from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.devices import DockerDevice
-from thinmeta.names.docker.files import open_regular
-from thinmeta.names.docker.imagedb import Image
+from thinmeta.names.docker.files import digest, open_regular
+from thinmeta.names.docker.imagedb import Image, chain_ids
 from thinmeta.names.docker.root import DockerRoot
 from thinmeta.units import DeviceId
 
@@ -48,6 +49,10 @@ class ChosenImage(NamedTuple):
     layers: tuple[ImageLayer, ...]
 
 
+class ContainerGivenError(NotThereError):
+    """What should be an image is a container."""
+
+
 def choose_images(docker: DockerRoot, texts: Iterable[str]) -> list[ChosenImage]:
     """Find images by tags, repositories, beginnings of their ids, or their devices' ids.
 
@@ -57,7 +62,8 @@ def choose_images(docker: DockerRoot, texts: Iterable[str]) -> list[ChosenImage]
         Each image once, with all tags by which it was asked for.
 
     Raises:
-        NotThereError: there is none of this name, or it is a container's.
+        ContainerGivenError: one of them is a container.
+        NotThereError: there is none of this name, or there are several.
         InputError: what Docker kept of one is not complete, or not what its hashes say.
     """
     asked: dict[str, Image] = {}
@@ -67,31 +73,42 @@ def choose_images(docker: DockerRoot, texts: Iterable[str]) -> list[ChosenImage]
             asked[image.image_id] = image
             tags.setdefault(image.image_id, []).extend(_tags(image, text))
     of_chain = {each.layer.chain_id: each for each in docker.devices.values() if each.layer}
-    return [
-        ChosenImage(
-            image_id,
-            _config(docker, image),
-            tuple(dict.fromkeys(tags[image_id])),
-            tuple(_layer(docker, image, of_chain.get(chain)) for chain in image.chain_ids),
+    chosen = []
+    for image_id, image in asked.items():
+        config = _config(docker, image)
+        diff_ids = _diff_ids(docker, image, config)
+        layers = tuple(
+            _layer(docker, image, diff_id, chain_id, of_chain.get(chain_id))
+            for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids), strict=True)
         )
-        for image_id, image in asked.items()
-    ]
+        unique_tags = tuple(dict.fromkeys(tags[image_id]))
+        chosen.append(ChosenImage(image_id, config, unique_tags, layers))
+    return chosen
 
 
 def _asked_for(docker: DockerRoot, text: str) -> list[Image]:
-    images = {each.image_id: each for device in docker.devices.values() for each in device.images}
-    if tagged := [each for each in images.values() if _tags(each, text)]:
-        return tagged
-    device = docker.called(text)
+    images = docker.images.values()
+    if called := [each for each in images if _tags(each, text) or text in each.references]:
+        return called
+    digits = text.removeprefix("sha256:")
+    begun = [each for each in images if digits and each.image_id.startswith(digits)]
+    try:
+        device = docker.called(text)
+    except NotThereError:
+        if len(begun) == 1 and not begun[0].chain_ids:
+            return begun
+        raise
     if device.kind is NameKind.CONTAINER:
         what = f"{device.name} is a container; thinmeta export writes its files"
-        raise NotThereError(f"{docker.path}: {what}")
+        raise ContainerGivenError(f"{docker.path}: {what}")
     if not device.images:
         what = f"{device.name} is no image, but a {device.kind.value}"
         raise NotThereError(f"{docker.path}: {what}")
-    digits = text.removeprefix("sha256:")
-    begun = [each for each in device.images if each.image_id.startswith(digits)]
-    return begun[:1] or [device.images[0]]
+    of_device = [each for each in device.images if each in begun] or device.images[:1]
+    if len(of_device) > 1:
+        listed = ", ".join(each.image_id for each in of_device)
+        raise NotThereError(f"{docker.path}: {text!r} may be image {listed}; say more of it")
+    return [*of_device]
 
 
 def _tags(image: Image, text: str) -> tuple[str, ...]:
@@ -112,13 +129,28 @@ def _config(docker: DockerRoot, image: Image) -> bytes:
     return config
 
 
-def _layer(docker: DockerRoot, image: Image, device: DockerDevice | None) -> ImageLayer:
-    layer = device.layer if device else None
-    if device is None or layer is None or device.record is None:
+def _diff_ids(docker: DockerRoot, image: Image, config: bytes) -> list[str]:
+    """Return the hashes of an image's layers as its configuration has them, of which it is sure."""
+    try:
+        listed = json.loads(config)["rootfs"].get("diff_ids") or []
+        found = [digest(each) for each in listed]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        found = [None]
+        cause: Exception | None = error
+    else:
+        cause = None
+    diff_ids = [each for each in found if each is not None]
+    if len(diff_ids) < len(found):
+        what = f"image {image.name}: its list of layers cannot be believed"
+        raise InputError(f"{docker.path}: {what}") from cause
+    return diff_ids
+
+
+def _layer(
+    docker: DockerRoot, image: Image, diff_id: str, chain_id: str, device: DockerDevice | None
+) -> ImageLayer:
+    if device is None or device.record is None:
         what = f"a layer of {image.name} is on no device that Docker knows"
         raise InputError(f"{docker.path}: {what}")
-    if layer.diff_id is None:
-        what = f"the hash of a layer of {image.name} is missing: layerdb/sha256/"
-        raise InputError(f"{docker.path}: {what}{layer.chain_id}/diff")
-    folder = docker.root / _IMAGES / "layerdb/sha256" / layer.chain_id
-    return ImageLayer(layer.diff_id, device.record.device_id, folder / "tar-split.json.gz")
+    folder = docker.root / _IMAGES / "layerdb/sha256" / chain_id
+    return ImageLayer(diff_id, device.record.device_id, folder / "tar-split.json.gz")

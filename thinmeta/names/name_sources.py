@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from thinmeta.lvm.places import OnHost
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
-    from thinmeta.names.catalogue import Catalogue
+    from thinmeta.names.catalogue import Catalogue, NamedDevice
     from thinmeta.names.docker.root import DockerRoot
 
 _DOCKERS_ROOT = "Docker's root"
@@ -237,17 +237,21 @@ class NameSources:
         refuse_other_device(pool.in_state(spec.state) if spec.state else pool, named, scan)
         return spec._replace(device_id=named.device_id)
 
-    def introduced(self, chosen: "ChosenDevice") -> "ChosenDevice":
-        """Return a device with its name and its size, if there is a source of them."""
+    def names_of(self, chosen: "ChosenDevice") -> "list[NamedDevice]":
+        """Return the names of a device, the best first; none if nobody knows it."""
         from thinmeta.model.state import State
         from thinmeta.names.catalogue import known_as
 
         if chosen.device_id is None:
-            return chosen
+            return []
         catalogues = self.catalogues(chosen.pool)
         transaction_id = chosen.device.transaction_id if chosen.device else None
         is_live = chosen.pool.state is State.LIVE
-        known = known_as(catalogues, chosen.device_id, transaction_id, is_live=is_live)
+        return known_as(catalogues, chosen.device_id, transaction_id, is_live=is_live)
+
+    def introduced(self, chosen: "ChosenDevice") -> "ChosenDevice":
+        """Return a device with its name and its size, if there is a source of them."""
+        known = self.names_of(chosen)
         if not known:
             return chosen
         size = next((each.size for each in known if each.size is not None), None)

@@ -10,6 +10,7 @@ from tests.cases import FIXTURES
 from tests.conftest import Thinmeta
 from tests.docker_cases import ODD, docker_words, recorded_tar
 from thinmeta.errors import ExitCode
+from thinmeta.names.docker.root import read_docker_root
 
 HASHED = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
 
@@ -52,3 +53,17 @@ def test_from_23_on_owners_have_no_names(thinmeta: Thinmeta) -> None:
     assert without == [
         (each.name, each.uid, each.gid, each.mtime, each.size) for each in members(new)
     ]
+
+
+@pytest.mark.parametrize("image", ["odd:built", "odd:base"])
+@pytest.mark.parametrize("by_id", [False, True])
+def test_an_image_is_for_save(image: str, by_id: bool, thinmeta: Thinmeta) -> None:
+    docker = read_docker_root(FIXTURES / ODD / "docker-state")
+    record = docker.called(image).record
+    assert record is not None
+
+    result = thinmeta("export", record.device_id if by_id else image, *docker_words(ODD))
+
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stdout_bytes == b""
+    assert f"{image} is an image: `thinmeta save {image}` writes it" in result.stderr

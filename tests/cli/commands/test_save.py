@@ -191,16 +191,89 @@ def test_a_configuration_that_was_changed(root: Path, thinmeta: Thinmeta) -> Non
 
 
 @pytest.mark.parametrize(
-    ("image", "why"),
+    ("image", "exit_code", "why"),
     [
-        ("odd", None),
-        ("never", "is a container; thinmeta export"),
-        ("1", "base is no image, but a base"),
+        ("odd", ExitCode.DONE, ""),
+        ("never", ExitCode.USAGE, "never is a container; thinmeta export writes its files"),
+        ("1", ExitCode.NOT_THERE, "base is no image, but a base"),
+        ("none:1", ExitCode.NOT_THERE, "no device is called 'none:1'"),
     ],
 )
-def test_what_is_no_image_is_said_to_be(image: str, why: str | None, thinmeta: Thinmeta) -> None:
+def test_what_is_no_image_is_said_to_be(
+    image: str, exit_code: ExitCode, why: str, thinmeta: Thinmeta
+) -> None:
     # The repository `odd` has the name of a container: its tags are images.
     result = thinmeta("save", image, *docker_words(ODD))
 
-    assert result.exit_code == (ExitCode.DONE if why is None else ExitCode.NOT_THERE)
-    assert why is None or why in result.stderr
+    assert result.exit_code == exit_code
+    assert why in result.stderr
+
+
+def add_image(root: Path, tag: str, config: dict[str, Any]) -> str:
+    """Add an image to a Docker root; return its id."""
+    folder = root / "image/devicemapper"
+    content = json.dumps(config).encode()
+    image_id = hashlib.sha256(content).hexdigest()
+    (folder / "imagedb/content/sha256" / image_id).write_bytes(content)
+    repositories = json.loads((folder / "repositories.json").read_bytes())
+    repositories["Repositories"][tag.rpartition(":")[0]] = {tag: f"sha256:{image_id}"}
+    (folder / "repositories.json").write_text(json.dumps(repositories))
+    return image_id
+
+
+NO_LAYERS = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}
+
+
+@pytest.mark.parametrize("diff_ids", [{}, {"diff_ids": None}, {"diff_ids": []}])
+@pytest.mark.parametrize("by_tag", [False, True])
+def test_an_image_without_layers_is_saved(
+    diff_ids: dict[str, Any], by_tag: bool, root: Path, thinmeta: Thinmeta
+) -> None:
+    config = {**NO_LAYERS, "rootfs": {"type": "layers", **diff_ids}}
+    image_id = add_image(root, "empty:1", config)
+
+    result = thinmeta("save", "empty:1" if by_tag else image_id[:9], *docker_words(ODD, root))
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    assert images(result.stdout_bytes) == {
+        "empty:1" if by_tag else "": (json.dumps(config).encode(), [])
+    }
+
+
+@pytest.mark.parametrize("diff_ids", [["sha256:1"], [1], "../../etc", {"a": 1}, 7, [f"{'A' * 64}"]])
+def test_hashes_of_layers_that_are_none(diff_ids: Any, root: Path, thinmeta: Thinmeta) -> None:
+    add_image(root, "odd:hostile", {**NO_LAYERS, "rootfs": {"diff_ids": diff_ids}})
+
+    result = thinmeta("save", "odd:hostile", *docker_words(ODD, root))
+
+    assert result.exit_code == ExitCode.INPUT
+    assert "image odd:hostile: its list of layers cannot be believed" in result.stderr
+
+
+def test_two_images_of_the_same_layers_are_not_taken_for_each_other(
+    root: Path, thinmeta: Thinmeta
+) -> None:
+    config = json.loads(built_config())
+    beginnings: dict[str, int] = {}
+    number = 0
+    while max(beginnings.values(), default=0) < 2:  # until two begin alike
+        config["author"] = str(number)
+        number += 1
+        beginning = add_image(root, "odd:2", config)[:2]
+        if not beginning.isdigit():
+            beginnings[beginning] = beginnings.get(beginning, 0) + 1
+    asked = max(beginnings, key=lambda each: beginnings[each])
+
+    result = thinmeta("save", asked, *docker_words(ODD, root))
+
+    assert result.exit_code == ExitCode.NOT_THERE
+    assert f"{asked!r} may be image {asked}" in result.stderr
+
+
+def test_hashes_are_those_of_the_configuration(root: Path, thinmeta: Thinmeta) -> None:
+    for path in root.glob(f"{LAYERS}/*/diff"):
+        path.write_text(f"sha256:{'0' * 64}")
+
+    result = thinmeta("save", "odd:built", *docker_words(ODD, root))
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")

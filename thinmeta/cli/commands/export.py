@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.file_options import VolumeChoice, opened_volume, volume_options
+from thinmeta.cli.damage import report_for
+from thinmeta.cli.file_options import VolumeChoice, opened_device, volume_options
+from thinmeta.cli.metadata import opened
 from thinmeta.cli.output import output_option
 from thinmeta.cli.parameters import DEVICE
 from thinmeta.cli.tar_output import refuse_terminal, write_tar
 
 if TYPE_CHECKING:
     from thinmeta.model.device_spec import DeviceSpec
+    from thinmeta.names.catalogue import NamedDevice
 
 
 @click.command()
@@ -38,8 +41,25 @@ def export(*, device: "DeviceSpec", version: str, place: VolumeChoice, output: P
     from thinmeta.files.file_tree import walk
 
     refuse_terminal(output)
-    with opened_volume(place, device) as volume:
-        top = volume.root(all_of_it=False)
-        headers = headers_of(volume.opened, top, DockerVersion(version))
-        files = walk(volume.opened.file_system, top, b"", volume.on_error)
-        write_tar(volume, headers, files, output, salvage=place.salvage)
+    report = report_for(salvage=place.salvage, quiet=place.quiet)
+    with opened(place.choice.for_devices(device), report) as pool:
+        report.warn_of(pool)
+        chosen = place.choice.choose(pool, device)
+        _refuse_image(place.choice.names.names_of(chosen))
+        with opened_device(place, pool, chosen, report) as volume:
+            top = volume.root(all_of_it=False)
+            headers = headers_of(volume.opened, top, DockerVersion(version))
+            files = walk(volume.opened.file_system, top, b"", volume.on_error)
+            write_tar(volume, headers, files, output, salvage=place.salvage)
+
+
+def _refuse_image(names: "list[NamedDevice]") -> None:
+    """Refuse a device that is known as an image, by a UsageError that says what writes it."""
+    from thinmeta.formats.printable import command_text
+    from thinmeta.names.catalogue import NameKind
+
+    if names and names[0].kind is NameKind.IMAGE:
+        name = names[0].name
+        save, tar = command_text("save", name), command_text("tar", name)
+        what = f"{name} is an image: `{save}` writes it, `{tar}` its files"
+        raise click.UsageError(what)

@@ -44,7 +44,7 @@ def save(  # noqa: PLR0913  # one parameter an option
     that were built or pulled, by their ids. A layer that is not what its hash says is
     refused, and the files that differ are named.
     """
-    from thinmeta.images.chosen_image import choose_images
+    from thinmeta.images.chosen_image import ContainerGivenError, choose_images
     from thinmeta.images.layer_tar import LayerFiles
     from thinmeta.images.saved_images import saved
     from thinmeta.model.device_spec import DeviceSpec
@@ -58,7 +58,10 @@ def save(  # noqa: PLR0913  # one parameter an option
         docker = choice.names.docker(pool)
         if docker is None:
             raise click.UsageError("images are Docker's: --docker-root says where its files are")
-        chosen = choose_images(docker, images)
+        try:
+            chosen = choose_images(docker, images)
+        except ContainerGivenError as error:
+            raise click.UsageError(str(error)) from error
 
         @contextmanager
         def open_layer(layer: "ImageLayer") -> "Iterator[LayerFiles]":

@@ -12,7 +12,7 @@ from thinmeta.names.docker.containers import read_containers
 from thinmeta.names.docker.devicemapper import Transaction, read_device_set
 from thinmeta.names.docker.devices import DockerDevice, Parts, joined, named, unidentified
 from thinmeta.names.docker.files import DockerFiles
-from thinmeta.names.docker.imagedb import read_images
+from thinmeta.names.docker.imagedb import Image, read_images
 from thinmeta.names.docker.layerdb import read_layers, read_mounts
 
 _DRIVER = "devicemapper"
@@ -31,6 +31,7 @@ class DockerRoot:
         root: where the files are.
         devices: by hash, in the order of their device ids, first those whose id is not known; a
             parent is always one of them.
+        images: by id; one without layers is on no device.
         transaction: the last one; None if it is not there.
         file_system: of the base device, so of all; None if it is not there.
         base_uuid: of the base device's file system; None if it is not there.
@@ -41,6 +42,7 @@ class DockerRoot:
     path: Path
     root: Path
     devices: dict[str, DockerDevice]
+    images: Mapping[str, Image]
     transaction: Transaction | None
     file_system: str | None
     base_uuid: str | None
@@ -115,6 +117,7 @@ def read_docker_root(path: Path) -> DockerRoot:
         path,
         root,
         in_order,
+        parts.images,
         device_set.transaction,
         device_set.file_system,
         device_set.base_uuid,
