@@ -10,7 +10,8 @@ from pathlib import Path
 
 from thinmeta.images.chosen_image import ChosenImage, ImageLayer
 from thinmeta.images.layer_tar import LayerFiles
-from thinmeta.images.saved_images import saved
+from thinmeta.images.saved_images import SavedImage, saved
+from thinmeta.images.saved_layers import SplitLayer
 from thinmeta.units import DeviceId
 
 
@@ -24,7 +25,14 @@ def test_a_layer_of_more_than_8_gib_has_its_size(tmp_path: Path) -> None:
     def never(layer: ImageLayer) -> AbstractContextManager[LayerFiles]:
         raise AssertionError(layer)
 
-    begun = b"".join(map(bytes, islice(saved([image], never), 3)))
+    begun = b"".join(
+        map(
+            bytes,
+            islice(
+                saved([SavedImage(image.config, image.tags, (SplitLayer(image, layer, never),))]), 3
+            ),
+        )
+    )
 
     with tarfile.open(fileobj=io.BytesIO(begun)) as archive:
         assert [archive.next() for _ in range(2)]

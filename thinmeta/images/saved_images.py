@@ -6,42 +6,47 @@ image/tarexport (moby); OCI image layout and image manifest 1.0.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from thinmeta.archive.go_headers import go_header
 from thinmeta.archive.ustar import DIRECTORY, END, REGULAR, Member, header, padding
-from thinmeta.errors import InputError
-from thinmeta.files.file_system import FileError
-from thinmeta.images.chosen_image import ChosenImage, ImageLayer
-from thinmeta.images.layer_tar import LayerFiles
-from thinmeta.images.tar_split import read_tar_split, size_of
-
-OpenLayer = Callable[[ImageLayer], AbstractContextManager[LayerFiles]]
+from thinmeta.images.saved_layers import SavedLayer, proven
 
 _BLOBS = "blobs/sha256/"
 _SHA256 = "sha256:"
 _OCI = "application/vnd.oci.image."
-_WRONG_AT_MOST = 10
 
 
-class UnprovenLayerError(InputError):
-    """A layer that was put together is not what the image's hash says."""
+class SavedImage(NamedTuple):
+    """An image that is to be written.
+
+    Attributes:
+        config: its configuration.
+        tags: such as `guestbook:v1`; it may have none.
+        layers: the lowest first.
+    """
+
+    config: bytes
+    tags: tuple[str, ...]
+    layers: tuple[SavedLayer, ...]
+
+    @property
+    def image_id(self) -> str:
+        """The sha256 of its configuration, 64 digits."""
+        return hashlib.sha256(self.config).hexdigest()
 
 
-def saved(images: Sequence[ChosenImage], open_layer: OpenLayer) -> Iterator[bytes | memoryview]:
+def saved(images: Sequence[SavedImage]) -> Iterator[bytes | memoryview]:
     """Return the tar of images in order; a view is valid until the next piece.
 
     What makes images of the blobs is at the end: a tar that is cut short has none.
 
     Args:
         images: each of them once.
-        open_layer: gives the files of a layer's volume.
 
     Raises:
-        UnprovenLayerError: the tar of a layer has another sha256 than it should have; the
-            message names the files that are not what they were.
+        UnprovenLayerError: the tar of a layer has another sha256 than it should have.
         InputError: what Docker kept of a layer's tar cannot be read.
     """
     yield from _folder("blobs/")
@@ -50,8 +55,11 @@ def saved(images: Sequence[ChosenImage], open_layer: OpenLayer) -> Iterator[byte
     for image in images:
         for layer in image.layers:
             if layer.diff_id not in sizes:
-                sizes[layer.diff_id] = size_of(layer.tar_split)
-                yield from _layer(image, layer, sizes[layer.diff_id], open_layer)
+                sizes[layer.diff_id] = size = layer.size()
+                member = Member(f"{_BLOBS}{layer.diff_id}".encode(), REGULAR, 0o644, size=size)
+                yield go_header(member)
+                yield from proven(layer)
+                yield padding(size)
     manifests: list[Any] = []
     for image in images:
         manifest = _text(_manifest(image, sizes))
@@ -65,38 +73,7 @@ def saved(images: Sequence[ChosenImage], open_layer: OpenLayer) -> Iterator[byte
     yield END
 
 
-def _layer(
-    image: ChosenImage, layer: ImageLayer, size: int, open_layer: OpenLayer
-) -> Iterator[bytes | memoryview]:
-    yield go_header(Member(f"{_BLOBS}{layer.diff_id}".encode(), REGULAR, 0o644, size=size))
-    found = hashlib.sha256()
-    with open_layer(layer) as files:
-        try:
-            for piece in files.tar(read_tar_split(layer.tar_split)):
-                found.update(piece)
-                yield piece
-            why = None
-        except FileError as error:
-            why = str(error)
-        if why is not None or found.hexdigest() != layer.diff_id:
-            raise _unproven(image, layer, files, why)
-    yield padding(size)
-
-
-def _unproven(
-    image: ChosenImage, layer: ImageLayer, files: LayerFiles, why: str | None
-) -> UnprovenLayerError:
-    """Say which files are not what they were."""
-    wrong = [str(each) for each in files.wrong_files(read_tar_split(layer.tar_split))]
-    told = wrong[:_WRONG_AT_MOST] or [why or "its files are what they were; its tar-split is not"]
-    if len(wrong) > _WRONG_AT_MOST:
-        told.append(f"and {len(wrong) - _WRONG_AT_MOST} files more")
-    name = next(iter(image.tags), image.image_id[:12])
-    what = f"layer {layer.diff_id[:12]} (device {layer.device_id}) is not what its hash says"
-    return UnprovenLayerError(f"{name}: {what}: {'; '.join(told)}")
-
-
-def _manifest(image: ChosenImage, sizes: dict[str, int]) -> Any:
+def _manifest(image: SavedImage, sizes: dict[str, int]) -> Any:
     config = {
         "mediaType": f"{_OCI}config.v1+json",
         "digest": _SHA256 + image.image_id,
@@ -114,7 +91,7 @@ def _manifest(image: ChosenImage, sizes: dict[str, int]) -> Any:
     return {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers}
 
 
-def _index_entries(image: ChosenImage, digest: str, size: int) -> Iterator[Any]:
+def _index_entries(image: SavedImage, digest: str, size: int) -> Iterator[Any]:
     """Return what the index has of an image: an entry a tag."""
     entry = {"mediaType": f"{_OCI}manifest.v1+json", "digest": _SHA256 + digest, "size": size}
     if not image.tags:
@@ -140,7 +117,7 @@ def _full_name(tag: str) -> str:
     return tag if has_registry else f"docker.io/{tag}"
 
 
-def _docker_entry(image: ChosenImage) -> Any:
+def _docker_entry(image: SavedImage) -> Any:
     return {
         "Config": _BLOBS + image.image_id,
         "RepoTags": list(image.tags) or None,

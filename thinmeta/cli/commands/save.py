@@ -46,7 +46,8 @@ def save(  # noqa: PLR0913  # one parameter an option
     """
     from thinmeta.images.chosen_image import ContainerGivenError, choose_images
     from thinmeta.images.layer_tar import LayerFiles
-    from thinmeta.images.saved_images import saved
+    from thinmeta.images.saved_images import SavedImage, saved
+    from thinmeta.images.saved_layers import SplitLayer
     from thinmeta.model.device_spec import DeviceSpec
 
     refuse_terminal(output)
@@ -69,7 +70,15 @@ def save(  # noqa: PLR0913  # one parameter an option
             with opened_device(place, pool, choice.choose(pool, spec), report) as volume:
                 yield LayerFiles(volume.opened, volume.root(all_of_it=False))
 
+        to_save = [
+            SavedImage(
+                image.config,
+                image.tags,
+                tuple(SplitLayer(image, layer, open_layer) for layer in image.layers),
+            )
+            for image in chosen
+        ]
         with open_output(output, inputs_of(pool, choice.names, files)) as file:
-            for piece in saved(chosen, open_layer):
+            for piece in saved(to_save):
                 file.write(piece)
         report.finish()
