@@ -40,7 +40,9 @@ class Trees:
         heights: 0 for a leaf, -1 where no leaf is left.
         starts: where each node's links begin, shape `(n + 1,)`; there are `m`.
         keys: the lowest key that each link's child may hold, shape `(m,)`.
-        children: the node that each leads to; 0 if it is not sound. Shape `(m,)`.
+        targets: the block that each leads to, shape `(m,)`, dtype uint32.
+        children: the node that is there; 0 if it is not sound. Shape `(m,)`.
+        is_there: which lead to a sound node, whether it fits or not, shape `(m,)`.
         is_sound: which lead to a child that fits, shape `(m,)`. A device root fits
             wherever there are mappings.
         is_child: which nodes are children by a sound link of an internal node.
@@ -52,7 +54,9 @@ class Trees:
     heights: Counts
     starts: Places
     keys: Keys
+    targets: npt.NDArray[np.uint32]
     children: Places
+    is_there: Mask
     is_sound: Mask
     is_child: Mask
     is_device_root: Mask
@@ -85,6 +89,7 @@ class Below:
     >>> nodes = NodeFacts.blank(blocks, classes, nr_entries=np.array([2, 9, 8]))
     >>> starts, keys = np.array([0, 2, 2, 2]), np.array([0, 50], dtype=np.uint64)
     >>> links = {"children": np.array([1, 2]), "is_sound": np.array([True, False])}
+    >>> links |= {"targets": np.array([5, 6], np.uint32), "is_there": np.array([True, True])}
     >>> marks = {"is_child": none, "is_device_root": none}
     >>> trees = Trees(nodes, classes, np.array([1, 0, 0]), starts, keys, **links, **marks)
     >>> below = Below(trees, np.array([0]))
@@ -140,7 +145,9 @@ def find_trees(survey: Survey) -> Trees:
         heights=heights,
         starts=starts,
         keys=keys,
+        targets=survey.links.targets,
         children=np.where(children < 0, 0, children),
+        is_there=children >= 0,
         is_sound=is_root,
         is_child=np.zeros(len(nodes), dtype=np.bool_),
         is_device_root=np.zeros(len(nodes), dtype=np.bool_),
