@@ -1,0 +1,90 @@
+"""What changed from one tree of files to another as a tar: the layer that Docker makes of it.
+
+Facts: `ExportChanges()`, pkg/archive/changes.go (moby 20.10), and recorded layers.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+from thinmeta.archive.go_headers import go_header
+from thinmeta.archive.tree_archive import TreeArchive
+from thinmeta.archive.ustar import END, REGULAR, Member
+from thinmeta.files.file_changes import ComparedTree, file_changes
+from thinmeta.files.file_system import FileError, FileSystem, Inode
+from thinmeta.files.file_tree import OnFileError, below
+
+_WHITEOUT = b".wh."
+
+
+class LayerMember(NamedTuple):
+    """A file that a layer adds, changes or removes.
+
+    Attributes:
+        path: from the root on, without a slash at its beginning.
+        number: of its inode; None if the layer removes it.
+    """
+
+    path: bytes
+    number: int | None
+
+
+def layer_members(left: ComparedTree | None, right: ComparedTree) -> list[LayerMember]:
+    """Return what a layer has to say to make one tree of another, in the order of its tar.
+
+    A file whose name would remove another one is left out, and the right tree is told of it.
+
+    Args:
+        left: the files of the layer below; None if there is none.
+        right: the files of the layer.
+    """
+    members = []
+    for change in file_changes(left, right):
+        if change.right is not None and change.path.rpartition(b"/")[2].startswith(_WHITEOUT):
+            right.on_error(change.path, FileError("its name would remove a file of the image"))
+            continue
+        number = change.right.number if change.right is not None else None
+        members.append(LayerMember(change.path, number))
+    return sorted(members, key=lambda member: member.path)
+
+
+def layer_pieces(
+    archive: TreeArchive,
+    file_system: FileSystem,
+    members: Iterable[LayerMember],
+    removed_at: Callable[[bytes], int],
+    on_error: OnFileError,
+) -> Iterator[bytes | memoryview]:
+    """Return the tar of a layer in order; a view is valid until the next piece.
+
+    Args:
+        archive: a new one, with headers as Docker writes them.
+        file_system: of the layer's files.
+        members: of the layer, in order.
+        removed_at: when the layer was made, in seconds since 1970, of the path of each
+            file that it removes: Docker keeps the time at which it came to it.
+        on_error: told of what is left out.
+
+    Raises:
+        FileError: a part of a file turned out to be unreadable.
+    """
+
+    def inodes(some: Iterable[LayerMember]) -> Iterator[tuple[bytes, Inode]]:
+        for path, number in some:
+            if number is not None:
+                try:
+                    inode = file_system.inode(number)
+                except FileError as error:
+                    on_error(path, error)
+                    continue
+                yield path, inode
+
+    for is_removed, some in groupby(members, key=lambda member: member.number is None):
+        if not is_removed:  # several archives, of which only the last one ends
+            yield from (piece for piece in archive.pieces(inodes(some)) if piece is not END)
+            continue
+        for path, _ in some:
+            folder, _, name = path.rpartition(b"/")
+            whiteout = below(folder, _WHITEOUT + name)
+            yield go_header(Member(whiteout, REGULAR, 0, mtime=removed_at(path)))
+    yield END
