@@ -32,7 +32,8 @@ class LayerMember(NamedTuple):
 def layer_members(left: ComparedTree | None, right: ComparedTree) -> list[LayerMember]:
     """Return what a layer has to say to make one tree of another, in the order of its tar.
 
-    A file whose name would remove another one is left out, and the right tree is told of it.
+    A file with a name that would remove another one is left out, with all below it, and the
+    right tree is told of each.
 
     Args:
         left: the files of the layer below; None if there is none.
@@ -40,8 +41,9 @@ def layer_members(left: ComparedTree | None, right: ComparedTree) -> list[LayerM
     """
     members = []
     for change in file_changes(left, right):
-        if change.right is not None and change.path.rpartition(b"/")[2].startswith(_WHITEOUT):
-            right.on_error(change.path, FileError("its name would remove a file of the image"))
+        if b"/" + _WHITEOUT in b"/" + change.path:
+            why = FileError("is left out: its name, .wh., would remove another file")
+            right.on_error(change.path, why)
             continue
         number = change.right.number if change.right is not None else None
         members.append(LayerMember(change.path, number))

@@ -72,18 +72,31 @@ def choose_images(docker: DockerRoot, texts: Iterable[str]) -> list[ChosenImage]
         for image in _asked_for(docker, text):
             asked[image.image_id] = image
             tags.setdefault(image.image_id, []).extend(_tags(image, text))
+    return [
+        chosen_image(docker, image, tuple(dict.fromkeys(tags[image_id])))
+        for image_id, image in asked.items()
+    ]
+
+
+def chosen_image(docker: DockerRoot, image: Image, tags: tuple[str, ...]) -> ChosenImage:
+    """Return an image with its configuration, and where its layers are.
+
+    Args:
+        docker: the root that it is in.
+        image: which.
+        tags: by which it was asked for.
+
+    Raises:
+        InputError: what Docker kept of it is not complete, or not what its hashes say.
+    """
     of_chain = {each.layer.chain_id: each for each in docker.devices.values() if each.layer}
-    chosen = []
-    for image_id, image in asked.items():
-        config = _config(docker, image)
-        diff_ids = _diff_ids(docker, image, config)
-        layers = tuple(
-            _layer(docker, image, diff_id, chain_id, of_chain.get(chain_id))
-            for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids), strict=True)
-        )
-        unique_tags = tuple(dict.fromkeys(tags[image_id]))
-        chosen.append(ChosenImage(image_id, config, unique_tags, layers))
-    return chosen
+    config = _config(docker, image)
+    diff_ids = _diff_ids(docker, image, config)
+    layers = tuple(
+        _layer(docker, image, diff_id, chain_id, of_chain.get(chain_id))
+        for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids), strict=True)
+    )
+    return ChosenImage(image.image_id, config, tags, layers)
 
 
 def _asked_for(docker: DockerRoot, text: str) -> list[Image]:
