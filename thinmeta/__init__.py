@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from thinmeta.analyse.check.findings import CheckReport, Finding, Severity
     from thinmeta.analyse.diff import Relation, Summary
+    from thinmeta.analyse.freed import FreedTogether
     from thinmeta.analyse.layers import MeasuredLayer
     from thinmeta.analyse.recover.candidates import Candidate
     from thinmeta.errors import (
@@ -73,6 +74,7 @@ _HOMES = {
     "Finding": "thinmeta.analyse.check.findings",
     "FoundFile": "thinmeta.files.file_tree",
     "FreeTable": "thinmeta.library.results",
+    "FreedTogether": "thinmeta.analyse.freed",
     "Inode": "thinmeta.files.file_system",
     "Losses": "thinmeta.model.losses",
     "MeasuredLayer": "thinmeta.analyse.layers",
@@ -117,6 +119,7 @@ __all__ = [
     "Finding",
     "FoundFile",
     "FreeTable",
+    "FreedTogether",
     "Inode",
     "InputError",
     "LiveDeviceError",

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tar": ("tar", "NAME", "/", "--all"),
     "table": ("table", "NAME", "--linear", "/dev/x"),
     "dump": ("dump", "--dev-id", "NAME"),
+    "ls": ("ls", "--together", "NAME"),
 }
 
 OF_FILES = ("cat", "copy", "export", "files", "tar")

@@ -215,6 +215,8 @@ def _ls(rng: Rng, pair: Pair) -> None:
     chosen = [name for name in fields if rng.integers(2)]
     _sometimes(rng, pair, 2, "-o", ",".join(chosen) or "DEV")
     _sometimes(rng, pair, 4, "--tree")
+    _sometimes(rng, pair, 4, "--together", "1,2", "--together", "1")
+    _sometimes(rng, pair, 4, "--sort", f"-{fields[int(rng.integers(len(fields)))]}")
 
 
 def _rmap(rng: Rng, pair: Pair) -> None:

@@ -39,6 +39,7 @@ FOR_COMMANDS = {
         "inputs",
         "introduced",
         "may_have_origin",
+        "names_of",
         "metadata_path",
         "on_host",
         "open_data",

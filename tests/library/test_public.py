@@ -36,6 +36,7 @@ SIGNATURES = {
     "OpenPool.device": "spec",
     "OpenPool.diff": "left, right, *, with_same=False",
     "OpenPool.disagreements": "",
+    "OpenPool.freed": "devices",
     "OpenPool.free_ranges": "",
     "OpenPool.in_state": "state",
     "OpenPool.layers": "name=None",
@@ -60,7 +61,7 @@ SIGNATURES = {
 NAMES = """
     BlockTable Candidate Change CheckReport Damage DamageKind DamagedMetadataError Device
     DeviceFiles FileError FileStream FoundFile Inode
-    DeviceLoss DiffTable Difference Disagreement ExitCode Finding FreeTable InputError
+    DeviceLoss DiffTable Difference Disagreement ExitCode Finding FreeTable FreedTogether InputError
     LiveDeviceError Losses MeasuredLayer NameSources NoSnapshotError NotThereError OpenPool
     RefCounts Relation ResultList Roots Run RunTable SalvagedError Severity SharerTable
     SpaceMapRoot State Summary Superblock TableStream ThinmetaError UnsupportedFormatError

@@ -150,7 +150,7 @@ def count_leaves(
         on_progress: told of each piece that was read.
     """
     leaves = forest.levels[0].nodes
-    reader = _LeafReader(source, leaves, on_progress)
+    reader = LeafReader(source, leaves, on_progress)
     counts = _nothing(len(leaves))
     times: list[Times] = []
     seen = SeenBlocks()
@@ -174,16 +174,18 @@ def count_leaves(
     return counts._replace(times=Times.joined(times))
 
 
-class _LeafReader:
+class LeafReader:
     """Reads leaves, all or those at some places, and tells how many in all."""
 
     def __init__(self, source: Metadata, leaves: NodeList, on_progress: OnProgress | None) -> None:
+        """Read nothing yet."""
         self._source = source
         self._leaves = leaves
         self._on_progress = on_progress
         self._total = 0
 
     def read(self, places: Places | None = None) -> Iterator[LeafPiece]:
+        """Return the leaves in pieces, all or those at `places`."""
         self._total += len(self._leaves) if places is None else len(places)
         return leaf_pieces(self._source, self._leaves, MAPPINGS, self._tell, places=places)
 
@@ -222,7 +224,7 @@ def _count(counts: LeafCounts, places: Places, entries: Entries, ask: Ask) -> No
 
 
 def _take_away_shared(
-    counts: LeafCounts, reader: _LeafReader, seen: SeenBlocks, alone: Places
+    counts: LeafCounts, reader: LeafReader, seen: SeenBlocks, alone: Places
 ) -> None:
     if not seen.any_more_than_once():
         return

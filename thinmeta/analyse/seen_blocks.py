@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from thinmeta.schemas import block_time
 from thinmeta.walk.nodes import Keys, Mask
-from thinmeta.walk.ragged import is_new, marked_once
+from thinmeta.walk.ragged import Places, is_new, marked_once
 
 WINDOW_SHIFT = 28
 """A window has 2^28 blocks: 64 MiB of bits if all of it is used, 16 TiB of blocks of 64 KiB."""
@@ -17,6 +17,11 @@ _WORD_SHIFT = np.uint32(6)
 _BIT_MASK = np.uint32(63)
 _WORD_BITS = 64
 _WORD = np.dtype(np.uint64).newbyteorder("<")  # as `packbits` fills it
+
+_EVERY_SECOND = np.uint64(0x5555555555555555)
+_TWO_OF_FOUR = np.uint64(0x3333333333333333)
+_FOUR_OF_EIGHT = np.uint64(0x0F0F0F0F0F0F0F0F)
+_ONE_OF_EIGHT = np.uint64(0x0101010101010101)
 
 _FAR_APART = 16
 """Blocks to each that is seen, on average, from which on looking at all of them takes longer.
@@ -100,9 +105,55 @@ class SeenBlocks:
         inside[inside] = self._more[blocks >> _WORD_SHIFT] & _bits(blocks) != 0
         return inside
 
+    def numbering(self) -> "Numbering":
+        """Return the numbers of the blocks that were seen repeatedly, ascending from 0."""
+        return Numbering(self._more)
+
     def _offsets(self, values: Keys, inside: Mask) -> npt.NDArray[np.uint32]:
         blocks = block_time.data_block(values if inside.all() else values[inside])
         return (blocks & np.uint64(_WINDOW_BLOCKS - 1)).astype(np.uint32)
+
+
+class Numbering:
+    """Numbers the blocks whose bits are set: the lowest is 0.
+
+    Attributes:
+        total: how many there are.
+
+    >>> seen = SeenBlocks()
+    >>> seen.add(np.array([7, 900, 7, 900], np.uint64) << np.uint64(24))
+    >>> seen.numbering().of(np.array([900, 7], np.uint64) << np.uint64(24)).tolist()
+    [1, 0]
+    """
+
+    def __init__(self, words: Keys) -> None:
+        """Count the bits in the words before each."""
+        self._words = words
+        used = np.flatnonzero(words)
+        self._before = np.zeros(int(used[-1]) + 2 if len(used) else 1, dtype=np.int32)
+        counts = np.zeros(len(self._before) - 1, dtype=np.int32)
+        counts[used] = _nr_bits(words[used])
+        np.cumsum(counts, out=self._before[1:])
+        self.total = int(self._before[-1])
+
+    def of(self, values: Keys) -> Places:
+        """Return the number of the data block of each block-time, which must have one."""
+        blocks = (block_time.data_block(values) & np.uint64(_WINDOW_BLOCKS - 1)).astype(np.uint32)
+        at = blocks >> _WORD_SHIFT
+        below = self._words[at] & (_bits(blocks) - np.uint64(1))
+        numbers: Places = self._before[at] + _nr_bits(below).view(np.int64)
+        return numbers
+
+
+def _nr_bits(words: Keys) -> Keys:
+    """Return how many bits are set in each word: by pairs of bits, then by fours, then by eights.
+
+    `np.bitwise_count` is not there before NumPy 2.
+    """
+    words = words - ((words >> np.uint64(1)) & _EVERY_SECOND)
+    words = (words & _TWO_OF_FOUR) + ((words >> np.uint64(2)) & _TWO_OF_FOUR)
+    words = (words + (words >> np.uint64(4))) & _FOUR_OF_EIGHT
+    return (words * _ONE_OF_EIGHT) >> np.uint64(56)
 
 
 def _bits(blocks: npt.NDArray[np.uint32]) -> Keys:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from thinmeta.analyse.leaf_counts import Ask
 from thinmeta.analyse.usage import Numbers, Usages
 from thinmeta.units import LAST_KEY, SECTOR_BYTES, DeviceId
@@ -156,3 +158,12 @@ def needed(fields: Sequence[Field], compat: str) -> Ask | None:
     for each in asks:
         ask |= each
     return ask
+
+
+def in_order(rows: Usages, field: Field, block_bytes: int, *, descending: bool) -> Usages:
+    """Return the rows by a field's values; those without a value come last, equals as they were."""
+    values = field.values(rows, block_bytes)
+    places = [place for place, value in enumerate(values) if value is not None]
+    places.sort(key=values.__getitem__, reverse=descending)
+    without = [place for place, value in enumerate(values) if value is None]
+    return rows[np.array(places + without, dtype=np.int64)]

@@ -1,12 +1,13 @@
 """The questions of the commands, answered as tables of int64."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from thinmeta.analyse.diff import Diff, Summary
 from thinmeta.analyse.free_ranges import free_ranges
+from thinmeta.analyse.freed import FreedTogether, freed_together
 from thinmeta.analyse.rmap import Region, rmap
 from thinmeta.analyse.usage import bounded, usage
 from thinmeta.errors import Damage, DamageKind, raise_damage
@@ -84,6 +85,17 @@ class Difference(TableStream[DiffTable]):
         (192, 448, 'UNRELATED')
         """
         return self._diff.summary()
+
+
+def freed_of(pool: Pool, devices: Sequence[Device], losses: Losses | None) -> FreedTogether:
+    """Return what is free once they are deleted; see `OpenPool.freed`."""
+    group = []
+    for each in devices:
+        if each.device_id is None or each.chosen.pool.state != pool.state:
+            raise ValueError(f"{each!r} is no device of the state that is looked at")
+        group.append(each.device_id)
+    [found] = freed_together(pool, [group], losses=losses)
+    return found
 
 
 def difference(left: Device, right: Device, *, with_same: bool) -> Difference:

@@ -1,7 +1,10 @@
 """What a pool answers: which device somebody means, and what the commands ask."""
 
+from collections.abc import Iterable
+
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import CheckReport
+from thinmeta.analyse.freed import FreedTogether
 from thinmeta.analyse.layers import MeasuredLayer, measured, stack
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.scan import scan
@@ -107,6 +110,27 @@ class Questions:
             InputError: a metadata snapshot was read, and the pool moved on meanwhile.
         """
         return answers.usage_table(self._pool, self._losses)
+
+    def freed(self, devices: Iterable[int | str | Device]) -> FreedTogether:
+        """Return what the pool gains when all of `devices` are deleted, as `ls --together` does.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a08-snapshots-of-snapshots/meta.bin.xz") as pool:
+        ...     alone = [pool.freed([each]).blocks for each in (1, 2)]
+        ...     print(alone, pool.freed([1, 2]).blocks)
+        [3, 0] 6
+
+        Args:
+            devices: see `device`.
+
+        Raises:
+            ValueError: a device is of another state, or is a bare `root:N`.
+            NotThereError: there is no such device.
+            DamagedMetadataError: a node is bad, and `on_damage` raises; else `is_exact`
+                says that something is lost.
+        """
+        chosen = [each if isinstance(each, Device) else self.device(each) for each in devices]
+        return answers.freed_of(self._pool, chosen, self._losses)
 
     def diff(
         self, left: int | str | Device, right: int | str | Device, *, with_same: bool = False

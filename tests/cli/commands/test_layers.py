@@ -267,3 +267,24 @@ def test_of_a_live_pool_the_host_s_own_root_is_read(
 
         (catalogue,) = names.catalogues(pool)
     assert names_in(catalogue)[25] == "dead1"
+
+
+def test_what_removing_frees(thinmeta: Thinmeta) -> None:
+    """As `ls --together` says of the devices that go; dead1 is 25 on 24, its -init."""
+    names = ("containers", "dead1", "demo2:latest", "base:latest")
+    words = [word for name in names for word in ("--together", name)]
+    found = {each["name"]: each for each in objects(thinmeta, *words, *options())}
+    by_devices = "14,17,28,29,11"
+    assert found["dead1"]["device_ids"] == [25, 24]
+    assert sorted(found["demo2:latest"]["device_ids"]) == sorted(map(int, by_devices.split(",")))
+    assert 1 not in found["base:latest"]["device_ids"]
+    for group, each in (("25,24", found["dead1"]), (by_devices, found["demo2:latest"])):
+        result = thinmeta("ls", "--together", group, "-f", "json", *options())
+        assert json.loads(result.stdout)["frees_blocks"] == each["frees_blocks"]
+    assert text(thinmeta, *words, *options()).count("\n") == 1 + len(names)
+
+
+def test_removing_goes_with_no_stack(thinmeta: Thinmeta) -> None:
+    for words in (["demo"], ["demo", "--files"]):
+        assert thinmeta("layers", *words, "--together", "dead1", *options()).exit_code == 2
+    assert thinmeta("layers", "--together", "nobody", *options()).exit_code == 4

@@ -213,3 +213,104 @@ def test_devices_of_a_state_without_details_are_told_one_by_one(
     assert result.exit_code == 5
     told = [line for line in result.stderr.splitlines() if "only the mapping tree" in line]
     assert sorted(int(line.split("device ")[1].split(":")[0]) for line in told) == ids
+
+
+SNAPSHOTS = str(unpacked("a08-snapshots-of-snapshots"))
+
+
+def test_what_devices_free_together(thinmeta: Thinmeta) -> None:
+    alone = [f"--together={each}" for each in (1, 2)]
+    result = thinmeta("ls", *alone, "--together", "1,2", SNAPSHOTS)
+    assert result.stdout.splitlines() == [
+        " FREES  BLOCKS  DEVS  TOGETHER",
+        "192KiB       3     1  1",
+        "    0b       0     1  2",
+        "384KiB       6     2  1,2",
+    ]
+    (line,) = thinmeta("ls", "--together", "2,1,2", "-f", "json", SNAPSHOTS).stdout.splitlines()
+    assert json.loads(line) == {
+        "type": "together",
+        "name": "2,1,2",
+        "device_ids": [2, 1, 2],
+        "frees_blocks": 6,
+        "frees_bytes": 6 * 65536,
+        "kept_blocks": 0,
+        "kept_bytes": 0,
+    }
+
+
+def test_what_the_tree_frees_is_what_its_branches_free_together(thinmeta: Thinmeta) -> None:
+    lines = thinmeta("ls", "--tree", "-f", "json", SNAPSHOTS).stdout.splitlines()
+    devices = {each["device_id"]: each for each in map(json.loads, lines)}
+    for device_id, device in devices.items():
+        branch = [device_id]
+        for above in branch:
+            branch += [key for key, each in devices.items() if each["parent_id"] == above]
+        group = ",".join(map(str, branch))
+        (line,) = thinmeta("ls", "--together", group, "-f", "json", SNAPSHOTS).stdout.splitlines()
+        assert json.loads(line)["frees_bytes"] == device["frees_bytes"]
+
+
+def test_what_the_metadata_snapshot_keeps_is_said(thinmeta: Thinmeta) -> None:
+    result = thinmeta("ls", "--together", "1,3,4,5", HELD)
+    assert result.exit_code == 0
+    assert "1,3,4,5: 216 of these blocks stay taken until the metadata snapshot" in result.stderr
+
+
+def test_what_is_lost_makes_bounds_of_what_is_freed(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    with open_pool(Path(POOL)) as pool:
+        root = pool.devices[8].mapping_root
+    assert root is not None
+    pool_path = damaged(tmp_path, root)
+    assert thinmeta("ls", "--together", "8", pool_path).exit_code == 5
+    result = thinmeta("ls", "--together", "8", "--together", "5", "--salvage", pool_path)
+    assert result.exit_code == 6
+    whole = thinmeta("ls", "--together", "8", "--together", "5", POOL).stdout.splitlines()
+    for line, truth in zip(result.stdout.splitlines()[1:], whole[1:], strict=True):
+        most, there_are = line.split()[1], truth.split()[1]
+        assert most.startswith("≤")
+        assert int(most[1:]) >= int(there_are)
+    tree = thinmeta("ls", "--tree", "--salvage", pool_path).stdout.splitlines()
+    assert all(line.count("≤") == 2 for line in tree[1:])
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--together", "1@snap"],
+        ["--together", "root:5"],
+        ["--together", ""],
+        ["--together", "1,"],
+        ["--together", "1", "--tree"],
+        ["--together", "1", "-o", "DEV"],
+        ["--together", "1", "-f", "csv"],
+        ["--together", "1", "--sort", "DEV"],
+        ["--tree", "--sort", "DEV"],
+        ["--sort", "NONE"],
+        ["--sort", "DEV,MAPPED"],
+        ["--sort", ""],
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error(thinmeta: Thinmeta, args: list[str]) -> None:
+    result = thinmeta("ls", *args, HELD)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_device_that_is_not_there_frees_nothing(thinmeta: Thinmeta) -> None:
+    assert thinmeta("ls", "--together", "1,99", SNAPSHOTS).exit_code == 4
+
+
+@pytest.mark.parametrize("name", ["DEV", "MAPPED", "EXCLUSIVE", "HIGHEST_BLOCK", "RUNS", "NAME"])
+def test_sorted_by_a_field(thinmeta: Thinmeta, name: str) -> None:
+    key = FIELDS[name].key
+
+    def values(sort: str) -> list[int | None]:
+        listed = thinmeta("ls", "-o", f"DEV,{name}", "-f", "json", "--sort", sort, POOL).stdout
+        return [json.loads(line)[key] for line in listed.splitlines()]
+
+    ascending = values(name)
+    known = [each for each in ascending if each is not None]
+    assert known == sorted(known)
+    assert ascending == known + [None] * (len(ascending) - len(known))
+    descending = values(f"-{name}")
+    assert descending == sorted(known, reverse=True) + [None] * (len(ascending) - len(known))
