@@ -263,6 +263,8 @@ def _layers(rng: Rng, pair: Pair) -> None:
 def _save(rng: Rng, pair: Pair) -> None:
     pair.args += [pick(rng, ["demo:latest", "demo2", "dead1", "1", "sha256:00", "\x1b[1m"])]
     pair.args += ["--data", _data_with_files(rng, pair)]
+    _sometimes(rng, pair, 2, "--unproven")
+    _sometimes(rng, pair, 4, "--search-seconds", pick(rng, ["0", "0.1", "-1"]))
 
 
 def _data(pair: Pair) -> str:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from thinmeta.images.chosen_image import ChosenImage, ImageLayer
-from thinmeta.images.layer_tar import LayerFiles
+from thinmeta.images.layer_tar import LayerVolume
 from thinmeta.images.saved_images import SavedImage, saved
 from thinmeta.images.saved_layers import SplitLayer
 from thinmeta.units import DeviceId
@@ -22,7 +22,7 @@ def test_a_layer_of_more_than_8_gib_has_its_size(tmp_path: Path) -> None:
     layer = ImageLayer("ab" * 32, DeviceId(1), split)
     image = ChosenImage("cd" * 32, b"{}", ("big:1",), (layer,))
 
-    def never(layer: ImageLayer) -> AbstractContextManager[LayerFiles]:
+    def never(layer: ImageLayer) -> AbstractContextManager[LayerVolume]:
         raise AssertionError(layer)
 
     begun = b"".join(

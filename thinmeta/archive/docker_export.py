@@ -64,9 +64,14 @@ def headers_of(opened: OpenedFiles, root: Inode, version: DockerVersion) -> Dock
     """Return the headers that Docker would write for the files below `root`."""
     if version is DockerVersion.V23:
         return DockerHeaders()
+    return DockerHeaders(*owners_of(opened, root))
+
+
+def owners_of(opened: OpenedFiles, root: Inode) -> tuple[dict[int, bytes], dict[int, bytes]]:
+    """Return the names of users and groups that the files below `root` have themselves."""
     users = names_in(_text(opened, root, b"etc/passwd"), nr_fields=7)
     groups = names_in(_text(opened, root, b"etc/group"), nr_fields=4)
-    return DockerHeaders(users, groups)
+    return users, groups
 
 
 def names_in(text: bytes, nr_fields: int) -> dict[int, bytes]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +27,15 @@ class ImageLayer(NamedTuple):
         diff_id: the sha256 of its tar, 64 digits.
         device_id: of its volume.
         tar_split: the file in which Docker kept all of the tar but the contents of files.
+        created: when its image was made of it, as Docker wrote it; None if that is not known.
+        is_from_elsewhere: its tar may not be this host's: the layer is known to a registry.
     """
 
     diff_id: str
     device_id: DeviceId
     tar_split: Path
+    created: str | None = None
+    is_from_elsewhere: bool = False
 
 
 class ChosenImage(NamedTuple):
@@ -93,8 +98,8 @@ def chosen_image(docker: DockerRoot, image: Image, tags: tuple[str, ...]) -> Cho
     config = _config(docker, image)
     diff_ids = _diff_ids(docker, image, config)
     layers = tuple(
-        _layer(docker, image, diff_id, chain_id, of_chain.get(chain_id))
-        for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids), strict=True)
+        _layer(docker, image, place, diff_id, of_chain.get(chain_id))
+        for place, (diff_id, chain_id) in enumerate(zip(diff_ids, chain_ids(diff_ids), strict=True))
     )
     return ChosenImage(image.image_id, config, tags, layers)
 
@@ -160,10 +165,16 @@ def _diff_ids(docker: DockerRoot, image: Image, config: bytes) -> list[str]:
 
 
 def _layer(
-    docker: DockerRoot, image: Image, diff_id: str, chain_id: str, device: DockerDevice | None
+    docker: DockerRoot, image: Image, place: int, diff_id: str, device: DockerDevice | None
 ) -> ImageLayer:
-    if device is None or device.record is None:
+    layer = device.layer if device else None
+    if device is None or layer is None or device.record is None:
         what = f"a layer of {image.name} is on no device that Docker knows"
         raise InputError(f"{docker.path}: {what}")
-    folder = docker.root / _IMAGES / "layerdb/sha256" / chain_id
-    return ImageLayer(diff_id, device.record.device_id, folder / "tar-split.json.gz")
+    folder = docker.root / _IMAGES
+    split = folder / "layerdb/sha256" / layer.chain_id / "tar-split.json.gz"
+    created = image.instructions[place].created if image.instructions else None
+    with suppress(OSError):
+        elsewhere = (folder / "distribution/v2metadata-by-diffid/sha256" / diff_id).exists()
+        return ImageLayer(diff_id, device.record.device_id, split, created, elsewhere)
+    return ImageLayer(diff_id, device.record.device_id, split, created)

@@ -32,18 +32,24 @@ class WrongFile(NamedTuple):
         return f"{shown(self.name)}: {self.why}"
 
 
+class LayerVolume(NamedTuple):
+    """The volume of a layer.
+
+    Attributes:
+        opened: its file system.
+        root: the directory that the layer's files, and those of all below it, are below.
+    """
+
+    opened: OpenedFiles
+    root: Inode
+
+
 class LayerFiles:
     """The files of a layer's volume, by the names that they have in its tar."""
 
-    def __init__(self, opened: OpenedFiles, root: Inode) -> None:
-        """Begin with nothing read.
-
-        Args:
-            opened: the file system of the volume.
-            root: the directory that the layer's files are below.
-        """
-        self._opened = opened
-        self._root = root
+    def __init__(self, volume: LayerVolume) -> None:
+        """Begin with nothing read."""
+        self._opened, self._root = volume
         self._folders: OrderedDict[bytes, dict[bytes, int]] = OrderedDict()
 
     def tar(self, parts: Iterable[SplitPart]) -> Iterator[bytes | memoryview]:

@@ -1,17 +1,17 @@
 """Layers that are written as tars, each held against the hash that it should have."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from thinmeta.errors import InputError
 from thinmeta.files.file_system import FileError
 from thinmeta.images.chosen_image import ChosenImage, ImageLayer
-from thinmeta.images.layer_tar import LayerFiles
+from thinmeta.images.layer_tar import LayerFiles, LayerVolume
 from thinmeta.images.tar_split import read_tar_split, size_of
 
-OpenLayer = Callable[[ImageLayer], AbstractContextManager[LayerFiles]]
+OpenLayer = Callable[[ImageLayer], AbstractContextManager[LayerVolume]]
 
 _WRONG_AT_MOST = 10
 
@@ -66,6 +66,27 @@ def proven(layer: SavedLayer) -> Iterator[bytes | memoryview]:
         raise layer.refusal(why)
 
 
+class Digest(NamedTuple):
+    """What a tar turned out to be.
+
+    Attributes:
+        sha256: of it, 64 digits.
+        size: in bytes.
+    """
+
+    sha256: str
+    size: int
+
+
+def digest_of(pieces: Iterable[bytes | memoryview]) -> Digest:
+    """Return the hash and the size of a tar."""
+    found, size = hashlib.sha256(), 0
+    for piece in pieces:
+        found.update(piece)
+        size += len(piece)
+    return Digest(found.hexdigest(), size)
+
+
 class SplitLayer:
     """A layer of an image, put together by what Docker kept of its tar.
 
@@ -74,25 +95,25 @@ class SplitLayer:
     """
 
     def __init__(self, image: ChosenImage, layer: ImageLayer, open_layer: OpenLayer) -> None:
-        """Read nothing yet.
+        """Read how long the tar is.
 
         Args:
             image: of which it is a layer, for messages.
             layer: which.
-            open_layer: gives the files of a layer's volume.
+            open_layer: opens a layer's volume.
+
+        Raises:
+            InputError: what Docker kept of it cannot be read.
         """
         self.diff_id = layer.diff_id
         self._image = image
         self._layer = layer
         self._open_layer = open_layer
+        self._size = size_of(layer.tar_split)
 
     def size(self) -> int:
-        """Return how long its tar is, in bytes.
-
-        Raises:
-            InputError: what Docker kept of it cannot be read.
-        """
-        return size_of(self._layer.tar_split)
+        """Return how long its tar is, in bytes."""
+        return self._size
 
     def pieces(self) -> Iterator[bytes | memoryview]:
         """Return its tar in order; a view is valid until the next piece.
@@ -100,18 +121,23 @@ class SplitLayer:
         Raises:
             FileError: a file is not there, has another size, or cannot be read.
         """
-        with self._open_layer(self._layer) as files:
-            yield from files.tar(read_tar_split(self._layer.tar_split))
+        with self._open_layer(self._layer) as volume:
+            yield from LayerFiles(volume).tar(read_tar_split(self._layer.tar_split))
 
     def refusal(self, why: str | None) -> UnprovenLayerError:
         """Say which files are not what they were."""
-        with self._open_layer(self._layer) as files:
-            wrong = [str(each) for each in files.wrong_files(read_tar_split(self._layer.tar_split))]
-        told = wrong[:_WRONG_AT_MOST] or [
-            why or "its files are what they were; its tar-split is not"
-        ]
+        parts = read_tar_split(self._layer.tar_split)
+        with self._open_layer(self._layer) as volume:
+            wrong = [str(each) for each in LayerFiles(volume).wrong_files(parts)]
+        told = wrong[:_WRONG_AT_MOST]
+        told = told or [why or "its files are what they were; its tar-split is not"]
         if len(wrong) > _WRONG_AT_MOST:
             told.append(f"and {len(wrong) - _WRONG_AT_MOST} files more")
-        name = next(iter(self._image.tags), self._image.image_id[:12])
-        layer = f"layer {self.diff_id[:12]} (device {self._layer.device_id})"
-        return UnprovenLayerError(f"{name}: {layer} is not what its hash says: {'; '.join(told)}")
+        what = f"is not what its hash says: {'; '.join(told)}"
+        return UnprovenLayerError(f"{layer_name(self._image, self._layer)} {what}")
+
+
+def layer_name(image: ChosenImage, layer: ImageLayer) -> str:
+    """Return what messages call a layer of an image."""
+    name = next(iter(image.tags), image.image_id[:12])
+    return f"{name}: layer {layer.diff_id[:12]} (device {layer.device_id})"

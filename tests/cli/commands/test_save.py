@@ -49,13 +49,21 @@ def test_images_are_those_that_docker_saved(thinmeta: Thinmeta) -> None:
 
 
 @pytest.mark.parametrize("case", BUILT)
-def test_every_layer_is_proven_by_its_hash(case: str, thinmeta: Thinmeta) -> None:
+@pytest.mark.parametrize("is_split", [True, False])
+def test_every_layer_is_proven_by_its_hash(
+    case: str, is_split: bool, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
     inspected = json.loads((FIXTURES / case / "docker-inspect-images.json").read_text())
     expected = {each["Id"].removeprefix("sha256:"): each["RootFS"]["Layers"] for each in inspected}
+    root = tmp_path / "docker"
+    shutil.copytree(FIXTURES / case / "docker-state", root)
+    nr_splits = 7 if is_split else forget_splits(root)
 
-    result = thinmeta("save", *expected, *docker_words(case))
+    result = thinmeta("save", *expected, *docker_words(case, root))
 
     assert result.exit_code == ExitCode.DONE
+    made = [line for line in result.stderr.splitlines() if line.endswith("is what its hash says")]
+    assert len(made) == 7 - nr_splits == len(result.stderr.splitlines())
     found = {}
     with tarfile.open(fileobj=io.BytesIO(result.stdout_bytes)) as archive:
         for entry in json.loads(read(archive, "manifest.json")):
@@ -67,6 +75,15 @@ def test_every_layer_is_proven_by_its_hash(case: str, thinmeta: Thinmeta) -> Non
     assert len({layer for layers in expected.values() for layer in layers}) == 7
 
 
+def forget_splits(root: Path) -> int:
+    """Remove the tar-splits of all layers but the lowest; return how many are left."""
+    splits = [*root.glob(f"{LAYERS}/*/tar-split.json.gz")]
+    built = [each for each in splits if (each.parent / "parent").exists()]
+    for each in built:
+        each.unlink()
+    return len(splits) - len(built)
+
+
 def test_the_same_blobs_are_an_oci_layout(thinmeta: Thinmeta) -> None:
     content = thinmeta("save", "odd", *docker_words(ODD)).stdout_bytes
 
@@ -75,18 +92,22 @@ def test_the_same_blobs_are_an_oci_layout(thinmeta: Thinmeta) -> None:
         index = json.loads(read(archive, "index.json"))
         named = {}
         for entry in index["manifests"]:
-            manifest = json.loads(blob(archive, entry))
-            config = json.loads(blob(archive, manifest["config"]))
-            layers = [
-                hashlib.sha256(blob(archive, each)).hexdigest() for each in manifest["layers"]
-            ]
-            assert [f"sha256:{each}" for each in layers] == config["rootfs"]["diff_ids"]
+            _, layers = oci_image(archive, entry)
             named[entry["annotations"]["io.containerd.image.name"]] = len(layers)
     assert named == {
         "docker.io/library/odd:base": 1,
         "docker.io/library/odd:built": 3,
         "docker.io/library/odd:committed": 4,
     }
+
+
+def oci_image(archive: tarfile.TarFile, entry: Any) -> tuple[Any, list[str]]:
+    """Return the configuration of an image of an OCI layout, and the hashes of its layers."""
+    manifest = json.loads(blob(archive, entry))
+    config = json.loads(blob(archive, manifest["config"]))
+    layers = [hashlib.sha256(blob(archive, each)).hexdigest() for each in manifest["layers"]]
+    assert [f"sha256:{each}" for each in layers] == config["rootfs"]["diff_ids"]
+    return config, layers
 
 
 def blob(archive: tarfile.TarFile, descriptor: Any) -> bytes:
@@ -96,23 +117,35 @@ def blob(archive: tarfile.TarFile, descriptor: Any) -> bytes:
     return content
 
 
-@pytest.mark.skipif(shutil.which("skopeo") is None, reason="there is no skopeo")
+needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="there is no skopeo")
+needs_umoci = pytest.mark.skipif(shutil.which("umoci") is None, reason="there is no umoci")
+
+
+def copied_by_skopeo(kind: str, saved: Path) -> str:
+    """Return the id of odd:built, as skopeo copies it out of a docker-archive or an OCI layout."""
+    source, tag = f"docker-archive:{saved}", "odd:built"
+    if kind == "oci":
+        source, tag = f"oci:{unpacked_layout(saved)}", "built"
+    copied = saved.parent / "copied"
+    command = ["skopeo", "--insecure-policy", "copy", "-q", f"{source}:{tag}", f"dir:{copied}"]
+    subprocess.run(command, check=True)
+    config = json.loads((copied / "manifest.json").read_text())["config"]["digest"]
+    return str(config).removeprefix("sha256:")
+
+
+def unpacked_layout(saved: Path) -> Path:
+    with tarfile.open(saved) as archive:
+        archive.extractall(saved.parent / "oci", filter="data")
+    return saved.parent / "oci"
+
+
+@needs_skopeo
 @pytest.mark.parametrize("kind", ["docker-archive", "oci"])
 def test_skopeo_takes_it(kind: str, thinmeta: Thinmeta, tmp_path: Path) -> None:
     saved = tmp_path / "saved.tar"
     assert thinmeta("save", "odd:built", *docker_words(ODD), "-o", saved).exit_code == ExitCode.DONE
-    source, tag = f"docker-archive:{saved}", "odd:built"
-    if kind == "oci":
-        with tarfile.open(saved) as archive:
-            archive.extractall(tmp_path / "oci", filter="data")
-        source, tag = f"oci:{tmp_path / 'oci'}", "built"
 
-    copied = tmp_path / "copied"
-    command = ["skopeo", "--insecure-policy", "copy", "-q", f"{source}:{tag}", f"dir:{copied}"]
-    subprocess.run(command, check=True)
-
-    config = json.loads((copied / "manifest.json").read_text())["config"]["digest"]
-    assert config.removeprefix("sha256:") == hashlib.sha256(built_config()).hexdigest()
+    assert copied_by_skopeo(kind, saved) == hashlib.sha256(built_config()).hexdigest()
 
 
 def built_config() -> bytes:
@@ -277,3 +310,175 @@ def test_hashes_are_those_of_the_configuration(root: Path, thinmeta: Thinmeta) -
     result = thinmeta("save", "odd:built", *docker_words(ODD, root))
 
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+
+
+UNTOUCHED = "odd:base"
+
+
+@pytest.fixture
+def without_splits(root: Path) -> Path:
+    """Return a Docker root without tar-splits of built layers."""
+    forget_splits(root)
+    return root
+
+
+def test_a_layer_that_cannot_be_proven_is_refused(without_splits: Path, thinmeta: Thinmeta) -> None:
+    # Its files belong to users who had names on the host that built it, and have none in it.
+    result = thinmeta("save", "odd:built", *docker_words(ODD, without_splits))
+
+    assert result.exit_code == ExitCode.INPUT
+    last = result.stderr.splitlines()[-1]
+    assert "tar-split.json.gz: cannot be read: No such file or directory; made of its " in last
+    assert last.endswith(
+        "is not what its hash says; --unproven writes it as another layer, of an image with "
+        "another id"
+    )
+
+
+def test_a_layer_that_cannot_be_proven_is_written_as_another(
+    without_splits: Path, thinmeta: Thinmeta
+) -> None:
+    words = ("save", "odd:built", UNTOUCHED, *docker_words(ODD, without_splits), "--unproven")
+
+    result = thinmeta(*words)
+
+    assert result.exit_code == ExitCode.DONE
+    recorded = images(recorded_tar("docker-save.tar"))
+    config, layers = images(result.stdout_bytes)["odd:built"]
+    old = json.loads(recorded["odd:built"][0])
+    new = json.loads(config)
+    old_layers = recorded["odd:built"][1]
+    assert [layers[0], layers[2]] == [old_layers[0], old_layers[2]]
+    assert layers[1] != old_layers[1]
+    word = new["history"].pop()
+    old_id = hashlib.sha256(recorded["odd:built"][0]).hexdigest()
+    new_id = hashlib.sha256(config).hexdigest()
+    assert word == {
+        "created": old["created"],
+        "created_by": "thinmeta save --unproven",
+        "comment": f"not proven, of image {old_id}: layer {old_layers[1]} is now {layers[1]}",
+        "empty_layer": True,
+    }
+    old["rootfs"]["diff_ids"] = [f"sha256:{each}" for each in layers]
+    assert new == old
+    assert f"odd:built: is written as image {new_id}, no longer {old_id}\n" in result.stderr
+    with tarfile.open(fileobj=io.BytesIO(result.stdout_bytes)) as archive:
+        for entry in json.loads(read(archive, "index.json"))["manifests"]:
+            oci_image(archive, entry)
+    assert images(result.stdout_bytes)[UNTOUCHED] == recorded[UNTOUCHED]
+    assert thinmeta(*words).stdout_bytes == result.stdout_bytes
+
+
+def layer_members(content: bytes, tag: str, place: int) -> dict[str, tuple[Any, ...]]:
+    """Return what is said of each file of a layer, but for the names of owners."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        entries = json.loads(read(archive, "manifest.json"))
+        name = next(each for each in entries if tag in each["RepoTags"])["Layers"][place]
+        layer = io.BytesIO(read(archive, name))
+    with tarfile.open(fileobj=layer, errors="surrogateescape") as archive:
+        return {
+            each.name: (
+                *(each.type, each.mode, each.uid, each.gid, each.size, each.linkname),
+                *(each.devmajor, each.devminor, dict(each.pax_headers)),
+                archive.extractfile(each).read() if each.isreg() else b"",  # type: ignore[union-attr]
+                None if "/.wh." in each.name else each.mtime,
+            )
+            for each in archive
+        }
+
+
+def test_another_layer_has_the_same_files(without_splits: Path, thinmeta: Thinmeta) -> None:
+    words = docker_words(ODD, without_splits)
+
+    content = thinmeta("save", "odd:built", *words, "--unproven").stdout_bytes
+
+    recorded = layer_members(recorded_tar("docker-save.tar"), "odd:built", 1)
+    assert layer_members(content, "odd:built", 1) == recorded
+    assert len(recorded) > 30
+
+
+@needs_skopeo
+@pytest.mark.parametrize("kind", ["docker-archive", "oci"])
+def test_skopeo_takes_what_is_not_proven(
+    kind: str, without_splits: Path, thinmeta: Thinmeta, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.tar"
+    words = docker_words(ODD, without_splits)
+    result = thinmeta("save", "odd:built", *words, "--unproven", "-o", saved)
+    assert result.exit_code == ExitCode.DONE
+
+    assert f"is written as image {copied_by_skopeo(kind, saved)}," in result.stderr
+
+
+@needs_umoci
+def test_umoci_unpacks_what_is_not_proven(
+    without_splits: Path, thinmeta: Thinmeta, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.tar"
+    words = docker_words(ODD, without_splits)
+    thinmeta("save", "odd:built", *words, "--unproven", "-o", saved)
+    image = f"{unpacked_layout(saved)}:built"
+
+    command = ["umoci", "unpack", "--rootless", "--image", image, str(tmp_path / "bundle")]
+    subprocess.run(command, check=True, capture_output=True)
+
+    added = tmp_path / "bundle/rootfs/added"
+    assert (added / "by-run").read_text() == "by-run\n"
+    assert not (added / "acl-folder").exists()
+
+
+@pytest.mark.parametrize(
+    ("saved", "place", "is_pulled", "why"),
+    [
+        ("docker-save.tar", 0, False, "no hope if another host made it"),
+        ("docker-save.tar", 1, True, "no hope if another host made it"),
+        # Times before 1970 are lost, as Docker does not unpack them.
+        ("docker-save-committed.tar", 3, False, "--search-seconds N looks longer"),
+    ],
+)
+def test_whether_there_is_hope_is_said(
+    *, saved: str, place: int, is_pulled: bool, why: str, root: Path, thinmeta: Thinmeta
+) -> None:
+    recorded = images(recorded_tar(saved))
+    tag = max(recorded, key=lambda each: len(recorded[each][1]))
+    layers = recorded[tag][1]
+    for path in root.glob(f"{LAYERS}/*/diff"):
+        if path.read_text() == f"sha256:{layers[place]}":
+            (path.parent / "tar-split.json.gz").unlink()
+    if is_pulled:
+        folder = root / "image/devicemapper/distribution/v2metadata-by-diffid/sha256"
+        folder.mkdir(parents=True)
+        (folder / layers[1]).write_text("[]")
+
+    result = thinmeta("save", tag, *docker_words(ODD, root), "--search-seconds", "0")
+
+    assert result.exit_code == ExitCode.INPUT
+    assert why in result.stderr.splitlines()[-1]
+
+
+def test_wrong_contents_are_named_and_written_as_they_are(root: Path, thinmeta: Thinmeta) -> None:
+    split = tar_split_of(root, "added/acl")
+    text = gzip.decompress(split.read_bytes())
+    split.write_bytes(gzip.compress(text.replace(b'"added/owner-34"', b'"added/owner-33"', 1)))
+
+    result = thinmeta("save", "odd:built", *docker_words(ODD, root), "--unproven")
+
+    assert result.exit_code == ExitCode.SALVAGED
+    last = result.stderr.splitlines()[-1]
+    assert "/added/owner-33: its contents are not those that the layer had; it is written" in last
+    recorded = layer_members(recorded_tar("docker-save.tar"), "odd:built", 1)
+    assert layer_members(result.stdout_bytes, "odd:built", 1) == recorded
+
+
+def test_a_tar_split_of_another_layer_is_passed_over(root: Path, thinmeta: Thinmeta) -> None:
+    other = tar_split_of(root, "added/acl").read_bytes()
+    tar_split_of(root, "added/by-run").write_bytes(other)
+    words = ("save", "odd:built", *docker_words(ODD, root))
+
+    refused, written = thinmeta(*words), thinmeta(*words, "--unproven")
+
+    assert refused.exit_code == ExitCode.INPUT
+    assert refused.stderr.splitlines()[-1].endswith("of an image with another id")
+    assert written.exit_code == ExitCode.DONE
+    assert "made of its files alone it is what its hash says\n" in written.stderr
+    assert images(written.stdout_bytes)["odd:built"][0] == built_config()

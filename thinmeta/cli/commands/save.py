@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for
+from thinmeta.cli.damage import LostFiles, report_for
 from thinmeta.cli.file_options import VolumeChoice, no_replay_option, opened_device
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
@@ -17,7 +17,7 @@ from thinmeta.cli.volume_options import Files, data_option, inputs_of
 
 if TYPE_CHECKING:
     from thinmeta.images.chosen_image import ImageLayer
-    from thinmeta.images.layer_tar import LayerFiles
+    from thinmeta.images.layer_tar import LayerVolume
 
 
 @click.command()
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 @metadata_options
 @data_option
 @no_replay_option
+@click.option(
+    "--unproven",
+    is_flag=True,
+    help="Write a layer that is not what its hash says, too, as another one.",
+)
+@click.option(
+    "--search-seconds",
+    type=click.FloatRange(min=0),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Of a layer whose tar-split is missing, look so long for the time at which it was made.",
+)
 @quiet_option
 @output_option
 def save(  # noqa: PLR0913  # one parameter an option
@@ -33,6 +46,8 @@ def save(  # noqa: PLR0913  # one parameter an option
     choice: MetadataChoice,
     data: Path | None,
     no_replay: bool,
+    unproven: bool,
+    search_seconds: float,
     quiet: bool,
     output: Path | None,
 ) -> None:
@@ -43,15 +58,23 @@ def save(  # noqa: PLR0913  # one parameter an option
     its sha256 is held against the one that the image has: the images are the very ones
     that were built or pulled, by their ids. A layer that is not what its hash says is
     refused, and the files that differ are named.
+
+    Where what Docker kept of a layer's tar is gone, the layer is made of what changed from
+    the one below. It is as proven if its sha256 is right, as it may be of layers that were
+    built on that host; of a pulled one there is no hope.
+
+    With --unproven: a layer that cannot be proven is written as what its files are now,
+    and the image with another id, whose history says so.
     """
     from thinmeta.images.chosen_image import ContainerGivenError, choose_images
-    from thinmeta.images.layer_tar import LayerFiles
-    from thinmeta.images.saved_images import SavedImage, saved
-    from thinmeta.images.saved_layers import SplitLayer
+    from thinmeta.images.layer_tar import LayerVolume
+    from thinmeta.images.remade_images import ImageMaker, Proof
+    from thinmeta.images.saved_images import saved
+    from thinmeta.images.saved_layers import UnprovenLayerError
     from thinmeta.model.device_spec import DeviceSpec
 
     refuse_terminal(output)
-    report = report_for(salvage=False, quiet=quiet)
+    report = report_for(salvage=unproven, quiet=quiet)
     files = Files(data, None)
     place = VolumeChoice(choice, files, replay=not no_replay, quiet=quiet)
     with opened(choice, report) as pool:
@@ -65,20 +88,20 @@ def save(  # noqa: PLR0913  # one parameter an option
             raise click.UsageError(str(error)) from error
 
         @contextmanager
-        def open_layer(layer: "ImageLayer") -> "Iterator[LayerFiles]":
+        def open_layer(layer: "ImageLayer") -> "Iterator[LayerVolume]":
             spec = DeviceSpec.parse(str(layer.device_id))
             with opened_device(place, pool, choice.choose(pool, spec), report) as volume:
-                yield LayerFiles(volume.opened, volume.root(all_of_it=False))
+                yield LayerVolume(volume.opened, volume.root(all_of_it=False))
 
-        to_save = [
-            SavedImage(
-                image.config,
-                image.tags,
-                tuple(SplitLayer(image, layer, open_layer) for layer in image.layers),
-            )
-            for image in chosen
-        ]
-        with open_output(output, inputs_of(pool, choice.names, files)) as file:
-            for piece in saved(to_save):
-                file.write(piece)
-        report.finish()
+        lost = LostFiles(report)
+        proof = Proof(is_needed=not unproven, search_seconds=search_seconds)
+        maker = ImageMaker(open_layer, proof, report.warn, lost.lose)
+        try:
+            to_save = [maker.image(image) for image in chosen]
+            with open_output(output, inputs_of(pool, choice.names, files)) as file:
+                for piece in saved(to_save):
+                    file.write(piece)
+        except UnprovenLayerError as error:
+            what = "--unproven writes it as another layer, of an image with another id"
+            raise UnprovenLayerError(f"{error}; {what}") from error
+        lost.finish()
