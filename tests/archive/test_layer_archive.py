@@ -103,3 +103,14 @@ def test_the_lowest_layer_is_all_files() -> None:
         assert {each.name: each.size for each in archive} == {
             name: size for name, size in expected.items() if name not in ("", ".")
         }
+
+
+def test_what_docker_does_not_see_is_found_by_ctime() -> None:
+    # The container linked one of them once more, and changed an attribute of another.
+    members = []
+    for by_ctime in (False, True):
+        with opened_devices("odd-init", "odd") as [(_, left), (_, right)]:
+            members.append(layer_members(left, right, by_ctime=by_ctime))
+
+    more = {member.path for member in members[1]} - {member.path for member in members[0]}
+    assert more == {b"change/attribute", b"change/same", b"change/same-2"}

@@ -29,7 +29,9 @@ class LayerMember(NamedTuple):
     number: int | None
 
 
-def layer_members(left: ComparedTree | None, right: ComparedTree) -> list[LayerMember]:
+def layer_members(
+    left: ComparedTree | None, right: ComparedTree, *, by_ctime: bool = False
+) -> list[LayerMember]:
     """Return what a layer has to say to make one tree of another, in the order of its tar.
 
     A file with a name that would remove another one is left out, with all below it, and the
@@ -38,9 +40,10 @@ def layer_members(left: ComparedTree | None, right: ComparedTree) -> list[LayerM
     Args:
         left: the files of the layer below; None if there is none.
         right: the files of the layer.
+        by_ctime: also what Docker would not see: see `file_changes`.
     """
     members = []
-    for change in file_changes(left, right):
+    for change in file_changes(left, right, by_ctime=by_ctime):
         if b"/" + _WHITEOUT in b"/" + change.path:
             why = FileError("is left out: its name, .wh., would remove another file")
             right.on_error(change.path, why)

@@ -104,7 +104,8 @@ class ImageMaker:
             return TreeLayer(name, trees, *found)
         if self._proof.is_needed:
             raise UnprovenLayerError(f"{why}; {_hope(image, place, trees)}")
-        made = TreeLayer.unproven(image, layer, trees)
+        trees = LayerTrees(image, place, self._open_layer, by_ctime=True)
+        made = TreeLayer.unproven(image, place, trees)
         for what in trees.lost:
             self._lose(f"{name}: {what}")
         tell = self._lose if is_wrong else self._warn

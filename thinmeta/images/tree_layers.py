@@ -7,6 +7,7 @@ keeps of each file that the layer removes.
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from stat import S_ISREG
 from typing import NamedTuple
@@ -57,13 +58,16 @@ class LayerTrees:
         lost: what cannot be read, and is not among them; a line each.
     """
 
-    def __init__(self, image: ChosenImage, place: int, open_layer: OpenLayer) -> None:
+    def __init__(
+        self, image: ChosenImage, place: int, open_layer: OpenLayer, *, by_ctime: bool = False
+    ) -> None:
         """Compare the files of both.
 
         Args:
             image: of which it is a layer.
             place: of the layer in the image.
             open_layer: opens a layer's volume.
+            by_ctime: also take what Docker would not see: see `file_changes`.
 
         Raises:
             InputError: the file system of one of them cannot be read.
@@ -71,12 +75,11 @@ class LayerTrees:
         self._layer: ImageLayer = image.layers[place]
         self._open_layer = open_layer
         self.lost: list[str] = []
-        with open_layer(self._layer) as right:
-            if place == 0:
-                self.members = layer_members(None, self._tree(right))
-            else:
-                with open_layer(image.layers[place - 1]) as left:
-                    self.members = layer_members(self._tree(left), self._tree(right))
+        with ExitStack() as stack:
+            right = stack.enter_context(open_layer(self._layer))
+            below = [stack.enter_context(open_layer(each)) for each in image.layers[:place][-1:]]
+            left = self._tree(below[0]) if below else None
+            self.members = layer_members(left, self._tree(right), by_ctime=by_ctime)
             self._names = self._possible_names(right)
 
     @property
@@ -197,8 +200,9 @@ class TreeLayer:
         self._guess = guess
 
     @classmethod
-    def unproven(cls, image: ChosenImage, layer: ImageLayer, trees: LayerTrees) -> "TreeLayer":
+    def unproven(cls, image: ChosenImage, place: int, trees: LayerTrees) -> "TreeLayer":
         """Make a layer of all that can be read, whatever its hash is."""
+        layer = image.layers[place]
         guess = Guess(({}, {}), _seconds(layer.created) or 0)
         digest = trees.readable(guess)
         return cls(layer_name(image, layer), trees, guess, digest)
