@@ -450,3 +450,35 @@ def test_a_merged_snapshot_is_another_device_of_the_same_volume(
     assert (names[2], names[3]) == ("vgthin/home#29", "vgthin/home")
     by_name = thinmeta("dump", "--dev-id", "vgthin/home#29", *on(disk, "-q")).stdout
     assert by_name == thinmeta("dump", "--dev-id", 2, *on(disk, "-q")).stdout
+
+
+AHEAD = "the pool is at transaction 9, {} at 10: the pool's metadata is older"
+PUT_RIGHT = "set transaction_id of pool0 in FILE to 9, then `vgcfgrestore --force -f FILE vgthin`"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check"],
+        ["info"],
+        ["scan"],
+        ["ls"],
+        ["dump"],
+        ["lookup", 1, 0],
+        ["rmap", "--region", "0..9"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_tells_that_lvm_is_ahead(
+    command: list[object], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    text = (REAL / "vgcfgbackup.txt").read_text()
+    ahead = tmp_path / "ahead.txt"
+    ahead.write_text(text.replace("transaction_id = 9", "transaction_id = 10", 1))
+    words = ("-p", unpacked(REAL.name), "--lv", "vgthin/pool0", "--lvm")
+    as_it_is = thinmeta(*command, *words, REAL / "vgcfgbackup.txt")
+    assert "transaction" not in as_it_is.stderr
+    told = thinmeta(*command, *words, ahead)
+    assert told.stderr.count(AHEAD.format(ahead)) == 1
+    assert PUT_RIGHT in told.stderr
+    assert told.exit_code == as_it_is.exit_code

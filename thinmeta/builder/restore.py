@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from thinmeta.builder.metadata_target import MetadataTarget, open_target
@@ -47,6 +47,7 @@ class Restored:
         counted_data_blocks: that number is one more than the highest mapped block.
         miscounted: devices whose number of mappings was said wrongly.
         unusable_ids: device ids that the kernel activates no device with.
+        lowered_from: the transaction id in the XML, where a lower one was written.
     """
 
     nr_blocks: int
@@ -57,6 +58,7 @@ class Restored:
     counted_data_blocks: bool
     miscounted: tuple[Miscounted, ...]
     unusable_ids: tuple[int, ...] = ()
+    lowered_from: int | None = None
 
 
 def restore(  # noqa: PLR0913  # one parameter an option
@@ -91,7 +93,8 @@ def restore(  # noqa: PLR0913  # one parameter an option
         XmlInput.opened(source, overrides or Overrides(), on_progress) as xml,
         open_target(output, inputs, force=force, size_bytes=size_bytes) as target,
     ):
-        return build(xml.header(), xml.parts(), target)
+        written = build(xml.header(), xml.parts(), target)
+        return replace(written, lowered_from=xml.lowered_from)
 
 
 def build_within(

@@ -29,12 +29,12 @@ class Overrides:
     """Values for those in the XML, as thin_restore has them.
 
     Attributes:
-        transaction_id: instead, where it is higher.
+        transaction_id: instead, also where it is lower; None leaves it.
         data_block_sectors: instead.
         nr_data_blocks: instead, where it is higher.
     """
 
-    transaction_id: int = 0
+    transaction_id: int | None = None
     data_block_sectors: int | None = None
     nr_data_blocks: int = 0
 
@@ -58,6 +58,7 @@ class Document:
         header: None until the first tag has come.
         open: names of the elements that are open, the outermost first.
         is_ended: the outermost one was closed.
+        lowered_from: the transaction id that is said, where a lower one goes instead.
     """
 
     def __init__(self, name: str, overrides: Overrides) -> None:
@@ -65,6 +66,7 @@ class Document:
         self.header: StreamHeader | None = None
         self.open: list[str] = []
         self.is_ended = False
+        self.lowered_from: int | None = None
         self._name = name
         self._overrides = overrides
         self._device_ids: set[int] = set()
@@ -219,9 +221,14 @@ class Document:
             sectors = overrides.data_block_sectors
         if sectors not in DATA_BLOCK_SECTORS:
             raise InputError(f"{impossible_block_size(sectors)}; --data-block-size gives another")
+        transaction_id = numbers["transaction"]
+        if overrides.transaction_id is not None:
+            if overrides.transaction_id < transaction_id:
+                self.lowered_from = transaction_id
+            transaction_id = overrides.transaction_id
         return StreamHeader(
             time=numbers["time"],
-            transaction_id=max(numbers["transaction"], overrides.transaction_id),
+            transaction_id=transaction_id,
             data_block_sectors=sectors,
             nr_data_blocks=max(numbers["nr_data_blocks"], overrides.nr_data_blocks) or None,
         )

@@ -88,6 +88,11 @@ class XmlInput:
             self._first.append(next(self._parts))
         return self._document.header
 
+    @property
+    def lowered_from(self) -> int | None:
+        """The transaction id that the XML says, where a lower one goes instead."""
+        return self._document.lowered_from
+
     def parts(self) -> Iterator[StreamPart]:
         """Return all parts, once.
 

@@ -44,6 +44,7 @@ class DamageReport:
         """Report nothing yet."""
         self.incomplete: Damage | None = None
         self._quiet = quiet
+        self._warned: set[str] = set()
 
     def __call__(self, damage: Damage) -> None:
         """Say what is wrong; raise where the reading cannot go on.
@@ -58,8 +59,9 @@ class DamageReport:
             self.warn(str(damage))
 
     def warn(self, text: str) -> None:
-        """Say something that is not the end, unless it was to be quiet."""
-        if not self._quiet:
+        """Say something that is not the end, once, unless it was to be quiet."""
+        if not self._quiet and text not in self._warned:
+            self._warned.add(text)
             say(f"Warning: {printable(text)}")
 
     def warn_of(self, pool: "Pool") -> None:

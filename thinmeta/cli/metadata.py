@@ -253,6 +253,11 @@ def _opened(
             data_block_sectors=choice.data_block_sectors,
             on_damage=on_damage,
         ) as pool:
+            if choice.names.lvm:
+                from thinmeta.names.disagreements import transaction_note
+
+                if note := transaction_note(pool, choice.names):
+                    pool.source.device.notes += (note,)
             if pool.superblock_damage is None or pool.superblock.data_block_sectors:
                 yield pool
             else:

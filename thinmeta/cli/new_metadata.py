@@ -33,8 +33,7 @@ def new_metadata_options(function: FC) -> FC:
             "--transaction-id",
             type=NUMBER,
             metavar="N",
-            default=0,
-            help="Write N where it is higher.",
+            help="Write N where it is higher; restore writes it also where it is lower.",
         ),
         click.option(
             "--metadata-size",

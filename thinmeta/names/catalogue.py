@@ -116,6 +116,8 @@ class Catalogue(NamedTuple):
         notes: what could not be read or is odd, one line each.
         changing: the device that the source last created or deleted; None if it does not say.
         unidentified: names that stand for no device id.
+        lvm_pool: the pool's volume group and logical volume, where the source is LVM's text
+            and LVM waits to tell the pool nothing.
     """
 
     source: str
@@ -125,6 +127,7 @@ class Catalogue(NamedTuple):
     notes: tuple[str, ...] = ()
     changing: DeviceId | None = None
     unidentified: tuple[Unidentified, ...] = ()
+    lvm_pool: tuple[str, str] | None = None
 
 
 def known_as(

@@ -2,11 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
 
+from thinmeta.errors import InputError, NotThereError
+from thinmeta.model.pool import Pool
+from thinmeta.model.state import Roots
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.names.catalogue import Catalogue, NamedDevice, best_names
+from thinmeta.names.name_sources import NameSources
 from thinmeta.units import DeviceId
 
 
@@ -81,7 +86,7 @@ def disagreements(
     named |= {found.device_id for found in of_names if found.device_id is not None}
     changing = {catalogue.changing for catalogue in telling}
     return [
-        *(found for each in telling for found in _of_transaction(transaction_id, each)),
+        *(found for each in telling if (found := _of_transaction(transaction_id, each))),
         *_unnamed(devices, named, changing),
         *of_names,
     ]
@@ -98,10 +103,16 @@ def _unnamed(
             yield Disagreement(DisagreementKind.UNNAMED, device.device_id, None, what)
 
 
-def _of_transaction(transaction_id: int, catalogue: Catalogue) -> list[Disagreement]:
+def _of_transaction(transaction_id: int, catalogue: Catalogue) -> Disagreement | None:
+    """Return how a source's transaction id is not the pool's, and how that is put right.
+
+    Args:
+        transaction_id: the pool's.
+        catalogue: the source.
+    """
     known = catalogue.transaction_id
     if known is None or known == transaction_id:
-        return []
+        return None
     what = f"the pool is at transaction {transaction_id}, {catalogue.source} at {known}"
     if known < transaction_id:
         what += ": what the pool did since is not recorded there"
@@ -109,7 +120,14 @@ def _of_transaction(transaction_id: int, catalogue: Catalogue) -> list[Disagreem
         what += f": device {catalogue.changing} was just being created or deleted"
     else:
         what += ": the pool's metadata is older"
-    return [Disagreement(DisagreementKind.POOL_TRANSACTION, None, None, what)]
+    if catalogue.lvm_pool is not None:
+        group, pool = catalogue.lvm_pool
+        what += (
+            f"; LVM activates it only where both are the same: `vgcfgbackup -f FILE {group}`, set "
+            f"transaction_id of {pool} in FILE to {transaction_id}, then "
+            f"`vgcfgrestore --force -f FILE {group}`"
+        )
+    return Disagreement(DisagreementKind.POOL_TRANSACTION, None, None, what)
 
 
 def _of_names(created: Mapping[DeviceId, int], catalogue: Catalogue) -> list[Disagreement]:
@@ -152,3 +170,19 @@ def _is_there(named: NamedDevice, created: Mapping[DeviceId, int]) -> bool:
     if transaction_id is None or not named.is_current:
         return False
     return named.fits(transaction_id, is_live=True)
+
+
+def transaction_note(pool: Pool, names: NameSources) -> str | None:
+    """Return how LVM's transaction id is not the pool's; None if it is, or nobody knows.
+
+    What else is wrong with the names is for those who ask for names.
+    """
+    if not names.lvm or isinstance(pool.state, Roots) or pool.superblock_damage is not None:
+        return None
+    with suppress(InputError, NotThereError):
+        for catalogue in names.catalogues(pool):
+            is_lvms = catalogue.lvm_pool is not None and catalogue.devices
+            odd = _of_transaction(pool.superblock.transaction_id, catalogue) if is_lvms else None
+            if odd is not None:
+                return odd.what
+    return None

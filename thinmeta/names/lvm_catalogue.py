@@ -33,6 +33,7 @@ def lvm_catalogue(state: LvmState, pool: str | None) -> Catalogue:
         transaction_id=thin_pool.transaction_id if is_ours else None,
         data_block_sectors=thin_pool.chunk_sectors,
         notes=(*state.notes, *waiting),
+        lvm_pool=None if thin_pool.messages else (group.name, volume.name),
     )
 
 

@@ -53,7 +53,7 @@ def test_standard_input(xml: Path) -> None:
     ("options", "expected"),
     [
         ([], (9, 128, 1000)),
-        (["--transaction-id", "8", "--nr-data-blocks", "999"], (9, 128, 1000)),
+        (["--nr-data-blocks", "999"], (9, 128, 1000)),
         (["--transaction-id", "10", "--nr-data-blocks", "1001"], (10, 128, 1001)),
         (["--data-block-size", "2048"], (9, 2048, 1000)),
     ],
@@ -68,6 +68,17 @@ def test_overrides_are_those_of_thin_restore(
     superblock = superblock_of(output)
     found = superblock.transaction_id, superblock.data_block_sectors
     assert (*found, superblock.data_space_map.nr_blocks) == expected
+
+
+@pytest.mark.parametrize("number", [0, 8])
+def test_a_lower_transaction_id_is_written_and_told(
+    number: int, xml: Path, thinmeta: Thinmeta
+) -> None:
+    output = xml.with_suffix(".bin")
+    told = thinmeta("restore", "-i", xml, "-o", output, "--transaction-id", number)
+    assert told.exit_code == 0
+    assert f"the XML says transaction 9; {number} was written" in told.stderr
+    assert superblock_of(output).transaction_id == number
 
 
 def test_a_number_of_data_blocks_that_nobody_knows(xml: Path, thinmeta: Thinmeta) -> None:

@@ -40,7 +40,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
     metadata_size: "Quantity | None",
     format_name: str,
     quiet: bool,
-    transaction_id: int,
+    transaction_id: int | None,
     nr_data_blocks: int,
 ) -> None:
     """Make new metadata out of what is left of a broken pool's.
@@ -74,7 +74,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
         tell_of_whole(chosen, losses, choice, report, progress)
         listing = Listing(pool, sharing=True, losses=losses)
         header = header_of(pool)._replace(
-            transaction_id=max(transaction_id, pool.superblock.transaction_id),
+            transaction_id=max(transaction_id or 0, pool.superblock.transaction_id),
             nr_data_blocks=max(nr_data_blocks, pool.superblock.data_space_map.nr_blocks) or None,
         )
         if size is None and not (

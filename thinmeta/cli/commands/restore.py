@@ -35,7 +35,7 @@ def restore(  # noqa: PLR0913  # one parameter an option
     force: bool,
     metadata_size: "Quantity | None",
     quiet: bool,
-    transaction_id: int,
+    transaction_id: int | None,
     data_block_size: int | None,
     nr_data_blocks: int,
 ) -> None:
@@ -63,6 +63,11 @@ def restore(  # noqa: PLR0913  # one parameter an option
             on_progress=progress.advance,
         )
     warn_of_unusable_ids(result, report)
+    if result.lowered_from is not None:
+        report.warn(
+            f"the XML says transaction {result.lowered_from}; {transaction_id} was written, as "
+            "asked for: LVM, or whoever keeps the pool's transaction id, must know this one"
+        )
     if result.counted_data_blocks:
         report.warn(
             f"nr_data_blocks is 0; {result.nr_data_blocks} was written, "

@@ -1,6 +1,7 @@
 """`thinmeta scan`."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.progress import Progress
 from thinmeta.cli.whole_metadata import WholeChoice, opened_whole, whole_metadata_argument
-from thinmeta.errors import InputError, SalvagedError
+from thinmeta.errors import DamagedMetadataError, InputError, SalvagedError
 
 if TYPE_CHECKING:
     from thinmeta.analyse.recover.scan import Scan
+    from thinmeta.device.blocks import BlockDevice
+    from thinmeta.names.name_sources import NameSources
 
 
 @click.command()
@@ -54,6 +57,8 @@ def scan(  # one parameter an option
                 f"{path}: has no thin-pool superblock in its first block, "
                 "and nothing else of a thin pool in any other"
             )
+        if choice.names.lvm and (odd := _transaction_note(device, choice.names)):
+            report.warn(odd)
         for warning in _warnings(found):
             report.warn(f"{path}: {warning}")
         if format_name == "json":
@@ -70,6 +75,16 @@ def scan(  # one parameter an option
         raise SalvagedError(
             f"{path}: blocks that cannot be read: {nr_unreadable}; what they held is missing"
         )
+
+
+def _transaction_note(device: "BlockDevice", names: "NameSources") -> str | None:
+    """Return how LVM's transaction id is not the pool's, if there is a superblock to tell."""
+    from thinmeta.model.pool import open_pool
+    from thinmeta.names.disagreements import transaction_note
+
+    with suppress(InputError, DamagedMetadataError):
+        return transaction_note(open_pool(device), names)
+    return None
 
 
 def _warnings(found: "Scan") -> Iterator[str]:
