@@ -62,7 +62,7 @@ def copy(
         inputs or Inputs(),
         rules,
         on_error=on_error,
-        on_refused=told.refused.append,
+        on_refused=lambda _, what: told.refused.append(what),
         on_written=told.written.append,
     )
     try:

@@ -22,6 +22,9 @@ WHOLE = {ExitCode.DONE, ExitCode.SALVAGED, ExitCode.LEAKS}
 BYTES_OUT = {"cat", "export", "extract", "pack", "repair", "restore", "save", "tar", "unpack"}
 """Commands whose output is no text."""
 
+REPORTING = {"copy", "export", "save", "tar"}
+"""Commands whose `-f` is about what is said on standard error."""
+
 NEED_MAPPINGS = {"EXCLUSIVE_BLOCKS", "HIGHEST_BYTE", "NEW", "RUNS"}
 """Fields of ls that are counted from mappings."""
 
@@ -29,6 +32,17 @@ MOST_BYTES = 16 << 20
 """Of an output that are read; the end of metadata is empty."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def assert_report(stderr: str, ended: Ended) -> str:
+    """What is said are objects; return the last one as what is said in words."""
+    if ended.was_closed:
+        return ""
+    told = [json.loads(line) for line in stderr.splitlines()]
+    if not told or told[-1]["type"] != "error":
+        return ""
+    assert told[-1]["exit_code"] == ended.exit_code, stderr
+    return f"Error: {told[-1]['what']}"
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -56,6 +70,8 @@ def assert_ended(pair: Pair, ended: Ended) -> None:
     control = CONTROL.search(stderr)
     assert control is None, (control, stderr)
     last = stderr.splitlines()[-1] if stderr else ""
+    if pair.command in REPORTING and pair.has("json") and ended.exit_code != ExitCode.USAGE:
+        last = assert_report(stderr, ended)
     if ended.exit_code == ExitCode.DONE:
         assert not last.startswith("Error: "), stderr
     elif ended.exit_code == ExitCode.OTHER and ended.was_closed:

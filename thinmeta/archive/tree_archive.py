@@ -16,9 +16,9 @@ from thinmeta.archive.ustar import (
     Member,
     padding,
 )
-from thinmeta.files.file_bytes import FileBytes, LostPart, zeros
+from thinmeta.files.file_bytes import FileBytes, LostPart, zeros, zeros_instead
 from thinmeta.files.file_system import FileError, Inode
-from thinmeta.files.file_tree import OnFileError
+from thinmeta.files.file_tree import OnFileError, shown
 from thinmeta.files.opened_files import OpenedFiles
 
 _NS = 10**9
@@ -67,6 +67,7 @@ class TreeArchive:
     """A tar that is being made.
 
     Attributes:
+        nr_files: that are in it.
         nr_sockets: that were left out: no tar has them.
     """
 
@@ -83,6 +84,7 @@ class TreeArchive:
                 known to be lost is left out, and a part that turns out to be unreadable ends
                 the archive.
         """
+        self.nr_files = 0
         self.nr_sockets = 0
         self._opened = opened
         self._headers = headers
@@ -112,6 +114,7 @@ class TreeArchive:
                 continue
             if inode.nlink > 1 and inode.type != S_IFDIR:
                 self._first_of.setdefault(inode.number, path)
+            self.nr_files += 1
             yield blocks
             if file.content is not None and file.content.size:
                 yield from self._content(path, file.content, ranges)
@@ -129,8 +132,8 @@ class TreeArchive:
         elif kind == S_IFREG:
             content = self._opened.bytes_of(inode)
             size = content.size
-            if not self._salvage and (lost := next(content.lost(), None)) is not None:
-                raise FileError(f"is left out: {lost}; --salvage writes zeros in their place")
+            if not self._salvage:
+                content.refuse_lost()
         elif kind == S_IFLNK:
             link = self._opened.file_system.link_target(inode)
         member = Member(
@@ -158,9 +161,9 @@ class TreeArchive:
                     continue
                 if isinstance(piece, LostPart):
                     if not self._salvage:
-                        raise FileError(f"{piece}; --salvage goes on, with zeros instead")
-                    told = FileError(f"{piece}; they are zeros in the archive")
-                    self._on_error(path, told)
+                        what = f"{shown(path)}: {piece}; --salvage goes on, with zeros instead"
+                        raise FileError(f"{what}; the archive ends here")
+                    self._on_error(path, zeros_instead(piece, "archive"))
                 yield from zeros(piece.length)
         if rest := padding(size):
             yield rest

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from thinmeta.cli.damage import DamageReport, LostFiles
-from thinmeta.cli.file_options import VolumeChoice, VolumeFiles, opened_device
+from thinmeta.cli.damage import DamageReport
+from thinmeta.cli.file_options import VolumeChoice, opened_device
+from thinmeta.cli.lost_files import LostFiles
+from thinmeta.cli.volume_files import VolumeFiles
 
 if TYPE_CHECKING:
     from thinmeta.analyse.layers import MeasuredLayer

@@ -18,6 +18,7 @@ from thinmeta.formats.printable import printable
 
 if TYPE_CHECKING:
     from thinmeta.cli.progress import Progress
+    from thinmeta.files.opened_files import OpenedFiles
     from thinmeta.model.device_spec import ChosenDevice
     from thinmeta.model.losses import Losses
     from thinmeta.model.pool import Pool
@@ -38,13 +39,15 @@ class DamageReport:
     Attributes:
         incomplete: the first damage by which the output misses something although
             the reading went on.
+        is_json: what is said are objects, a line each.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, is_json: bool = False) -> None:
         """Report nothing yet."""
         self.incomplete: Damage | None = None
+        self.is_json = is_json
         self._quiet = quiet
-        self._warned: set[str] = set()
+        self._told_before: set[str] = set()
 
     def __call__(self, damage: Damage) -> None:
         """Say what is wrong; raise where the reading cannot go on.
@@ -60,9 +63,38 @@ class DamageReport:
 
     def warn(self, text: str) -> None:
         """Say something that is not the end, once, unless it was to be quiet."""
-        if not self._quiet and text not in self._warned:
-            self._warned.add(text)
+        if text not in self._told_before:
+            self._told_before.add(text)
+            self.warn_again(text)
+
+    def warn_again(self, text: str) -> None:
+        """Say something that is not the end, as often as it is met; nothing of it is kept."""
+        if self._quiet:
+            return
+        if self.is_json:
+            from thinmeta.formats.file_report import warning_object
+
+            self.say_objects([warning_object(text)])
+        else:
             say(f"Warning: {printable(text)}")
+
+    def note_files(self, opened: "OpenedFiles") -> None:
+        """Say once what whoever reads files of a volume should know."""
+        notes = opened.notes
+        if self.is_json:
+            from thinmeta.formats.file_report import journal_objects
+
+            notes = opened.about_others
+            if opened.source.name not in self._told_before:
+                self._told_before.add(opened.source.name)
+                self.say_objects(journal_objects(opened))
+        for note in notes:
+            self.warn(note)
+
+    def say_objects(self, objects: Iterable[bytes]) -> None:
+        """Say objects on standard error, a line each."""
+        for line in objects:
+            say(line.decode().rstrip("\n"))
 
     def warn_of(self, pool: "Pool") -> None:
         """Say what was odd about opening `pool`, and what no pool can be."""
@@ -134,9 +166,9 @@ class SalvageReport(DamageReport):
     What is lost is found out, and told, before anything is printed.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, is_json: bool = False) -> None:
         """Know of no damage yet."""
-        super().__init__(quiet=quiet)
+        super().__init__(quiet=quiet, is_json=is_json)
         self._name = ""
         self._losses: list[Losses] = []
         self._told: set[str] = set()
@@ -209,51 +241,26 @@ class SalvageReport(DamageReport):
             raise SalvagedError(self._cost)
 
     def _tell(self, pool: "Pool", losses: "Losses") -> None:
-        from thinmeta.formats.losses import losses_text
+        from thinmeta.formats.losses import losses_json, losses_text
 
         self._name = pool.source.device.name
         self._losses.append(losses)
         self._known |= losses.blocks
         self._known.update(damage.block for damage in losses.trees if damage.block is not None)
         self._disagreements.update(losses.disagreements)
+        if self.is_json:
+            self.say_objects(losses_json(losses))
+            return
         for line in losses_text(losses):
             if line not in self._told:
                 self._told.add(line)
                 self.warn(line)
 
 
-class LostFiles:
-    """What is not in the output of a command, since it cannot be read."""
-
-    def __init__(self, report: DamageReport) -> None:
-        """Nothing is lost yet."""
-        self._report = report
-        self.first: str | None = None
-
-    def lose(self, what: str) -> None:
-        """Take note of something: the first is the last word, the others are said at once."""
-        if self.first is None:
-            self.first = what
-        else:
-            self._report.warn(what)
-
-    def finish(self) -> None:
-        """Fail if something is lost.
-
-        Raises:
-            SalvagedError: so it is.
-            DamagedMetadataError: the metadata is not complete.
-        """
-        from thinmeta.errors import SalvagedError
-
-        if self.first is not None:
-            raise SalvagedError(self.first)
-        self._report.finish()
-
-
-def report_for(*, salvage: bool, quiet: bool) -> DamageReport:
+def report_for(*, salvage: bool, quiet: bool, is_json: bool = False) -> DamageReport:
     """Return the policy that the command line asks for."""
-    return SalvageReport(quiet=quiet) if salvage else DamageReport(quiet=quiet)
+    policy = SalvageReport if salvage else DamageReport
+    return policy(quiet=quiet, is_json=is_json)
 
 
 def lost_lines(losses: "Losses | None") -> Iterable[bytes]:

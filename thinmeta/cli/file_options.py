@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 from click.decorators import FC
 
-from thinmeta.cli.damage import DamageReport, LostFiles, report_for, salvage_option
+from thinmeta.cli.damage import DamageReport, report_for, salvage_option
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.parameters import ParameterType, quiet_option
+from thinmeta.cli.volume_files import VolumeFiles
 from thinmeta.cli.volume_options import (
     MAX_BYTES,
     Files,
@@ -25,9 +26,6 @@ from thinmeta.cli.volume_options import (
 )
 
 if TYPE_CHECKING:
-    from thinmeta.device.inputs import Inputs
-    from thinmeta.files.file_system import FileError, Inode
-    from thinmeta.files.opened_files import OpenedFiles
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.units import Quantity
@@ -47,6 +45,7 @@ class VolumeChoice(NamedTuple):
         inside: read this logical volume, which lies on the volume, or on that partition.
         salvage: go on past damage.
         quiet: say no warnings.
+        is_json: say on standard error what is wrong as JSON.
     """
 
     choice: MetadataChoice
@@ -57,6 +56,11 @@ class VolumeChoice(NamedTuple):
     inside: str | None = None
     salvage: bool = False
     quiet: bool = False
+    is_json: bool = False
+
+    def report(self) -> DamageReport:
+        """Return the policy that the command line asks for."""
+        return report_for(salvage=self.salvage, quiet=self.quiet, is_json=self.is_json)
 
 
 class PathParameter(ParameterType):
@@ -137,119 +141,6 @@ def volume_options(function: _Function) -> _Function:
     return collected  # type: ignore[return-value]
 
 
-class VolumeFiles:
-    """The files of one volume, and what was found to be wrong with them.
-
-    Attributes:
-        opened: its file system.
-        report: the policy of the command.
-        inputs: what is read, which is never written to.
-    """
-
-    def __init__(self, opened: "OpenedFiles", report: DamageReport, inputs: "Inputs") -> None:
-        """Nothing is wrong yet."""
-        self.opened = opened
-        self.report = report
-        self.inputs = inputs
-        self._lost = LostFiles(report)
-        self._absent: list[str] = []
-        self._unwritten: list[str] = []
-
-    def top(self) -> "Inode":
-        """Return the root directory of the volume."""
-        return self.opened.file_system.inode(self.opened.file_system.root)
-
-    def docker_root(self) -> "Inode | None":
-        """Return the directory `rootfs` of a Docker device, None if it is none.
-
-        Raises:
-            FileError: nobody can tell.
-        """
-        from thinmeta.files.container_root import container_root
-
-        return container_root(self.opened.file_system, self.top())
-
-    def root(self, *, all_of_it: bool) -> "Inode":
-        """Return the directory in which paths begin: of a Docker device `rootfs`.
-
-        Args:
-            all_of_it: paths begin at the root of the volume, of a Docker device, too.
-        """
-        from thinmeta.files.file_system import FileError
-
-        if all_of_it:
-            return self.top()
-        try:
-            return self.docker_root() or self.top()
-        except FileError as error:
-            self.lose(f"{error}; paths begin at its root, as with --all")
-            return self.top()
-
-    def on_error(self, path: bytes, error: "FileError") -> None:
-        """Take note of what is wrong with one file; the hook of whoever reads many."""
-        from thinmeta.files.file_tree import shown
-
-        self.lose(f"{shown(path)}: {error}")
-
-    def lose(self, what: str) -> None:
-        """Take note of something that is not in the output, since it cannot be read."""
-        self._lost.lose(what)
-
-    def miss(self, what: str) -> None:
-        """Take note of something that is not in the output, since it is not there."""
-        self._take_note(self._absent, what)
-
-    def fail_to_write(self, what: str) -> None:
-        """Take note of something that is not in the output, since it cannot be written."""
-        self._take_note(self._unwritten, what)
-
-    def refuse_absent(self) -> None:
-        """Fail if something was not there.
-
-        Raises:
-            NotThereError: so it is.
-        """
-        from thinmeta.errors import NotThereError
-
-        if self._absent:
-            self._say_before(self._lost.first, *self._unwritten[:1])
-            raise NotThereError(self._absent[0])
-
-    def refuse_unwritten(self) -> None:
-        """Fail if something could not be written.
-
-        Raises:
-            OutputError: so it is.
-        """
-        from thinmeta.errors import OutputError
-
-        if self._unwritten:
-            self._say_before(self._lost.first)
-            raise OutputError(self._unwritten[0])
-
-    def finish(self) -> None:
-        """Fail if something cannot be read, and is not in the output.
-
-        Raises:
-            SalvagedError: so it is.
-            DamagedMetadataError: the metadata is not complete.
-        """
-        self._lost.finish()
-
-    def _say_before(self, *what: str | None) -> None:
-        """Say what is not to be the last word."""
-        for each in what:
-            if each is not None:
-                self.report.warn(each)
-
-    def _take_note(self, noted: list[str], what: str) -> None:
-        """Keep the first, which is the last word; say the others."""
-        if noted:
-            self.report.warn(what)
-        else:
-            noted.append(what)
-
-
 @contextmanager
 def opened_volume(place: VolumeChoice, device: "DeviceSpec") -> Iterator[VolumeFiles]:
     """Open the file system of a device.
@@ -259,7 +150,7 @@ def opened_volume(place: VolumeChoice, device: "DeviceSpec") -> Iterator[VolumeF
         NotThereError: there is no such device, or no such partition.
         DamagedMetadataError: it is damaged, and nobody asked for salvage.
     """
-    report = report_for(salvage=place.salvage, quiet=place.quiet)
+    report = place.report()
     with opened(place.choice.for_devices(device), report) as pool:
         report.warn_of(pool)
         chosen = place.choice.choose(pool, device)
@@ -294,6 +185,5 @@ def opened_device(
             inside=place.inside,
             replay=place.replay,
         )
-        for note in found.notes:
-            report.warn(note)
+        report.note_files(found)
         yield VolumeFiles(found, report, inputs_of(pool, names, place.files))

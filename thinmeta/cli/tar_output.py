@@ -1,26 +1,36 @@
 """How commands write the files of a volume as a tar."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thinmeta.cli.file_options import VolumeFiles
 from thinmeta.cli.output import open_output
+from thinmeta.cli.volume_files import VolumeFiles
 
 if TYPE_CHECKING:
     from thinmeta.archive.tree_archive import Headers
-    from thinmeta.files.file_system import Inode
+    from thinmeta.files.file_system import FileError, Inode
 
 
-def write_tar(
+def write_tar(  # noqa: PLR0913  # what, where to, and a hook
     volume: VolumeFiles,
     headers: "Headers",
     files: "Iterable[tuple[bytes, Inode]]",
     output: Path | None,
     *,
     salvage: bool,
+    on_error: "Callable[[bytes, FileError], None] | None" = None,
 ) -> None:
     """Write files of a volume as a tar, and tell of what is not in it.
+
+    Args:
+        volume: whose files they are.
+        headers: the kind of tar.
+        files: their names in the tar, and inodes.
+        output: where it is written.
+        salvage: write zeros for what cannot be had.
+        on_error: told of what is wrong with a file, by its name in the tar; None: that is the
+            file's path, too.
 
     Raises:
         OutputError: it cannot be written.
@@ -29,14 +39,14 @@ def write_tar(
     """
     from thinmeta.archive.tree_archive import TreeArchive
 
-    archive = TreeArchive(volume.opened, headers, volume.on_error, salvage=salvage)
+    archive = TreeArchive(volume.opened, headers, on_error or volume.on_error, salvage=salvage)
     with open_output(output, volume.inputs, ahead=False) as file:
         for piece in archive.pieces(files):
             file.write(piece)
-    if nr := archive.nr_sockets:
+    if (nr := archive.nr_sockets) and not volume.report.is_json:
         what = "1 socket was left out: no tar has it"
         volume.report.warn(what if nr == 1 else f"{nr} sockets were left out: no tar has them")
-    volume.finish()
+    volume.finish(files=archive.nr_files, sockets=archive.nr_sockets)
 
 
 def refuse_terminal(output: Path | None) -> None:

@@ -15,8 +15,8 @@ from thinmeta.copies.host_files import HostFiles, Make, new_file, new_special
 from thinmeta.copies.host_folders import HostFolders, identity_of
 from thinmeta.device.inputs import Inputs
 from thinmeta.errors import OutputError
-from thinmeta.files.file_bytes import FileBytes, FileHole, LostPart
-from thinmeta.files.file_system import FileError, Inode
+from thinmeta.files.file_bytes import FileBytes, FileHole, LostPart, left_out, zeros_instead
+from thinmeta.files.file_system import FileError, IncompleteFileError, Inode
 from thinmeta.files.file_tree import FoundFile, OnFileError, below, walk
 from thinmeta.files.opened_files import OpenedFiles
 
@@ -54,6 +54,7 @@ class TreeCopy:
     """A copy that is being made.
 
     Attributes:
+        nr_folders: that are in it, new or not.
         nr_special: devices, pipes and sockets that were left out.
     """
 
@@ -66,7 +67,7 @@ class TreeCopy:
         rules: CopyRules,
         *,
         on_error: OnFileError,
-        on_refused: Callable[[str], None],
+        on_refused: Callable[[bytes, str], None],
         on_written: Callable[[int], None] = lambda nr_bytes: None,  # noqa: ARG005
     ) -> None:
         """Begin with nothing.
@@ -78,9 +79,10 @@ class TreeCopy:
             inputs: what is read, which is never written to.
             rules: how files are copied.
             on_error: told of what cannot be read, by its path on the volume.
-            on_refused: told of what the host does not take.
+            on_refused: told of what the host does not take, and of why, which begins with its name.
             on_written: told how many bytes more are written.
         """
+        self.nr_folders = 0
         self.nr_special = 0
         self._opened = opened
         self._base_name = base_name
@@ -115,6 +117,11 @@ class TreeCopy:
             for path, inode in files:
                 self._guarded(self._add, below(target, path[skip:]), path, inode)
 
+    @property
+    def nr_files(self) -> int:
+        """How many files of any type are in it."""
+        return self.nr_folders + self._files.nr_made
+
     def finish(self) -> None:
         """Make the symbolic links; then directories get their modes and times, the deepest first.
 
@@ -148,7 +155,7 @@ class TreeCopy:
                 raise OutputError(f"{name}: cannot be written: {why}; {done}") from error
             if error.errno == errno.EEXIST:
                 why = "is there already, and is left as it is; --force replaces it"
-            self._on_refused(f"{name}: {why}")
+            self._on_refused(self._full(target), f"{name}: {why}")
 
     def _add(self, target: bytes, path: bytes, inode: Inode) -> None:
         if self._left_out is not None and target.startswith(self._left_out):
@@ -181,6 +188,7 @@ class TreeCopy:
             if not is_new and error.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise OSError(errno.ENOTDIR, _FOLDER_THERE) from error
             raise
+        self.nr_folders += 1
         if is_new or self._rules.force:
             self._directories.append((target, path, inode))
 
@@ -230,8 +238,8 @@ class TreeCopy:
 
     def _content(self, inode: Inode) -> FileBytes:
         content = self._opened.bytes_of(inode)
-        if not self._rules.salvage and (lost := next(content.lost(), None)) is not None:
-            raise FileError(f"is left out: {lost}; --salvage writes zeros in their place")
+        if not self._rules.salvage:
+            content.refuse_lost()
         return content
 
     def _write(self, path: bytes, content: FileBytes, fd: int) -> None:
@@ -240,8 +248,8 @@ class TreeCopy:
         for piece in content.pieces():
             if isinstance(piece, LostPart):
                 if not self._rules.salvage:
-                    raise FileError(f"is left out: {piece}; --salvage writes zeros in their place")
-                self._on_error(path, FileError(f"{piece}; they are zeros in the copy"))
+                    raise left_out(piece, (piece,))
+                self._on_error(path, zeros_instead(piece, "copy"))
             if isinstance(piece, FileHole | LostPart):
                 place += piece.length
                 continue
@@ -259,15 +267,18 @@ class TreeCopy:
             set_attributes(fd, inode, xattrs, lambda what: self._unset(target, what))
         except FileError as error:
             what = f"is copied without its owner, mode and times: {error}"
-            self._on_error(path, FileError(what))
+            self._on_error(path, IncompleteFileError(what))
         finally:
             os.close(fd)
 
     def _unset(self, target: bytes, what: str) -> None:
-        self._on_refused(f"{self._shown(target)}: {what}")
+        self._on_refused(self._full(target), f"{self._shown(target)}: {what}")
 
     def _check(self, folder: int, path: bytes) -> None:
         self._inputs.refuse_folder(folder, self._shown(path))
 
+    def _full(self, target: bytes) -> bytes:
+        return os.path.join(os.fsencode(self._base_name), target).rstrip(b"/") or b"/"  # noqa: PTH118
+
     def _shown(self, target: bytes) -> str:
-        return os.path.join(self._base_name, os.fsdecode(target)).rstrip("/") or "/"  # noqa: PTH118
+        return os.fsdecode(self._full(target))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thinmeta.files.file_system import FileError, FileExtents, FileSystem, Inode
+from thinmeta.files.file_system import FileError, FileExtents, FileSystem, Inode, Outcome
 from thinmeta.files.reading import ByteSource
 from thinmeta.volume.read_only import ReadOnlyFile
 
@@ -48,6 +48,42 @@ class LostPart(NamedTuple):
 
 
 Piece = memoryview | FileHole | LostPart
+
+
+class LostPartsError(FileError):
+    """Parts of a file cannot be had.
+
+    Attributes:
+        parts: which, in order; read them at once.
+    """
+
+    def __init__(self, message: str, parts: Iterable[LostPart], outcome: Outcome) -> None:
+        """Carry the parts, and what becomes of the file."""
+        super().__init__(message)
+        self.parts = parts
+        self.outcome = outcome
+
+
+def left_out(first: LostPart, parts: Iterable[LostPart]) -> LostPartsError:
+    """Return what to raise where a file is left out for its lost parts.
+
+    Args:
+        first: of them, for the message.
+        parts: all of them.
+    """
+    what = f"is left out: {first}; --salvage writes zeros in their place"
+    return LostPartsError(what, parts, Outcome.LEFT_OUT)
+
+
+def zeros_instead(part: LostPart, of_what: str) -> LostPartsError:
+    """Return what to tell where zeros are written for a part of a file.
+
+    Args:
+        part: which.
+        of_what: the output, in a word.
+    """
+    return LostPartsError(f"{part}; they are zeros in the {of_what}", (part,), Outcome.ZEROS)
+
 
 _ZEROS = memoryview(bytes(1 << 20))
 
@@ -106,6 +142,15 @@ class FileBytes:
                 yield LostPart(start + part.begin - place, part.length, str(part.cause))
             if there < length:
                 yield LostPart(start + there, length - there, _PAST_END)
+
+    def refuse_lost(self) -> None:
+        """Fail if a part is known to be lost.
+
+        Raises:
+            LostPartsError: so it is.
+        """
+        if (first := next(self.lost(), None)) is not None:
+            raise left_out(first, self.lost())
 
     def stored(self) -> Iterator[tuple[int, int]]:
         """Return where what is stored begins, and its length, in bytes of the file; in order."""

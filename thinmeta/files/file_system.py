@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from thinmeta.errors import InputError
@@ -16,8 +17,33 @@ from thinmeta.volume.layout import Bytes
 from thinmeta.walk.columnar import Columnar
 
 
+class Outcome(StrEnum):
+    """What becomes of a file of which something cannot be read or believed."""
+
+    LEFT_OUT = "left_out"
+    """It is not in the output."""
+
+    ZEROS = "zeros"
+    """It is in the output, with zeros for what cannot be had."""
+
+    INCOMPLETE = "incomplete"
+    """It is in the output, but not all that belongs to it: entries of a directory, attributes."""
+
+
 class FileError(InputError):
-    """Something of a file cannot be read or believed; the message says what, and of which inode."""
+    """Something of a file cannot be read or believed; the message says what, and of which inode.
+
+    Attributes:
+        outcome: what becomes of the file.
+    """
+
+    outcome = Outcome.LEFT_OUT
+
+
+class IncompleteFileError(FileError):
+    """Something that belongs to a file cannot be had; the file itself can."""
+
+    outcome = Outcome.INCOMPLETE
 
 
 @contextmanager
@@ -84,7 +110,7 @@ class Entry(NamedTuple):
     number: int
 
 
-class DirectoryError(FileError):
+class DirectoryError(IncompleteFileError):
     """A part of a directory cannot be read or believed.
 
     Attributes:

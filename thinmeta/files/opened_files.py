@@ -65,9 +65,15 @@ class OpenedFiles(NamedTuple):
         """What whoever reads the files should know, one line each."""
         nr = self.nr_transactions
         replayed = f"the journal was replayed: {nr} transaction{'s' if nr > 1 else ''}"
-        notes = [replayed] if nr else []
-        notes += filter(None, (self.fault, self.file_system.remark))
-        return [*self.about_lvm, *notes]
+        about_journal = filter(None, (replayed if nr else None, self.fault))
+        return [*(f"{self.source.name}: {what}" for what in about_journal), *self.about_others]
+
+    @property
+    def about_others(self) -> list[str]:
+        """Those of the notes that are not about the journal."""
+        remark = self.file_system.remark
+        about_files = [f"{self.source.name}: {remark}"] if remark else []
+        return [*self.about_lvm, *about_files]
 
     def bytes_of(self, inode: Inode) -> FileBytes:
         """Return the bytes of a file.

@@ -1,14 +1,14 @@
 """Layers that are written as tars, each held against the hash that it should have."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from thinmeta.errors import InputError
 from thinmeta.files.file_system import FileError
 from thinmeta.images.chosen_image import ChosenImage, ImageLayer
-from thinmeta.images.layer_tar import LayerFiles, LayerVolume
+from thinmeta.images.layer_tar import LayerFiles, LayerVolume, WrongFile
 from thinmeta.images.tar_split import read_tar_split, size_of
 
 OpenLayer = Callable[[ImageLayer], AbstractContextManager[LayerVolume]]
@@ -17,7 +17,16 @@ _WRONG_AT_MOST = 10
 
 
 class UnprovenLayerError(InputError):
-    """A layer that was put together is not what the image's hash says."""
+    """A layer that was put together is not what the image's hash says.
+
+    Attributes:
+        wrong_files: the files that are not what they were.
+    """
+
+    def __init__(self, message: str, wrong_files: Sequence[WrongFile] = ()) -> None:
+        """Carry the files."""
+        super().__init__(message)
+        self.wrong_files = wrong_files
 
 
 class SavedLayer(Protocol):
@@ -128,13 +137,13 @@ class SplitLayer:
         """Say which files are not what they were."""
         parts = read_tar_split(self._layer.tar_split)
         with self._open_layer(self._layer) as volume:
-            wrong = [str(each) for each in LayerFiles(volume).wrong_files(parts)]
-        told = wrong[:_WRONG_AT_MOST]
+            wrong = [*LayerFiles(volume).wrong_files(parts)]
+        told = [str(each) for each in wrong[:_WRONG_AT_MOST]]
         told = told or [why or "its files are what they were; its tar-split is not"]
         if len(wrong) > _WRONG_AT_MOST:
             told.append(f"and {len(wrong) - _WRONG_AT_MOST} files more")
         what = f"is not what its hash says: {'; '.join(told)}"
-        return UnprovenLayerError(f"{layer_name(self._image, self._layer)} {what}")
+        return UnprovenLayerError(f"{layer_name(self._image, self._layer)} {what}", wrong)
 
 
 def layer_name(image: ChosenImage, layer: ImageLayer) -> str:

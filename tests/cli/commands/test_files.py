@@ -16,6 +16,7 @@ from tests.cli.invocations import process
 from tests.conftest import OwnImage, Thinmeta
 from tests.files.recorded import RecordedFiles, recorded_by_name, recorded_files
 from tests.files.small_ext2 import HELLO, small_ext2
+from tests.files.small_volume import SmallVolume
 from tests.lvm.lvm_images import with_mbr
 from tests.volume.data_images import devices
 from thinmeta.errors import ExitCode
@@ -36,20 +37,6 @@ KINDS = {
 LONG_LINE = re.compile(
     rb"(.{10}) +(\d+) +(\d+) +(\d+) +(\d+) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (.*?)(?: -> (.*))?"
 )
-
-
-class SmallVolume:
-    """A pool with one device, on which is what a test puts there."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.pool = unpacked("a08-snapshots-of-snapshots")
-
-    def words(self, content: bytes, size: int = 1 << 20) -> list[object]:
-        """Return the options that read a device with `content` from a data device of `size`."""
-        data = self.folder / "data"
-        data.write_bytes(content.ljust(size, b"\0")[:size])
-        return ["-p", self.pool, "--data", data]
 
 
 @pytest.fixture
@@ -186,7 +173,8 @@ def test_after_a_power_cut_the_journal_is_replayed(device_id: int, thinmeta: Thi
 
     assert result.exit_code == ExitCode.DONE
     assert re.fullmatch(
-        r"Warning: the journal was replayed: (1 transaction|(?!1 )\d+ transactions)\n",
+        rf"Warning: \S*{case}-meta.bin: device {device_id}: the journal was replayed: "
+        r"(1 transaction|(?!1 )\d+ transactions)\n",
         result.stderr,
     )
     assert_listed(result.stdout, files)
@@ -503,4 +491,5 @@ def test_what_is_to_be_known_of_a_file_system_is_said(
     result = thinmeta("files", 1, *words(DOCKER[1]))
 
     assert result.exit_code == ExitCode.DONE
-    assert result.stderr == "Warning: it is marked as damaged\n"
+    metadata = unpacked(DOCKER[1])
+    assert result.stderr == f"Warning: {metadata}: device 1: it is marked as damaged\n"

@@ -8,13 +8,13 @@ import click
 from thinmeta.cli.file_options import (
     PATH,
     VolumeChoice,
-    VolumeFiles,
     all_option,
     opened_volume,
     volume_options,
 )
 from thinmeta.cli.output import Writer, open_output, output_option
 from thinmeta.cli.parameters import DEVICE
+from thinmeta.cli.volume_files import VolumeFiles
 
 if TYPE_CHECKING:
     from thinmeta.files.file_bytes import FileBytes
@@ -56,7 +56,7 @@ def cat(
 
 def _write(volume: VolumeFiles, top: "Inode", path: bytes, file: Writer, *, salvage: bool) -> None:
     from thinmeta.errors import InputError, NotThereError
-    from thinmeta.files.file_bytes import LostPart, zeros
+    from thinmeta.files.file_bytes import LostPart, zeros, zeros_instead
     from thinmeta.files.file_system import FileError
     from thinmeta.files.file_tree import find, shown
 
@@ -64,12 +64,14 @@ def _write(volume: VolumeFiles, top: "Inode", path: bytes, file: Writer, *, salv
         found = find(volume.opened.file_system, top, path, follow=True)
         content = _content(volume, found.path, found.inode)
     except NotThereError as error:
-        return volume.miss(str(error))
+        return volume.miss(path, str(error))
     except FileError as error:
-        return volume.lose(str(error))
-    if not salvage and (lost := next(content.lost(), None)) is not None:
-        what = f"{shown(path)}: is left out: {lost}; --salvage writes zeros in their place"
-        return volume.lose(what)
+        return volume.lose(path, error)
+    try:
+        if not salvage:
+            content.refuse_lost()
+    except FileError as error:
+        return volume.on_error(path, error)
     for piece in content.pieces():
         if isinstance(piece, memoryview):
             file.write(piece)
@@ -77,7 +79,7 @@ def _write(volume: VolumeFiles, top: "Inode", path: bytes, file: Writer, *, salv
         if isinstance(piece, LostPart):
             if not salvage:
                 raise InputError(f"{shown(path)}: {piece}; --salvage goes on, with zeros instead")
-            volume.lose(f"{shown(path)}: {piece}; they are zeros in the output")
+            volume.on_error(path, zeros_instead(piece, "output"))
         for part in zeros(piece.length):
             file.write(part)
     return None

@@ -11,13 +11,14 @@ import click
 from thinmeta.cli.file_options import (
     PATH,
     VolumeChoice,
-    VolumeFiles,
     all_option,
     opened_volume,
     volume_options,
 )
+from thinmeta.cli.file_report import report_option
 from thinmeta.cli.parameters import DEVICE, FILE
 from thinmeta.cli.progress import Progress, copied_text
+from thinmeta.cli.volume_files import VolumeFiles
 
 if TYPE_CHECKING:
     from thinmeta.device.inputs import Inputs
@@ -41,6 +42,7 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 @click.option("--force", is_flag=True, help="Replace files that are in DEST already.")
 @all_option
 @volume_options
+@report_option
 def copy(  # noqa: PLR0913  # one parameter an option
     *,
     device: "DeviceSpec",
@@ -50,6 +52,7 @@ def copy(  # noqa: PLR0913  # one parameter an option
     force: bool,
     all_of_it: bool,
     place: VolumeChoice,
+    is_json: bool,
 ) -> None:
     """Copy the files and directories PATH of DEVICE to DEST.
 
@@ -71,21 +74,20 @@ def copy(  # noqa: PLR0913  # one parameter an option
 
     if archive and os.geteuid() != 0:
         raise click.UsageError("--archive gives files to their owners, which only root may do")
-    with opened_volume(place, device) as volume:
+    with opened_volume(place._replace(is_json=is_json), device) as volume:
         top = volume.root(all_of_it=all_of_it)
         found = _found(volume, top, paths)
         if not found:
-            volume.refuse_absent()
-            volume.finish()
+            volume.finish(files=0, special=0)
         progress = Progress(quiet=place.quiet, text=copied_text)
 
         def on_error(path: bytes, error: "FileError") -> None:
             progress.take_away()
             volume.on_error(path, error)
 
-        def on_refused(what: str) -> None:
+        def on_refused(target: bytes, what: str) -> None:
             progress.take_away()
-            volume.fail_to_write(what)
+            volume.fail_to_write(target, what)
 
         with (
             progress,
@@ -107,12 +109,10 @@ def copy(  # noqa: PLR0913  # one parameter an option
                 made.finish()
             finally:
                 made.close()
-        if nr := made.nr_special:
+        if (nr := made.nr_special) and not is_json:
             what = f"devices, pipes and sockets that were left out: {nr}"
             volume.report.warn(f"{what}; root gets them with --archive")
-        volume.refuse_absent()
-        volume.refuse_unwritten()
-        volume.finish()
+        volume.finish(files=made.nr_files, special=made.nr_special)
 
 
 def _found(
@@ -129,10 +129,10 @@ def _found(
         try:
             each = find(volume.opened.file_system, top, path, follow=False)
         except NotThereError as error:
-            volume.miss(str(error))
+            volume.miss(path, str(error))
             continue
         except FileError as error:
-            volume.lose(str(error))
+            volume.lose(path, error)
             continue
         last = each.path.rpartition(b"/")[2]
         if path.rpartition(b"/")[2] == b"." and each.inode.is_directory:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thinmeta.cli.compared_files import changes_between, refuse_options
-from thinmeta.cli.damage import LostFiles, lost_lines, report_for
+from thinmeta.cli.damage import lost_lines
 from thinmeta.cli.file_options import VolumeChoice, opened_device, volume_options
+from thinmeta.cli.lost_files import LostFiles
 from thinmeta.cli.metadata import opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, ParameterType, format_option
@@ -102,7 +103,7 @@ def diff(  # noqa: PLR0913  # one parameter an option
     if only_summary and format_name in ("xml", "csv"):
         raise click.UsageError(f"--summary goes with text and json, not with {format_name}")
     shown = kinds or frozenset(_KINDS if format_name == "xml" else _KINDS[:4])
-    report = report_for(salvage=place.salvage, quiet=place.quiet)
+    report = place.report()
     with opened(choice.for_devices(left, right), report) as pool:
         report.warn_of(pool)
         chosen = choice.choose(pool, left), choice.choose(pool, right)
@@ -134,7 +135,7 @@ def _diff_files(
     from thinmeta.formats.file_changes import change_line, change_object
     from thinmeta.formats.files import joined
 
-    report = report_for(salvage=place.salvage, quiet=place.quiet)
+    report = place.report()
     lost = LostFiles(report)
     line = change_object if is_json else change_line
     with opened(place.choice.for_devices(left, right), report) as pool:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for
 from thinmeta.cli.file_options import VolumeChoice, opened_device, volume_options
+from thinmeta.cli.file_report import report_option
 from thinmeta.cli.metadata import opened
 from thinmeta.cli.output import output_option
 from thinmeta.cli.parameters import DEVICE
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     help="Write what docker export of this version writes: from 23 on owners have no names.",
 )
 @volume_options
+@report_option
 @output_option
-def export(*, device: "DeviceSpec", version: str, place: VolumeChoice, output: Path | None) -> None:
+def export(
+    *, device: "DeviceSpec", version: str, place: VolumeChoice, is_json: bool, output: Path | None
+) -> None:
     """Write the files of CONTAINER as a tar, byte for byte what docker export writes.
 
     CONTAINER is its name or the beginning of its id; a device id does, too. As in Docker,
@@ -41,7 +44,8 @@ def export(*, device: "DeviceSpec", version: str, place: VolumeChoice, output: P
     from thinmeta.files.file_tree import walk
 
     refuse_terminal(output)
-    report = report_for(salvage=place.salvage, quiet=place.quiet)
+    place = place._replace(is_json=is_json)
+    report = place.report()
     with opened(place.choice.for_devices(device), report) as pool:
         report.warn_of(pool)
         chosen = place.choice.choose(pool, device)

@@ -10,13 +10,13 @@ import click
 from thinmeta.cli.file_options import (
     PATH,
     VolumeChoice,
-    VolumeFiles,
     all_option,
     opened_volume,
     volume_options,
 )
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, format_option
+from thinmeta.cli.volume_files import VolumeFiles
 
 if TYPE_CHECKING:
     from thinmeta.files.file_system import Inode

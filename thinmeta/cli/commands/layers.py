@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.compared_files import StackFiles, refuse_options
-from thinmeta.cli.damage import DamageReport, LostFiles, lost_lines, report_for, salvage_option
+from thinmeta.cli.damage import DamageReport, lost_lines, report_for, salvage_option
 from thinmeta.cli.file_options import VolumeChoice, no_replay_option
+from thinmeta.cli.lost_files import LostFiles
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.name_options import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import LostFiles, report_for
 from thinmeta.cli.file_options import VolumeChoice, no_replay_option, opened_device
+from thinmeta.cli.file_report import report_option
+from thinmeta.cli.lost_files import LostFiles
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import quiet_option
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     help="Of a layer whose tar-split is missing, look so long for the time at which it was made.",
 )
 @quiet_option
+@report_option
 @output_option
 def save(  # noqa: PLR0913  # one parameter an option
     *,
@@ -49,6 +51,7 @@ def save(  # noqa: PLR0913  # one parameter an option
     unproven: bool,
     search_seconds: float,
     quiet: bool,
+    is_json: bool,
     output: Path | None,
 ) -> None:
     """Write images as one tar that docker load, podman load, skopeo and umoci read.
@@ -66,6 +69,7 @@ def save(  # noqa: PLR0913  # one parameter an option
     With --unproven: a layer that cannot be proven is written as what its files are now,
     and the image with another id, whose history says so.
     """
+    from thinmeta.formats.file_report import summary_object, wrong_file_objects
     from thinmeta.images.chosen_image import ContainerGivenError, choose_images
     from thinmeta.images.layer_tar import LayerVolume
     from thinmeta.images.remade_images import ImageMaker, Proof
@@ -74,9 +78,11 @@ def save(  # noqa: PLR0913  # one parameter an option
     from thinmeta.model.device_spec import DeviceSpec
 
     refuse_terminal(output)
-    report = report_for(salvage=unproven, quiet=quiet)
     files = Files(data, None)
-    place = VolumeChoice(choice, files, replay=not no_replay, quiet=quiet)
+    place = VolumeChoice(
+        choice, files, replay=not no_replay, salvage=unproven, quiet=quiet, is_json=is_json
+    )
+    report = place.report()
     with opened(choice, report) as pool:
         report.warn_of(pool)
         docker = choice.names.docker(pool)
@@ -102,6 +108,11 @@ def save(  # noqa: PLR0913  # one parameter an option
                 for piece in saved(to_save):
                     file.write(piece)
         except UnprovenLayerError as error:
+            if is_json:
+                report.say_objects(wrong_file_objects(error.wrong_files))
             what = "--unproven writes it as another layer, of an image with another id"
             raise UnprovenLayerError(f"{error}; {what}") from error
+        if is_json:
+            nr_layers = len({layer.diff_id for image in to_save for layer in image.layers})
+            report.say_objects([summary_object({"images": len(to_save), "layers": nr_layers})])
         lost.finish()

@@ -9,17 +9,18 @@ import click
 from thinmeta.cli.file_options import (
     PATH,
     VolumeChoice,
-    VolumeFiles,
     all_option,
     opened_volume,
     volume_options,
 )
+from thinmeta.cli.file_report import report_option
 from thinmeta.cli.output import output_option
 from thinmeta.cli.parameters import DEVICE
 from thinmeta.cli.tar_output import refuse_terminal, write_tar
+from thinmeta.cli.volume_files import VolumeFiles
 
 if TYPE_CHECKING:
-    from thinmeta.files.file_system import Inode
+    from thinmeta.files.file_system import FileError, Inode
     from thinmeta.files.file_tree import FoundFile
     from thinmeta.model.device_spec import DeviceSpec
 
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 @click.argument("path", type=PATH, default="/")
 @all_option
 @volume_options
+@report_option
 @output_option
-def tar(
+def tar(  # noqa: PLR0913  # one parameter an option
     *,
     device: "DeviceSpec",
     path: bytes,
     all_of_it: bool,
     place: VolumeChoice,
+    is_json: bool,
     output: Path | None,
 ) -> None:
     """Write the files of DEVICE as a tar: all that is below the directory PATH, or one file.
@@ -51,22 +54,30 @@ def tar(
 
     A file of which a part is lost is left out; with --salvage that part is zeros.
     """
-    from thinmeta.archive.pax_headers import PaxHeaders
     from thinmeta.files.file_tree import find
 
     refuse_terminal(output)
-    with opened_volume(place, device) as volume:
+    with opened_volume(place._replace(is_json=is_json), device) as volume:
         top = volume.root(all_of_it=all_of_it)
         found = find(volume.opened.file_system, top, path, follow=False)
-        write_tar(volume, PaxHeaders(), _files(volume, found), output, salvage=place.salvage)
+        _write(volume, found, output, salvage=place.salvage)
 
 
-def _files(volume: VolumeFiles, found: "FoundFile") -> "Iterator[tuple[bytes, Inode]]":
-    """Yield the files with their names in the archive."""
+def _write(volume: VolumeFiles, found: "FoundFile", output: Path | None, *, salvage: bool) -> None:
+    """Write a file, or a directory with all that is in it, which is called `.` there."""
+    from thinmeta.archive.pax_headers import PaxHeaders
     from thinmeta.files.file_tree import walk
 
-    if not found.inode.is_directory:
-        yield found.path.rpartition(b"/")[2], found.inode
-        return
-    yield b".", found.inode
-    yield from walk(volume.opened.file_system, found.inode, b".", volume.on_error)
+    path, inode = found
+
+    def on_error(name: bytes, error: "FileError") -> None:
+        volume.on_error(path + name[1:] if inode.is_directory else path, error)
+
+    def files() -> "Iterator[tuple[bytes, Inode]]":
+        if not inode.is_directory:
+            yield path.rpartition(b"/")[2], inode
+            return
+        yield b".", inode
+        yield from walk(volume.opened.file_system, inode, b".", on_error)
+
+    write_tar(volume, PaxHeaders(), files(), output, salvage=salvage, on_error=on_error)
