@@ -10,6 +10,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thinmeta.analyse.block.look import BlockReport
     from thinmeta.analyse.check.findings import CheckReport, Finding, Severity
     from thinmeta.analyse.diff import Relation, Summary
     from thinmeta.analyse.freed import FreedTogether
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 # Where each name is; loaded when it is used, so that `thinmeta --help` waits for nothing.
 _HOMES = {
+    "BlockReport": "thinmeta.analyse.block.look",
     "BlockTable": "thinmeta.library.results",
     "Candidate": "thinmeta.analyse.recover.candidates",
     "Change": "thinmeta.walk.changes",
@@ -100,6 +102,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BlockReport",
     "BlockTable",
     "Candidate",
     "Change",

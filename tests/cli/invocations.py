@@ -43,6 +43,7 @@ os.chmod(DOCKER.name, 0o755)  # noqa: PTH101
 
 # What a command takes besides the pool, so that it succeeds on GOOD.
 MINIMAL: dict[str, tuple[str, ...]] = {
+    "block": ("0", "1"),
     "cat": ("1", "/hello", "--data", DATA.name),
     "check": (),
     "copy": ("1", "/hello", "copied", "--data", DATA.name),
@@ -65,7 +66,7 @@ MINIMAL: dict[str, tuple[str, ...]] = {
 }
 
 # What is of use without a superblock, and how it ends.
-WITHOUT_SUPERBLOCK = {"scan": ExitCode.DONE}
+WITHOUT_SUPERBLOCK = {"block": ExitCode.DONE, "scan": ExitCode.DONE}
 
 
 def arguments(command: str, metadata: Path | str | bytes) -> list[Path | str | bytes]:

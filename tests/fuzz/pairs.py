@@ -245,6 +245,13 @@ def _check(rng: Rng, pair: Pair) -> None:
     _sometimes(rng, pair, 8, "--details-root", _number(rng))
 
 
+def _block(rng: Rng, pair: Pair) -> None:
+    blocks = [str(int(rng.integers(400))) if rng.integers(8) else _number(rng) for _ in range(3)]
+    pair.args += ["--diff", *blocks[:2]] if rng.integers(4) == 0 else blocks[: pick(rng, [1, 2, 3])]
+    _sometimes(rng, pair, 3, "--all")
+    _sometimes(rng, pair, 6, "--raw")
+
+
 def _scan(rng: Rng, pair: Pair) -> None:
     _sometimes(rng, pair, 3, "--all")
 
@@ -368,6 +375,7 @@ def _nothing(rng: Rng, pair: Pair) -> None:
 
 
 OWN: dict[str, Callable[[Rng, Pair], None]] = {
+    "block": _block,
     "cat": _cat,
     "check": _check,
     "copy": _copy,

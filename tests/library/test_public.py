@@ -31,6 +31,7 @@ SIGNATURES = {
     "Losses.of": "device_id",
     "Losses.range_columns": "",
     "NameSources": "docker_root=None, lvm=(), lv=None, *, default_root=None",
+    "OpenPool.block": "number",
     "OpenPool.check": "",
     "OpenPool.close": "",
     "OpenPool.device": "spec",
@@ -59,8 +60,8 @@ SIGNATURES = {
 }
 
 NAMES = """
-    BlockTable Candidate Change CheckReport Damage DamageKind DamagedMetadataError Device
-    DeviceFiles FileError FileStream FoundFile Inode
+    BlockReport BlockTable Candidate Change CheckReport Damage DamageKind DamagedMetadataError
+    Device DeviceFiles FileError FileStream FoundFile Inode
     DeviceLoss DiffTable Difference Disagreement ExitCode Finding FreeTable FreedTogether InputError
     LiveDeviceError Losses MeasuredLayer NameSources NoSnapshotError NotThereError OpenPool
     RefCounts Relation ResultList Roots Run RunTable SalvagedError Severity SharerTable

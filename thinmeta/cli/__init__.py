@@ -14,6 +14,7 @@ atexit.register(gc.freeze)
 import click  # noqa: E402  # it makes many, too
 
 _COMMANDS = {
+    "block": "Show what is in blocks of the metadata, and who refers to them.",
     "cat": "Write the contents of files of a device.",
     "check": "Find all damage, and what is lost by it.",
     "copy": "Copy files of a device to a folder.",

@@ -16,6 +16,7 @@ from thinmeta.cli.parameters import FILE
 from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
 
 if TYPE_CHECKING:
+    from thinmeta.analyse.recover.scan import Scan
     from thinmeta.device.blocks import BlockDevice
     from thinmeta.names.name_sources import NameSources
 
@@ -38,15 +39,21 @@ class WholeChoice:
 
 
 def whole_metadata_argument(function: _Function) -> _Function:
-    """Add METADATA, also as `-i` and `-p`, `-m` and `--lvm`; it arrives as `choice`."""
+    """Add METADATA as an argument, too, where a command has no other arguments."""
+    argument = click.argument("metadata", required=False, type=FILE)
+    return argument(whole_metadata_options(function))
+
+
+def whole_metadata_options(function: _Function) -> _Function:
+    """Add METADATA as `-i` and `-p`, `-m` and `--lvm`; it arrives as `choice`."""
 
     @wraps(function)  # also what click keeps on it
     def collected(
         *,
-        metadata: Path | None,
         pool: Path | None,
         metadata_snapshot: bool,
         names: "NameSources",
+        metadata: Path | None = None,
         **others: Any,
     ) -> Any:
         if metadata and pool:
@@ -72,7 +79,6 @@ def whole_metadata_argument(function: _Function) -> _Function:
             type=FILE,
             help="The metadata: a device, or an image of one, compressed, packed or not.",
         ),
-        click.argument("metadata", required=False, type=FILE),
     ):
         collected = decorate(collected)
     return collected  # type: ignore[return-value]
@@ -112,6 +118,18 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
         except InputError as error:
             raise InputError(f"{device.name}: {error}") from error
         yield device
+
+
+def missing_from(found: "Scan") -> Iterator[str]:
+    """Return what a scan did not find that should be there, in words."""
+    live = found.live_superblock
+    if live is None:
+        yield "the superblock is damaged, so nothing says which state is the live one"
+    elif len(found.classes) < live.metadata_space_map.nr_blocks:
+        yield (
+            f"ends after {len(found.classes)} of {live.metadata_space_map.nr_blocks} blocks; "
+            "what the others held is missing"
+        )
 
 
 def refuse_damaged_superblock(device: "BlockDevice") -> None:

@@ -20,7 +20,7 @@ from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 _SHOWN = 20
 """States and orphans that are shown unless all are asked for."""
 
-_LABELS = {
+LABELS = {
     BlockClass.SUPERBLOCK: "superblock",
     BlockClass.HELD_SUPERBLOCK: "superblock of a metadata snapshot",
     BlockClass.MAPPINGS: "mappings",
@@ -94,7 +94,7 @@ def scan_json(scan: Scan) -> Iterator[bytes]:
     for candidate in scan.candidates:
         yield json_line(
             type="state",
-            state=_state_text(candidate),
+            state=state_text(candidate),
             mapping_root=candidate.mapping_root,
             details_root=candidate.details_root,
             superblock=candidate.superblock,
@@ -151,17 +151,17 @@ def _block_counts(scan: Scan) -> Iterator[tuple[str, int]]:
                 if each.kind == block_class:
                     yield f"  {_node_label(each)}", each.nr_blocks
         elif nr_blocks := scan.count(block_class):
-            yield f"  {_LABELS[block_class]}", nr_blocks
+            yield f"  {LABELS[block_class]}", nr_blocks
 
 
 def _node_label(count: NodeCount) -> str:
-    label = _LABELS[count.kind]
+    label = LABELS[count.kind]
     if count.kind is BlockClass.INTERNAL:
         return label
     return f"{label}, {f'nodes {count.height} above the leaves' if count.height else 'leaves'}"
 
 
-def _state_text(candidate: Candidate) -> str | None:
+def state_text(candidate: Candidate) -> str | None:
     """Return what `--state` takes; None where there is no list of devices to go by."""
     if candidate.mapping_root is None:
         return None
@@ -171,7 +171,7 @@ def _state_text(candidate: Candidate) -> str | None:
 
 def _state_row(scan: Scan, candidate: Candidate) -> list[str]:
     return [
-        _state_text(candidate) or f"-:{candidate.details_root}",
+        state_text(candidate) or f"-:{candidate.details_root}",
         str(candidate.nr_devices),
         str(candidate.nr_mappings),
         _or_dash(candidate.mapped_blocks),
@@ -235,7 +235,7 @@ def _hints(scan: Scan, metadata: Sequence[str]) -> Iterator[bytes]:
     now = {device.device_id: device for device in scan.devices(live)} if live else {}
     examples: list[tuple[str, tuple[str, ...]]] = []
     if older is not None:
-        state = _state_text(older)
+        state = state_text(older)
         past = ("--state", str(state), *_salvage(is_whole=older.is_whole))
         examples += [("the devices of a state", ("ls", *past)), ("a state as XML", ("dump", *past))]
         for device in [each for each in scan.devices(older) if each.device_id in now][:1]:

@@ -1,7 +1,10 @@
 """What a pool answers: which device somebody means, and what the commands ask."""
 
 from collections.abc import Iterable
+from functools import cached_property
 
+from thinmeta.analyse.block.look import BlockReport, look_at
+from thinmeta.analyse.block.scanned_blocks import ScannedBlocks
 from thinmeta.analyse.check.checker import check_pool
 from thinmeta.analyse.check.findings import CheckReport
 from thinmeta.analyse.freed import FreedTogether
@@ -218,6 +221,29 @@ class Questions:
         100:101 False 7
         """
         return list_of_states(scan(self._pool.source.device).candidates)
+
+    def block(self, number: int) -> BlockReport:
+        """Return what is in a metadata block and who refers to it, as `thinmeta block` does.
+
+        All blocks are read when the first is asked for, of a compressed image those that the
+        superblock counts.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     leaf = pool.block(123)
+        >>> leaf.block_class.name, leaf.content.entries["data_block"][:3].tolist()
+        ('MAPPINGS', [1938, 1939, 1940])
+        >>> [(led.state.is_live, led.device_ids.tolist()) for led in leaf.ways.states]
+        [(True, [8])]
+
+        Raises:
+            NotThereError: the metadata has no such block.
+        """
+        return look_at(self._scanned, number)
+
+    @cached_property
+    def _scanned(self) -> ScannedBlocks:
+        return ScannedBlocks.of(self._pool.source.device)
 
     def layers(self, name: str | None = None) -> ResultList[MeasuredLayer]:
         """Return what Docker's images and containers are made of, as `thinmeta layers` does.

@@ -72,15 +72,15 @@ class DeviceLists:
 
     def devices(self, candidate: Candidate) -> tuple[FoundDevice, ...]:
         """Return the devices that either tree of `candidate` lists, by ascending id."""
-        roots = self._roots(self._leaves(candidate.mapping_root))
-        details = self._details(self._leaves(candidate.details_root))
+        roots = self._roots(self.leaves(candidate.mapping_root))
+        details = self._details(self.leaves(candidate.details_root))
         return tuple(
             self._device(device_id, roots.get(device_id), details.get(device_id))
             for device_id in sorted({*roots, *details})
         )
 
-    def _leaves(self, root: MetadataBlock | None) -> Places:
-        """Return the leaves of a tree, in key order."""
+    def leaves(self, root: MetadataBlock | None) -> Places:
+        """Return the leaves of a tree of lists, in key order, as places among the nodes."""
         place = None if root is None else self.trees.place_of(root)
         if place is None:
             return np.empty(0, dtype=np.int64)

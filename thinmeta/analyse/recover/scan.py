@@ -42,6 +42,7 @@ class Scan:
             names, then by block.
         candidates: states of the pool, best first.
         orphans: mapping trees that no candidate holds, largest first.
+        lists: the nodes that list devices, and with them all trees.
     """
 
     classes: Classes
@@ -49,11 +50,11 @@ class Scan:
     superblocks: tuple[Superblock, ...]
     candidates: tuple[Candidate, ...]
     orphans: tuple[Orphan, ...]
-    _lists: DeviceLists = field(repr=False)
+    lists: DeviceLists = field(repr=False)
 
     def devices(self, candidate: Candidate) -> tuple[FoundDevice, ...]:
         """Return the devices of a candidate, by ascending id."""
-        return self._lists.devices(candidate)
+        return self.lists.devices(candidate)
 
     @property
     def live_superblock(self) -> Superblock | None:

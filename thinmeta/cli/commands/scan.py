@@ -1,6 +1,5 @@
 """`thinmeta scan`."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +11,15 @@ from thinmeta.cli.naming import metadata_words
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.progress import Progress
-from thinmeta.cli.whole_metadata import WholeChoice, opened_whole, whole_metadata_argument
+from thinmeta.cli.whole_metadata import (
+    WholeChoice,
+    missing_from,
+    opened_whole,
+    whole_metadata_argument,
+)
 from thinmeta.errors import DamagedMetadataError, InputError, SalvagedError
 
 if TYPE_CHECKING:
-    from thinmeta.analyse.recover.scan import Scan
     from thinmeta.device.blocks import BlockDevice
     from thinmeta.names.name_sources import NameSources
 
@@ -59,7 +62,7 @@ def scan(  # one parameter an option
             )
         if choice.names.lvm and (odd := _transaction_note(device, choice.names)):
             report.warn(odd)
-        for warning in _warnings(found):
+        for warning in missing_from(found):
             report.warn(f"{path}: {warning}")
         if format_name == "json":
             lines = scan_json(found)
@@ -85,14 +88,3 @@ def _transaction_note(device: "BlockDevice", names: "NameSources") -> str | None
     with suppress(InputError, DamagedMetadataError):
         return transaction_note(open_pool(device), names)
     return None
-
-
-def _warnings(found: "Scan") -> Iterator[str]:
-    live = found.live_superblock
-    if live is None:
-        yield "the superblock is damaged, so nothing says which state is the live one"
-    elif len(found.classes) < live.metadata_space_map.nr_blocks:
-        yield (
-            f"ends after {len(found.classes)} of {live.metadata_space_map.nr_blocks} blocks; "
-            "what the others held is missing"
-        )
