@@ -15,6 +15,8 @@ from thinmeta.errors import OutputError
 from thinmeta.files.file_system import Entry, FileError
 from thinmeta.files.file_tree import FoundFile
 from thinmeta.files.opened_files import OpenedFiles
+from thinmeta.files.part_of_source import pieces_of
+from thinmeta.volume.byte_ranges import NO_RANGES
 
 SOURCE = MemorySource(
     bytes(range(1, 129)) * 40, lost_ranges=[(1024, 1536)], unreadable=[(2048, 2560)]
@@ -56,7 +58,7 @@ def copy(
 
     base = os.open(out, os.O_PATH)
     made = TreeCopy(
-        OpenedFiles(files, SOURCE),
+        OpenedFiles(files, SOURCE, 0, None, NO_RANGES, pieces_of(SOURCE)),
         base,
         "out",
         inputs or Inputs(),

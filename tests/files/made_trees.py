@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+from thinmeta.files.file_parts import FilePart, FileParts
 from thinmeta.files.file_system import (
     DirectoryError,
     Entry,
@@ -18,6 +20,7 @@ from thinmeta.files.file_system import (
 from thinmeta.files.reading import Missing
 from thinmeta.volume.layout import Source
 from thinmeta.volume.sources import Unreadable
+from thinmeta.walk.ragged import Places
 
 BLOCK = 512
 
@@ -118,6 +121,27 @@ class MemoryFiles(FileSystem):
         self.directories[number] = []
         self.enter(parent, name, number)
         return number
+
+    @property
+    def inode_bytes(self) -> int:
+        return BLOCK
+
+    def inode_places(self, first: int, count: int) -> Places:
+        return np.arange(first, first + count) * BLOCK
+
+    def plain_inodes(self, first: int, count: int) -> npt.NDArray[np.bool_]:
+        del first
+        return np.zeros(count, dtype=np.bool_)
+
+    def parts(self, inode: Inode) -> FileParts:
+        return FileParts.of([(FilePart.INODE, 0, BLOCK, inode.number * BLOCK)])
+
+    def has_outer_attributes(self, inode: Inode) -> bool:
+        del inode
+        return False
+
+    def layout(self) -> int:
+        return BLOCK
 
     def file(self, parent: int | None, name: bytes, content: bytes = b"", **others: Any) -> int:
         number = self.add(stat.S_IFREG | 0o644, **{"size": len(content), **others})

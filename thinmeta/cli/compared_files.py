@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from thinmeta.analyse.layers import MeasuredLayer
     from thinmeta.files.file_changes import ComparedTree, FileChange
     from thinmeta.files.file_system import FileError, Inode
+    from thinmeta.files.same_files import SameFiles
     from thinmeta.model.pool import Pool
     from thinmeta.units import DeviceId
 
@@ -79,7 +80,23 @@ def changes_between(
         compared_tree(volume, volume.top() if None in roots else root or volume.top(), name, lost)
         for volume, root, name in zip((left, right), roots, names, strict=True)
     )
-    yield from file_changes(old, new)
+    yield from file_changes(old, new, _same_files(left, right))
+
+
+def _same_files(left: VolumeFiles, right: VolumeFiles) -> "SameFiles | None":
+    """Return what tells which files two volumes of one pool have in common, if anything does."""
+    from thinmeta.files.same_files import same_files
+    from thinmeta.volume.byte_ranges import unshared
+
+    changed = unshared(left.volume.layout, right.volume.layout)
+    return same_files(left.opened, right.opened, changed)
+
+
+class _ComparedLayer(NamedTuple):
+    """The files of a layer, and what they are on."""
+
+    volume: VolumeFiles
+    tree: "ComparedTree"
 
 
 class StackFiles:
@@ -124,14 +141,15 @@ class StackFiles:
         with self._opened(record.device_id) as new:
             if is_lowest:
                 if new is not None:
-                    yield from file_changes(None, new)
+                    yield from file_changes(None, new.tree)
                 return
             with self._opened(parent.record.device_id) as old:
                 if old is not None and new is not None:
-                    yield from file_changes(old, new)
+                    same = _same_files(old.volume, new.volume)
+                    yield from file_changes(old.tree, new.tree, same)
 
     @contextmanager
-    def _opened(self, device_id: "DeviceId") -> Iterator["ComparedTree | None"]:
+    def _opened(self, device_id: "DeviceId") -> Iterator["_ComparedLayer | None"]:
         """Open what is below `rootfs` on a device; None, and tell, if it has none."""
         from thinmeta.files.file_system import FileError
         from thinmeta.model.device_spec import DeviceSpec
@@ -147,4 +165,4 @@ class StackFiles:
                 self._lost.lose(f"device {chosen.name}: {why}")
                 yield None
             else:
-                yield compared_tree(volume, root, chosen.name, self._lost)
+                yield _ComparedLayer(volume, compared_tree(volume, root, chosen.name, self._lost))

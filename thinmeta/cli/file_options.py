@@ -186,4 +186,4 @@ def opened_device(
             replay=place.replay,
         )
         report.note_files(found)
-        yield VolumeFiles(found, report, inputs_of(pool, names, place.files))
+        yield VolumeFiles(found, volume, report, inputs_of(pool, names, place.files))

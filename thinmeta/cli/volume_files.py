@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from thinmeta.device.inputs import Inputs
     from thinmeta.files.file_system import FileError, Inode
     from thinmeta.files.opened_files import OpenedFiles
+    from thinmeta.volume.contents import Volume
 
 
 class VolumeFiles:
@@ -19,13 +20,17 @@ class VolumeFiles:
 
     Attributes:
         opened: its file system.
+        volume: what it is on.
         report: the policy of the command.
         inputs: what is read, which is never written to.
     """
 
-    def __init__(self, opened: "OpenedFiles", report: DamageReport, inputs: "Inputs") -> None:
+    def __init__(
+        self, opened: "OpenedFiles", volume: "Volume", report: DamageReport, inputs: "Inputs"
+    ) -> None:
         """Nothing is wrong yet."""
         self.opened = opened
+        self.volume = volume
         self.report = report
         self.inputs = inputs
         self._lost = LostFiles(report)

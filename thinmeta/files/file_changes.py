@@ -13,6 +13,7 @@ from typing import NamedTuple
 from thinmeta.files.container_root import CAPABILITY
 from thinmeta.files.file_system import FileError, FileSystem, Inode
 from thinmeta.files.file_tree import MOST_PATH_BYTES, OnFileError, below, entries_of
+from thinmeta.files.same_files import SameFiles
 
 _NS = 10**9
 
@@ -72,11 +73,16 @@ class ComparedTree:
         except FileError as error:
             self.on_error(path, error)
             return None
+        return self.entered(path, inode)
+
+    def entered(self, path: bytes, inode: Inode) -> Inode | None:
+        """Return an inode; tell of one whose directory was seen before."""
         if inode.is_directory:
-            if number in self._seen:
-                self.on_error(path, FileError(f"directory {number} is in another place, too"))
+            if inode.number in self._seen:
+                what = f"directory {inode.number} is in another place, too"
+                self.on_error(path, FileError(what))
                 return None
-            self._seen.add(number)
+            self._seen.add(inode.number)
         return inode
 
     def capability(self, path: bytes, inode: Inode) -> tuple[bytes | None, bool]:
@@ -126,7 +132,11 @@ class _OpenedFolder:
 
 
 def file_changes(
-    left: ComparedTree | None, right: ComparedTree, *, by_ctime: bool = False
+    left: ComparedTree | None,
+    right: ComparedTree,
+    same: SameFiles | None = None,
+    *,
+    by_ctime: bool = False,
 ) -> Iterator[FileChange]:
     """Yield what changed from one tree to another, as `docker diff` and `docker commit` see it.
 
@@ -138,6 +148,7 @@ def file_changes(
     Args:
         left: the tree as it was; None is one without files.
         right: the tree as it is.
+        same: tells which files both have in common, of which less is then read.
         by_ctime: of files that are no directories the time of the inode's last change counts,
             too, as it does not for Docker. Between a device and its snapshot no change escapes
             that, also where who made it set all times to the same.
@@ -149,14 +160,14 @@ def file_changes(
     (moby 20.10).
     """
     root = left.root if left else None
-    folders = [_OpenedFolder(_pairs(b"", left, root, right, right.root), None)]
+    folders = [_OpenedFolder(_pairs(b"", (left, right), root, right.root, same), None)]
     while folders:
         for path, old_number, new_number in folders[-1].pairs:
-            old = left.inode(path, old_number) if left and old_number is not None else None
-            new = right.inode(path, new_number) if new_number is not None else None
-            if (old is None) != (old_number is None) or (new is None) != (new_number is None):
+            both = _both(path, (left, right), (old_number, new_number), same)
+            if both is None:
                 continue
-            change = _change(path, left, old, right, new)
+            old, new, are_same = both
+            change = None if are_same else _change(path, left, old, right, new)
             if change is None and by_ctime and old and new and _is_touched(old, new):
                 change = FileChange(FileChangeKind.CHANGED, path, old, new, ("ctime",))
             if change is not None:
@@ -172,23 +183,59 @@ def file_changes(
                 right.on_error(path, FileError(what))
                 continue
             unsaid = FileChange(FileChangeKind.CHANGED, path, old, new) if change is None else None
-            folders.append(_OpenedFolder(_pairs(path, left, old, right, new), unsaid))
+            folders.append(_OpenedFolder(_pairs(path, (left, right), old, new, same), unsaid))
             break
         else:
             folders.pop()
 
 
+def _both(
+    path: bytes,
+    trees: tuple[ComparedTree | None, ComparedTree],
+    numbers: tuple[int | None, int | None],
+    same: SameFiles | None,
+) -> tuple[Inode | None, Inode | None, bool] | None:
+    """Return a file in both trees, and whether it is known to be the same in both.
+
+    None: it is, and nothing is below it; or nobody can tell.
+    """
+    (left, right), (old_number, new_number) = trees, numbers
+    common = same.same_inode(old_number, new_number) if same else None
+    if left and common is not None:
+        if not common.is_directory:
+            return None
+        old, new = left.entered(path, common), right.entered(path, common)
+    else:
+        old = left.inode(path, old_number) if left and old_number is not None else None
+        new = right.inode(path, new_number) if new_number is not None else None
+    if (old is None) != (old_number is None) or (new is None) != (new_number is None):
+        return None
+    return old, new, common is not None
+
+
 def _pairs(
     path: bytes,
-    left: ComparedTree | None,
+    trees: tuple[ComparedTree | None, ComparedTree],
     old: Inode | None,
-    right: ComparedTree,
     new: Inode,
+    same: SameFiles | None,
 ) -> Iterator[tuple[bytes, int | None, int | None]]:
     """Yield what is in a directory: paths, and inodes in both trees; not what nobody can tell."""
-    was = left.listed(path, old) if left and old and old.is_directory else _EMPTY
-    now = right.listed(path, new)
+    left, right = trees
+    if same and old and same.has_same_entries(old, new):
+        now = right.listed(path, new)
+        if now.is_whole and not now.refused:
+            for name, number in now.numbers.items():
+                if same.may_differ(number, number):
+                    yield below(path, name), number, number
+            return
+        was = left.listed(path, old) if left else _EMPTY
+    else:
+        was = left.listed(path, old) if left and old and old.is_directory else _EMPTY
+        now = right.listed(path, new)
     for name in sorted({*was.numbers, *now.numbers}):
+        if same and not same.may_differ(was.numbers.get(name), now.numbers.get(name)):
+            continue
         here = below(path, name)
         if was.can_tell(here, name) and now.can_tell(here, name):
             yield here, was.numbers.get(name), now.numbers.get(name)

@@ -6,15 +6,20 @@ catches it, says which file it was, and goes on.
 
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from thinmeta.errors import InputError
+from thinmeta.files.file_parts import FileParts
 from thinmeta.volume.layout import Bytes
 from thinmeta.walk.columnar import Columnar
+from thinmeta.walk.ragged import Places
 
 
 class Outcome(StrEnum):
@@ -123,6 +128,19 @@ class DirectoryError(IncompleteFileError):
         self.found = found
 
 
+class PartsError(FileError):
+    """Where a part of a file is cannot be read or believed.
+
+    Attributes:
+        found: the parts that were found.
+    """
+
+    def __init__(self, message: str, found: FileParts) -> None:
+        """Carry what was found."""
+        super().__init__(message)
+        self.found = found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FileExtents(Columnar):
     """Where the bytes of a file are, as columns of shape `(n,)`, dtype uint64, in order.
@@ -217,6 +235,58 @@ class FileSystem(ABC):
         Raises:
             FileError: they cannot be read or believed.
         """
+
+    @abstractmethod
+    def inode_places(self, first: int, count: int) -> Places:
+        """Return at which bytes of what it is on inodes begin.
+
+        Args:
+            first: number of the first one.
+            count: how many follow one another.
+
+        Returns:
+            Shape `(count,)`; -1 where there is no inode of this number, or nobody can tell.
+        """
+
+    @abstractmethod
+    def plain_inodes(self, first: int, count: int) -> npt.NDArray[np.bool_]:
+        """Tell of which inodes nothing else has to be read to know all but the content.
+
+        These are sound, of no directory, and have all extended attributes in themselves.
+
+        Args:
+            first: number of the first one.
+            count: how many follow one another.
+
+        Returns:
+            Shape `(count,)`.
+        """
+
+    @property
+    @abstractmethod
+    def inode_bytes(self) -> int:
+        """How many bytes an inode has."""
+
+    @abstractmethod
+    def parts(self, inode: Inode) -> FileParts:
+        """Return all that a file takes of what the file system is on.
+
+        Raises:
+            FileError: the inode cannot be read or believed.
+            PartsError: where some of it is cannot be; it has the rest.
+        """
+
+    @abstractmethod
+    def has_outer_attributes(self, inode: Inode) -> bool:
+        """Tell whether extended attributes may be outside of the inode.
+
+        Raises:
+            FileError: the inode cannot be read or believed.
+        """
+
+    @abstractmethod
+    def layout(self) -> Hashable:
+        """Return what two file systems must have alike to read the same of the same bytes."""
 
 
 def is_safe_name(name: bytes) -> bool:

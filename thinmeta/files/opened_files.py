@@ -6,9 +6,9 @@ from typing import NamedTuple, TypeVar
 from thinmeta.device.signatures import is_physical_volume, md_member, partition_table
 from thinmeta.errors import InputError
 from thinmeta.files.file_bytes import FileBytes
-from thinmeta.files.file_system import FileSystem, Inode
+from thinmeta.files.file_system import FileExtents, FileSystem, Inode
 from thinmeta.files.overlay import Replay
-from thinmeta.files.part_of_source import Lenient, open_partition, partitions_text
+from thinmeta.files.part_of_source import Lenient, open_partition, partitions_text, pieces_of
 from thinmeta.files.reading import ByteSource, Cache
 from thinmeta.lvm.partitions import partitions
 from thinmeta.schemas.image_formats import LUKS_MAGIC
@@ -22,6 +22,7 @@ from thinmeta.schemas.other_filesystems import (
     TELLTALE_BYTES,
 )
 from thinmeta.units import METADATA_BLOCK_BYTES
+from thinmeta.volume.byte_ranges import NO_RANGES, ByteRanges
 from thinmeta.volume.filesystem import BEGINNING_BYTES, FilesystemKind, kind_of
 
 _Kind = TypeVar("_Kind", bound=FileSystem)
@@ -51,13 +52,17 @@ class OpenedFiles(NamedTuple):
         source: what it is on, with its journal replayed.
         nr_transactions: that were replayed; 0 if the journal was clean, or is left as it is.
         fault: what of the journal could not be believed; None if it was sound, or nobody looked.
+        replayed: where `source` is as the journal says.
+        within: where in the volume what it is on is.
         about_lvm: what of LVM's metadata is damaged or odd, if it lies inside of that.
     """
 
     file_system: FileSystem
     source: ByteSource
-    nr_transactions: int = 0
-    fault: str | None = None
+    nr_transactions: int
+    fault: str | None
+    replayed: ByteRanges
+    within: FileExtents
     about_lvm: tuple[str, ...] = ()
 
     @property
@@ -151,12 +156,13 @@ def _opened(
 ) -> OpenedFiles:
     cache = Cache(source)
     file_system = kind(cache)
+    within = pieces_of(source)
     if replay is None:
-        return OpenedFiles(file_system, source)
+        return OpenedFiles(file_system, source, 0, None, NO_RANGES, within)
     replayed = replay(file_system, cache)
     if replayed.nr_transactions:
         file_system = kind(Cache(replayed.source))
-    return OpenedFiles(file_system, *replayed)
+    return OpenedFiles(file_system, *replayed, within)
 
 
 def _instead(source: ByteSource, beginning: bytes) -> str:

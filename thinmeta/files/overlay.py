@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from thinmeta.files.file_system import FileError
 from thinmeta.files.reading import CHUNK_BYTES, ByteSource, Cache, Missing
+from thinmeta.volume.byte_ranges import NO_RANGES, ByteRanges
 from thinmeta.volume.layout import Bytes
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.ragged import distinct, piece_begins, places_among, ragged
@@ -173,6 +174,10 @@ class Overlay:
             fix_up.put(view, begin)
         yield from missing
 
+    def changed(self) -> ByteRanges:
+        """Return where the patches are."""
+        return ByteRanges.of(self._patches.begin, self._ends)
+
     def _is_cached(self, part: memoryview, place: int) -> bool:
         """Fill `part` from a cache of the log, which is read in no order; tell whether it could."""
         try:
@@ -216,8 +221,10 @@ class Replay(NamedTuple):
         nr_transactions: that were replayed; 0 if the journal was clean.
         fault: what of the journal could not be believed, and where replay stopped for it; None
             if it was sound. A last transaction that is not complete is no fault.
+        changed: where `source` is not as the volume is.
     """
 
     source: ByteSource
     nr_transactions: int
     fault: str | None
+    changed: ByteRanges = NO_RANGES

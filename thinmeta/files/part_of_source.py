@@ -4,7 +4,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+import numpy as np
+
 from thinmeta.errors import NotThereError
+from thinmeta.files.file_system import FileExtents
 from thinmeta.files.reading import ByteSource, Missing
 from thinmeta.lvm.partitions import Partition, partitions
 from thinmeta.schemas.partition_table import PARTITION_TYPES
@@ -69,6 +72,23 @@ class PartOfSource:
             stop = min(end, begin + length - skip)
             yield begin, stop, place + skip
             begin, number = stop, number + 1
+
+    def places(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
+        """Return where bytes of it are in the volume: first byte and length, in order."""
+        for start, stop, place in self._between(begin, end):
+            if isinstance(self._source, PartOfSource):
+                yield from self._source.places(place, place + stop - start)
+            else:
+                yield place, stop - start
+
+
+def pieces_of(source: ByteSource) -> FileExtents:
+    """Return where in its volume a source is that is the volume, or a part of it."""
+    pieces = [(0, source.size)]
+    if isinstance(source, PartOfSource):
+        pieces = [*source.places(0, source.size)]
+    place, length = np.array(pieces, dtype=np.uint64).reshape(-1, 2).T
+    return FileExtents(np.cumsum(length) - length, length, place)
 
 
 def open_partition(source: ByteSource, number: int) -> PartOfSource:

@@ -50,7 +50,12 @@ class _Pointers:
 
 
 def pointed_blocks(record: InodeRecord, blocks: BlockGroups) -> Stretches:
-    """Return the blocks of a file, one a row.
+    """Return the blocks of a file, one a row; see `read_pointers`."""
+    return read_pointers(record, blocks)[0]
+
+
+def read_pointers(record: InodeRecord, blocks: BlockGroups) -> tuple[Stretches, Numbers]:
+    """Return the blocks of a file, one a row, and the blocks of pointers.
 
     Raises:
         FileError: a block of pointers cannot be read or believed.
@@ -75,4 +80,4 @@ def pointed_blocks(record: InodeRecord, blocks: BlockGroups) -> Stretches:
         found.append((begins, places))
         begin += per_block**level
     begins, places = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    return Stretches(begins, np.ones(len(begins), dtype=np.int64), places)
+    return Stretches(begins, np.ones(len(begins), dtype=np.int64), places), tables_seen

@@ -1,10 +1,11 @@
 """A file system of the kind ext2, ext3 or ext4, open for reading."""
 
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 
 from thinmeta.files.ext.acl_entries import as_xattr
 from thinmeta.files.ext.attribute_entries import (
@@ -15,11 +16,13 @@ from thinmeta.files.ext.attribute_entries import (
 )
 from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.directories import read_directory
+from thinmeta.files.ext.ext_parts import ExtParts
 from thinmeta.files.ext.extent_nodes import few_rows
 from thinmeta.files.ext.file_contents import content_stretches, inline_content, small_content
 from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.inode_tables import InodeTables
 from thinmeta.files.ext.running_crc import going_on, stored
+from thinmeta.files.file_parts import FileParts
 from thinmeta.files.file_system import (
     DirectoryError,
     Entry,
@@ -40,6 +43,7 @@ from thinmeta.schemas.ext4 import (
     EXT4_INLINE_DATA_FL,
     EXT4_ROOT_INO,
 )
+from thinmeta.walk.ragged import Places
 
 _SECTOR = 512
 _NS = 10**9
@@ -70,7 +74,9 @@ class Ext4(FileSystem):
         """
         self._blocks = BlockGroups(cache)
         self._inodes = InodeTables(self._blocks)
+        self._parts = ExtParts(self._blocks, self._inodes)
         geometry = self._blocks.geometry
+        self._has_values_elsewhere = bool(geometry.incompat & EXT4_FEATURE_INCOMPAT_EA_INODE)
         self.kind = geometry.kind
         self.block_bytes = geometry.block_bytes
         self.superblock = geometry.superblock
@@ -110,21 +116,25 @@ class Ext4(FileSystem):
             return target
 
     def _fast_target(self, record: InodeRecord) -> bytes | None:
-        """Return a link's target if it is where other files have their map; else None.
+        """Return a link's target if it is where other files have their map; else None."""
+        if record.inode.type != stat.S_IFLNK or inline_content(record) is not None:
+            return None
+        return record.body[: record.inode.size] if self._is_fast(record) else None
+
+    def _is_fast(self, record: InodeRecord) -> bool:
+        """Tell whether a link's target is where other files have their map.
 
         Source: `ext4_inode_is_fast_symlink()`, fs/ext4/inode.c.
         """
-        if record.inode.type != stat.S_IFLNK or inline_content(record) is not None:
-            return None
-        size = record.inode.size
-        if record.flags & EXT4_EXTENTS_FL or size >= len(record.body):
-            return None
+        if record.flags & (EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL):
+            return False
+        if record.inode.type != stat.S_IFLNK or record.inode.size >= len(record.body):
+            return False
         geometry = self._blocks.geometry
         cluster = 1024 << geometry.superblock.s_log_cluster_size
         of_attributes = cluster // _SECTOR if record.attribute_block else 0
         has_values = geometry.incompat & EXT4_FEATURE_INCOMPAT_EA_INODE
-        is_fast = record.sectors == of_attributes or has_values
-        return record.body[:size] if is_fast else None
+        return bool(record.sectors == of_attributes or has_values)
 
     def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:
         """Return the extended attributes; see `FileSystem.xattrs()`."""
@@ -204,3 +214,32 @@ class Ext4(FileSystem):
                 return None
             target = self._fast_target(record)
             return inline_content(record) if target is None else target
+
+    @property
+    def inode_bytes(self) -> int:
+        """How many bytes an inode has."""
+        return self._blocks.geometry.inode_bytes
+
+    def inode_places(self, first: int, count: int) -> Places:
+        """Return where inodes are; see `FileSystem.inode_places()`."""
+        return self._inodes.places(first, count)
+
+    def plain_inodes(self, first: int, count: int) -> npt.NDArray[np.bool_]:
+        """Tell of which nothing else has to be read; see `FileSystem.plain_inodes()`."""
+        if self._has_values_elsewhere:
+            return np.zeros(count, dtype=np.bool_)
+        return self._inodes.are_plain(first, count)
+
+    def parts(self, inode: Inode) -> FileParts:
+        """Return all that a file takes; see `FileSystem.parts()`."""
+        record = self._inodes.record(inode.number)
+        has_blocks = record.inode.type in _WITH_BLOCKS and not self._is_fast(record)
+        return self._parts.of_file(record, has_blocks=has_blocks)
+
+    def has_outer_attributes(self, inode: Inode) -> bool:
+        """Tell whether it has attributes outside of its inode; see `FileSystem`."""
+        return self._has_values_elsewhere or self._inodes.has_attribute_block(inode.number)
+
+    def layout(self) -> Hashable:
+        """Return what else must be alike; see `FileSystem.layout()`."""
+        return self._blocks.geometry.layout()

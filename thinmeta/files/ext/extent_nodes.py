@@ -47,6 +47,13 @@ class _Node(NamedTuple):
     end: int
 
 
+class _LeafExtents(NamedTuple):
+    """The extents of a leaf, and which of them were written."""
+
+    found: Stretches
+    is_written: npt.NDArray[np.bool_]
+
+
 def extents_of(record: InodeRecord, blocks: BlockGroups) -> Stretches:
     """Return the written extents of a file.
 
@@ -86,10 +93,29 @@ def few_rows(record: InodeRecord, blocks: BlockGroups) -> list[tuple[int, int, i
 
 def extents_of_tree(record: InodeRecord, blocks: BlockGroups) -> Stretches:
     """Return the same of any file; see `extents_of()`."""
+    return read_extent_tree(record, blocks).written
+
+
+class ExtentTree(NamedTuple):
+    """What is in the tree of a file's extents.
+
+    Attributes:
+        written: the extents that were written.
+        unwritten: those that were set aside, and never written.
+        nodes: the blocks of the tree, whose root is in the inode.
+    """
+
+    written: Stretches
+    unwritten: Stretches
+    nodes: list[int]
+
+
+def read_extent_tree(record: InodeRecord, blocks: BlockGroups) -> ExtentTree:
+    """Read the tree of a file's extents; see `extents_of()`."""
     depth = _header(record.body)[1]
     if depth > EXT4_MAX_EXTENT_DEPTH:
         raise FileError(f"its extents are {depth} levels deep")
-    leaves: list[Stretches] = []
+    leaves: list[_LeafExtents] = []
     to_read = [*_below(record.body, _Node(0, depth, 0, _FILE_END), leaves, blocks)]
     seen = set()
     while to_read:
@@ -99,8 +125,15 @@ def extents_of_tree(record: InodeRecord, blocks: BlockGroups) -> Stretches:
         seen.add(node.block)
         to_read += _below(_checked(record, node.block, blocks), node, leaves, blocks)
     if not leaves:
-        leaves = [_stretches(np.empty(0, dtype=_EXTENT))]
-    return Stretches(*(np.concatenate(columns) for columns in zip(*leaves, strict=True)))
+        leaves = [_LeafExtents(_stretches(np.empty(0, dtype=_EXTENT)), np.empty(0, dtype=np.bool_))]
+    every = Stretches(
+        *(np.concatenate(columns) for columns in zip(*(leaf.found for leaf in leaves), strict=True))
+    )
+    is_written = np.concatenate([leaf.is_written for leaf in leaves])
+    written, unwritten = (
+        Stretches(*(column[some] for column in every)) for some in (is_written, ~is_written)
+    )
+    return ExtentTree(written, unwritten, sorted(seen))
 
 
 def _header(data: bytes) -> tuple[int, int]:
@@ -116,7 +149,7 @@ def _header(data: bytes) -> tuple[int, int]:
 
 
 def _below(
-    data: bytes, node: _Node, leaves: list[Stretches], blocks: BlockGroups
+    data: bytes, node: _Node, leaves: list[_LeafExtents], blocks: BlockGroups
 ) -> Iterator[_Node]:
     """Return the children of a node, the last one first; a leaf's extents go into `leaves`."""
     entries, depth = _header(data)
@@ -136,8 +169,7 @@ def _below(
     if (found.length <= 0).any() or (found.place <= first).any() or (places_end > blocks.end).any():
         raise FileError("its extents lie where no block can be")
     if not depth:
-        is_written = rows["ee_len"] <= EXT_INIT_MAX_LEN
-        leaves.append(Stretches(*(column[is_written] for column in found)))
+        leaves.append(_LeafExtents(found, rows["ee_len"] <= EXT_INIT_MAX_LEN))
         return
     limits = [*found.begin[1:].tolist(), node.end]
     children = zip(found.place.tolist(), found.begin.tolist(), limits, strict=True)

@@ -1,5 +1,6 @@
 """The superblock of ext2, ext3 and ext4: what is refused, and where what is."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,6 +78,25 @@ class Geometry:
         if incompat & ~EXT2_INCOMPAT or self.ro_compat & ~EXT2_RO_COMPAT:
             return "ext4"
         return "ext3" if self.compat & EXT4_FEATURE_COMPAT_HAS_JOURNAL else "ext2"
+
+    def layout(self) -> Hashable:
+        """Return all that what is read depends on, besides the bytes of what is read."""
+        fields = self.superblock
+        own = replace(
+            self, superblock=None, incompat=self.incompat & ~EXT4_FEATURE_INCOMPAT_RECOVER
+        )
+        return (
+            own,
+            fields.s_uuid,
+            fields.s_inodes_count,
+            fields.s_first_data_block,
+            fields.s_blocks_per_group,
+            fields.s_inodes_per_group,
+            fields.s_log_cluster_size,
+            fields.s_creator_os,
+            fields.s_first_meta_bg,
+            tuple(fields.s_backup_bgs),
+        )
 
 
 def read_geometry(cache: Cache) -> Geometry:

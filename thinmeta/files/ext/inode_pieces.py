@@ -70,6 +70,7 @@ _ROW = np.dtype(
         ("major", np.uint16),
         ("minor", np.uint32),
         ("seed", np.uint32),
+        ("has_attribute_block", np.bool_),
         ("fault", np.uint8),
     ]
 )
@@ -106,6 +107,7 @@ def decoded(data: bytes, first: int, geometry: Geometry) -> InodeRows:
     _set_devices(found, fields)
     seeds = inode_seeds(geometry.seed, numbers, fields["i_generation"])
     found["seed"] = seeds
+    found["has_attribute_block"] = (fields["i_file_acl_lo"] != 0) | (fields["i_file_acl_high"] != 0)
     room = geometry.inode_bytes - EXT4_GOOD_OLD_INODE_SIZE
     for code, mask in enumerate(
         (
@@ -136,7 +138,7 @@ def inode_of(number: int, rows: InodeRows, place: int) -> tuple[Inode, int]:
     Raises:
         FileError: it cannot be believed.
     """
-    mode, uid, gid, nlink, size, *times, major, minor, seed, fault = rows[place].tolist()
+    mode, uid, gid, nlink, size, *times, major, minor, seed, _, fault = rows[place].tolist()
     if fault:
         raise FileError(f"inode {number}: {_FAULTS[fault]}")
     atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns = times
@@ -153,6 +155,15 @@ def inode_of(number: int, rows: InodeRows, place: int) -> tuple[Inode, int]:
         (major, minor),
     )
     return inode, seed
+
+
+def are_plain(rows: InodeRows) -> npt.NDArray[np.bool_]:
+    """Tell which inodes are sound, of no directory, and without a block of attributes."""
+    is_directory = rows["mode"] >> _TYPE_BITS == stat.S_IFDIR >> _TYPE_BITS
+    plain: npt.NDArray[np.bool_] = (
+        (rows["fault"] == 0) & ~is_directory & ~rows["has_attribute_block"]
+    )
+    return plain
 
 
 def _sizes(fields: npt.NDArray[Any], geometry: Geometry) -> npt.NDArray[np.uint64]:

@@ -1,11 +1,16 @@
 """Inodes by their numbers, decoded a piece of a table at a time."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
 
 from thinmeta.files.ext.block_groups import BlockGroups
-from thinmeta.files.ext.inode_pieces import InodeRows, decoded, inode_of
+from thinmeta.files.ext.inode_pieces import InodeRows, are_plain, decoded, inode_of
 from thinmeta.files.ext.inode_records import InodeRecord, records_of
 from thinmeta.files.file_system import FileError, Inode
+from thinmeta.walk.ragged import Places
 
 _PIECE_BYTES = 32768
 """Of inodes that are decoded at once: mostly 128 of them."""
@@ -15,6 +20,10 @@ _MOST_PIECES = 8192
 
 _MOST_RECORDS = 64
 """Pieces of which more is kept, which takes ten times as much."""
+
+
+class _BrokenPieceError(Exception):
+    """A part of a piece of a table cannot be read."""
 
 
 class InodeTables:
@@ -55,6 +64,61 @@ class InodeTables:
         self._last = record or self._read_record(number)
         return self._last
 
+    def place(self, number: int) -> int:
+        """Return at which byte an inode begins.
+
+        Raises:
+            FileError: nobody can tell.
+        """
+        group, index = divmod(number - 1, self._in_group)
+        geometry = self._blocks.geometry
+        return self._blocks.inode_table(group) * geometry.block_bytes + index * geometry.inode_bytes
+
+    def places(self, first: int, count: int) -> Places:
+        """Return where inodes begin; see `FileSystem.inode_places()`."""
+        geometry = self._blocks.geometry
+        found = np.full(count, -1, dtype=np.int64)
+        for group, index, begin, end in self._in_groups(first, count):
+            try:
+                table = self._blocks.inode_table(group) * geometry.block_bytes
+            except FileError:
+                continue
+            found[begin:end] = table + (index + np.arange(end - begin)) * geometry.inode_bytes
+        return found
+
+    def are_plain(self, first: int, count: int) -> npt.NDArray[np.bool_]:
+        """Tell which inodes are sound, of no directory, and without a block of attributes."""
+        found = np.zeros(count, dtype=np.bool_)
+        for group, index, begin, end in self._in_groups(first, count):
+            at = begin
+            while at < end:
+                part, place = divmod(index + at - begin, self._at_once)
+                stop = min(end, at + self._at_once - place)
+                try:
+                    rows = self._piece((group, part))[place : place + stop - at]
+                    found[at:stop] = are_plain(rows)
+                except _BrokenPieceError:
+                    pass
+                at = stop
+        return found
+
+    def _in_groups(self, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:
+        """Return where inodes of some numbers are: group and index, begin and end among them."""
+        begin, stop = max(0, 1 - first), min(count, self._count + 1 - first)
+        while begin < stop:
+            group, index = divmod(first + begin - 1, self._in_group)
+            end = min(stop, begin + self._in_group - index)
+            yield group, index, begin, end
+            begin = end
+
+    def has_attribute_block(self, number: int) -> bool:
+        """Tell whether an inode, which is sound, has a block of attributes."""
+        key, place = self._place(number)
+        piece = self._pieces.get(key)
+        if piece is None:
+            return bool(self.record(number).attribute_block)
+        return bool(piece["has_attribute_block"][place])
+
     def _read_records(self, key: tuple[int, int]) -> list[InodeRecord | None] | None:
         """Return more of a piece; None if a part of it cannot be read."""
         rows = self._pieces.get(key)
@@ -71,7 +135,10 @@ class InodeTables:
     def _read_record(self, number: int) -> InodeRecord:
         geometry = self._blocks.geometry
         data = self._read(*divmod(number - 1, self._in_group), 1)
-        record = records_of(number, decoded(data, number, geometry), data, geometry)[0]
+        key, place = self._place(number)
+        piece = self._pieces.get(key)
+        rows = decoded(data, number, geometry) if piece is None else piece[place : place + 1]
+        record = records_of(number, rows, data, geometry)[0]
         if record is None:
             raise FileError(f"inode {number}: it changed while it was read")
         return record
@@ -86,19 +153,31 @@ class InodeTables:
         if not 1 <= number <= self._count:
             raise FileError(f"inode {number}: there is none: the last one is {self._count}")
         key, place = self._place(number)
+        try:
+            return inode_of(number, self._piece(key), place)
+        except _BrokenPieceError:
+            return self._alone(number, key[0], key[1] * self._at_once + place)
+
+    def _piece(self, key: tuple[int, int]) -> InodeRows:
+        """Return a piece of a table, decoded.
+
+        Raises:
+            _BrokenPieceError: a part of it cannot be read.
+        """
         piece = self._pieces.get(key)
-        if piece is None:
-            group, begin = key[0], key[1] * self._at_once
-            try:
-                data = self._read(group, begin, min(self._at_once, self._in_group - begin))
-            except FileError:
-                return self._alone(number, group, begin + place)
-            piece = self._pieces[key] = decoded(data, number - place, self._blocks.geometry)
-            if len(self._pieces) > _MOST_PIECES:
-                self._pieces.popitem(last=False)
-        else:
+        if piece is not None:
             self._pieces.move_to_end(key)
-        return inode_of(number, piece, place)
+            return piece
+        group, begin = key[0], key[1] * self._at_once
+        try:
+            data = self._read(group, begin, min(self._at_once, self._in_group - begin))
+        except FileError as error:
+            raise _BrokenPieceError from error
+        first = group * self._in_group + begin + 1
+        piece = self._pieces[key] = decoded(data, first, self._blocks.geometry)
+        if len(self._pieces) > _MOST_PIECES:
+            self._pieces.popitem(last=False)
+        return piece
 
     def _alone(self, number: int, group: int, index: int) -> tuple[Inode, int]:
         """Return an inode of which some that stand beside it cannot be read."""

@@ -82,7 +82,8 @@ def replay_transactions(journal: JournalFile, cache: Cache) -> Replay:
         _refuse_fast_commits(journal, stopped, cache.source.name)
     else:
         fault = f"the journal was not replayed from transaction {stopped} on: {fault}"
-    return Replay(_overlay(journal, cache, logged), count, fault)
+    overlay = _overlay(journal, cache, logged)
+    return Replay(overlay, count, fault, overlay.changed())
 
 
 def _is_revoked(found: Transactions) -> npt.NDArray[np.bool_]:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from thinmeta.files.file_system import FileError, Inode
 from thinmeta.files.reading import Cache
 from thinmeta.files.xfs.crc import crcs_with_zeros
+from thinmeta.files.xfs.dinode_fields import Rows, devices_of, have_blocks_of_attributes
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
 from thinmeta.schemas import xfs
 from thinmeta.schemas.columns import dtype_of, field_of, fields_at
 
-Rows = npt.NDArray[np.uint8]
 Signed = npt.NDArray[np.int64]
 
 _WINDOW_BITS = 6
@@ -25,7 +25,6 @@ _MOST_DECODED, _MOST_RAW = 1024, 128
 
 _OLD, _NEW = dtype_of(xfs.Dinode), dtype_of(xfs.Dinode3)
 _CRC_PLACE = field_of(xfs.Dinode3, "di_crc")[0]
-_DEVICE = dtype_of(xfs.DeviceNumber)
 _NS = 10**9
 _MAX_SIZE = 2**63 - 1
 
@@ -79,6 +78,8 @@ class Fork(NamedTuple):
 class _Window(NamedTuple):
     data: bytes
     inodes: list[Inode | str]
+    has_outer: list[bool]
+    is_plain: npt.NDArray[np.bool_]
 
 
 class Dinodes:
@@ -103,6 +104,17 @@ class Dinodes:
         if isinstance(found, str):
             raise FileError(found)
         return found
+
+    def has_outer_attributes(self, number: int) -> bool:
+        """Tell whether an inode that is sound has blocks of attributes."""
+        return self._window(number >> _WINDOW_BITS).has_outer[number & (_WINDOW - 1)]
+
+    def are_plain(self, first: int, count: int) -> npt.NDArray[np.bool_]:
+        """Tell which inodes are sound, of no directory, and without blocks of attributes."""
+        begin, end = first >> _WINDOW_BITS, (first + count - 1 >> _WINDOW_BITS) + 1
+        found = np.concatenate([self._window(number).is_plain for number in range(begin, end)])
+        at = first & (_WINDOW - 1)
+        return found[at : at + count]
 
     def data_fork(self, number: int) -> Fork:
         """Return what the inode keeps of its data.
@@ -171,7 +183,8 @@ class _WindowReader:
         first = window << _WINDOW_BITS
         place, size = self._geometry.inode_place(first), self._geometry.inode_bytes
         if place is None:  # nor is there any other of the window, which is of one group
-            return _Window(b"", [_NO_SUCH] * _WINDOW)
+            nothing = np.zeros(_WINDOW, dtype=np.bool_)
+            return _Window(b"", [_NO_SUCH] * _WINDOW, nothing.tolist(), nothing)
         lost: dict[int, str] = {}
         if self._geometry.inode_place(first + _WINDOW - 1) is None:
             data = self._read_singly(first, lost)
@@ -180,10 +193,11 @@ class _WindowReader:
                 data = self._cache.read(place, _WINDOW * size)
             except FileError:
                 data = self._read_singly(first, lost)
-        inodes = self._decode(data, first)
+        found = self._decode(data, first)
         for index, why in lost.items():
-            inodes[index] = why
-        return _Window(data, inodes)
+            found.inodes[index] = why
+            found.is_plain[index] = False
+        return found
 
     def _read_singly(self, first: int, lost: dict[int, str]) -> bytes:
         """Return a window of which a part cannot be had, with zeros for that."""
@@ -202,7 +216,7 @@ class _WindowReader:
             parts.append(part)
         return b"".join(parts)
 
-    def _decode(self, data: bytes, first: int) -> list[Inode | str]:
+    def _decode(self, data: bytes, first: int) -> _Window:
         rows = np.frombuffer(data, np.uint8).reshape(-1, self._geometry.inode_bytes)
         numbers = np.arange(first, first + len(rows), dtype=np.uint64)
         fields = rows[:, : self._layout.itemsize].copy().view(self._layout)[:, 0]
@@ -218,16 +232,19 @@ class _WindowReader:
                 [second * _NS + rest for second, rest in zip(*pair, strict=True)]
                 for pair in zip(seconds.tolist(), ns.tolist(), strict=True)
             ),
-            self._devices(rows, mode),
+            devices_of(rows, mode, self._layout.itemsize),
         ]
         inodes: list[Inode | str] = list(map(Inode._make, zip(*columns, strict=True)))
         faults = self._faults(rows, fields, numbers)
         faults.append(np.logical_or.reduce(ns >= _NS))
-        for index in np.flatnonzero(np.logical_or.reduce(faults)).tolist():
+        is_bad = np.logical_or.reduce(faults)
+        for index in np.flatnonzero(is_bad).tolist():
             inodes[index] = next(
                 what for what, bad in zip(_FAULTS, faults, strict=True) if bad[index]
             )
-        return inodes
+        has_outer = have_blocks_of_attributes(fields)
+        is_directory = mode >> 12 == stat.S_IFDIR >> 12
+        return _Window(data, inodes, has_outer.tolist(), ~(is_bad | has_outer | is_directory))
 
     def _times(self, fields: npt.NDArray[Any]) -> tuple[Signed, Signed]:
         """Return the seconds since 1970 and ns of three times, each of shape `(3, n)`."""
@@ -241,18 +258,6 @@ class _WindowReader:
         whole, rest = np.divmod(raw, np.uint64(_NS))
         since_1970 = whole.astype(np.int64) - xfs.XFS_BIGTIME_EPOCH_SECONDS
         return np.where(is_big, since_1970, seconds), np.where(is_big, rest.astype(np.int64), ns)
-
-    def _devices(self, rows: Rows, mode: npt.NDArray[np.uint16]) -> list[tuple[int, int]]:
-        devices = [(0, 0)] * len(rows)
-        kind = mode & 0o170000
-        places = np.flatnonzero((kind == stat.S_IFCHR) | (kind == stat.S_IFBLK))
-        if len(places):
-            begin = self._layout.itemsize
-            raw = rows[places, begin : begin + _DEVICE.itemsize].view(_DEVICE)[:, 0].tolist()
-            for place, number in zip(places.tolist(), raw, strict=True):
-                minor = number & ((1 << xfs.XFS_MINOR_BITS) - 1)
-                devices[place] = (number >> xfs.XFS_MINOR_BITS, minor)
-        return devices
 
     def _faults(
         self, rows: Rows, fields: npt.NDArray[Any], numbers: npt.NDArray[np.uint64]

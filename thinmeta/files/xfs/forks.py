@@ -68,8 +68,13 @@ class ForkExtents(Columnar):
         return int(self.place[row]) + (block - int(self.begin[row])) * block_bytes
 
 
-def read_extents(fork: Fork, blocks: MetadataBlocks) -> ForkExtents:
+def read_extents(fork: Fork, blocks: MetadataBlocks, nodes: list[int] | None = None) -> ForkExtents:
     """Return where a fork's blocks are.
+
+    Args:
+        fork: which.
+        blocks: of the file system.
+        nodes: is given the numbers of the blocks of its tree.
 
     Raises:
         FileError: that cannot be read or believed.
@@ -78,7 +83,7 @@ def read_extents(fork: Fork, blocks: MetadataBlocks) -> ForkExtents:
         case xfs.XFS_DINODE_FMT_EXTENTS:
             records = _listed(fork)
         case xfs.XFS_DINODE_FMT_BTREE:
-            records = _tree(fork, blocks)
+            records = _tree(fork, blocks, [] if nodes is None else nodes)
         case _:
             raise FileError(f"its format {fork.form} is wrong for its type")
     unpacked = _unpacked(records["l0"].astype(np.uint64), records["l1"].astype(np.uint64), blocks)
@@ -161,8 +166,8 @@ def _records(data: bytes) -> npt.NDArray[np.void]:
     return np.frombuffer(data, np.uint8).view(_RECORD)
 
 
-def _tree(fork: Fork, blocks: MetadataBlocks) -> npt.NDArray[np.void]:
-    """Return the records of a tree, level by level, each block once.
+def _tree(fork: Fork, blocks: MetadataBlocks, nodes: list[int]) -> npt.NDArray[np.void]:
+    """Return the records of a tree, level by level, each block once; put these into `nodes`.
 
     Source: `xfs_iread_extents()`, fs/xfs/libxfs/xfs_bmap.c (Linux v6.6).
     """
@@ -186,6 +191,7 @@ def _tree(fork: Fork, blocks: MetadataBlocks) -> npt.NDArray[np.void]:
             if pointer in seen:
                 raise fault(f"has block {pointer} twice")
             seen.add(pointer)
+            nodes.append(pointer)
             data, fields = blocks.read([geometry.place(pointer)], EXTENT_BLOCK, fork.number)
             count = fields["bb_numrecs"]
             children = _pointers(data, header, count)

@@ -14,6 +14,7 @@ from thinmeta.files.xfs.logged_blocks import LoggedBlocks
 from thinmeta.files.xfs.logged_changes import LoggedChanges
 from thinmeta.files.xfs.xfs_file_system import Xfs
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
+from thinmeta.volume.byte_ranges import ByteRanges
 from thinmeta.volume.xfs_log import LogPlace
 from thinmeta.walk.ragged import distinct
 
@@ -59,7 +60,9 @@ def replay_log(file_system: Xfs, cache: Cache) -> Replay:
     columns = (seen.begin, seen.length, seen.place)
     patches = Patches(*(column.astype(np.uint64) for column in columns)).joined_up()
     overlay = Overlay(source, log_bytes, patches)
-    return Replay(_whole(overlay, seen, file_system.geometry), changes.nr_transactions, fault)
+    whole = _whole(overlay, seen, file_system.geometry)
+    changed = ByteRanges.union([overlay.changed(), whole.changed()])
+    return Replay(whole, changes.nr_transactions, fault, changed)
 
 
 def _whole(source: Overlay, seen: Changes, geometry: XfsGeometry) -> LoggedBlocks:

@@ -17,6 +17,7 @@ from thinmeta.files.xfs.log_bytes import put_in_order
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
 from thinmeta.schemas import xfs, xfs_directory
 from thinmeta.schemas.columns import dtype_of
+from thinmeta.volume.byte_ranges import ByteRanges
 
 Places = npt.NDArray[np.int64]
 
@@ -127,6 +128,11 @@ class LoggedBlocks:
         self._source = source
         self._begin, self._length, self._core = begin, length, core
         self._longest = int(length.max(initial=0))
+
+    def changed(self) -> ByteRanges:
+        """Return where the blocks and inodes are."""
+        begin = self._begin.astype(np.uint64)
+        return ByteRanges.of(begin, begin + self._length.astype(np.uint64))
 
     def lost(self, begin: int, end: int) -> Iterable[Missing]:
         """Return what of `begin..end` is known to be lost; see `ByteSource.lost()`."""

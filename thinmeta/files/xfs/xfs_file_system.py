@@ -1,12 +1,14 @@
 """An XFS, open for reading."""
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 
 from thinmeta.files import posix_acl
+from thinmeta.files.file_parts import FileParts
 from thinmeta.files.file_system import (
     DirectoryError,
     Entry,
@@ -23,8 +25,10 @@ from thinmeta.files.xfs.dinodes import Dinodes, Fork
 from thinmeta.files.xfs.forks import NO_EXTENTS, read_file_extents, read_metadata_extents
 from thinmeta.files.xfs.metadata_blocks import SYMLINK_TARGET, MetadataBlocks
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
+from thinmeta.files.xfs.xfs_parts import parts_of_file
 from thinmeta.schemas import xfs, xfs_directory
 from thinmeta.schemas.columns import dtype_of, fields_at
+from thinmeta.walk.ragged import Places
 
 _ACL_HEADER, _ACL_ENTRY = dtype_of(xfs_directory.AclHdr), dtype_of(xfs_directory.AclEntry)
 _ACLS = {b"SGI_ACL_FILE": posix_acl.ACCESS, b"SGI_ACL_DEFAULT": posix_acl.DEFAULT}
@@ -135,6 +139,32 @@ class Xfs(FileSystem):
         """Return None: XFS keeps no file's bytes in its inode."""
         del inode
         return None
+
+    @property
+    def inode_bytes(self) -> int:
+        """How many bytes an inode has."""
+        return self.geometry.inode_bytes
+
+    def inode_places(self, first: int, count: int) -> Places:
+        """Return where inodes are; see `FileSystem.inode_places()`."""
+        places = (self.geometry.inode_place(number) for number in range(first, first + count))
+        return np.array([-1 if place is None else place for place in places], dtype=np.int64)
+
+    def plain_inodes(self, first: int, count: int) -> npt.NDArray[np.bool_]:
+        """Tell of which nothing else has to be read; see `FileSystem.plain_inodes()`."""
+        return self._dinodes.are_plain(first, count)
+
+    def parts(self, inode: Inode) -> FileParts:
+        """Return all that a file takes; see `FileSystem.parts()`."""
+        return parts_of_file(inode, self._dinodes, self._blocks)
+
+    def has_outer_attributes(self, inode: Inode) -> bool:
+        """Tell whether attributes have blocks; see `FileSystem.has_outer_attributes()`."""
+        return self._dinodes.has_outer_attributes(inode.number)
+
+    def layout(self) -> Hashable:
+        """Return what else must be alike; see `FileSystem.layout()`."""
+        return self.geometry
 
     def _remote_target(self, fork: Fork, size: int) -> bytes:
         """Return a target that has blocks of its own; with a header for each extent.
