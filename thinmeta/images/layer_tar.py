@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from stat import S_ISREG
 from typing import NamedTuple
 
 from fastcrc import crc64
@@ -80,7 +81,10 @@ class LayerFiles:
                 yield WrongFile(part.name, "its contents are not those that the layer had")
 
     def _content(self, part: SplitFile) -> Iterator[bytes | memoryview]:
-        content = self._opened.bytes_of(self._inode(part.name))
+        inode = self._inode(part.name)
+        if not S_ISREG(inode.mode):
+            raise FileError("is no regular file")
+        content = self._opened.bytes_of(inode)
         if content.size != part.size:
             raise FileError(f"has {content.size} bytes; in the layer it had {part.size}")
         for piece in content.pieces():
@@ -105,9 +109,12 @@ class LayerFiles:
 
     def _entries(self, folder: bytes) -> dict[bytes, int]:
         try:
-            inode = find(self._opened.file_system, self._root, folder, follow=False).inode
+            # Docker unpacks through links of the layers below, such as /lib to /usr/lib.
+            inode = find(self._opened.file_system, self._root, folder, follow=True).inode
         except NotThereError as error:
             raise FileError(str(error)) from error
+        if not inode.is_directory:
+            raise FileError(f"{shown(folder)} is no directory")
 
         def fail(_: bytes, error: FileError) -> None:
             raise error

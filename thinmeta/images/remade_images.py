@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from thinmeta.errors import InputError
-from thinmeta.images.chosen_image import ChosenImage
+from thinmeta.images.chosen_image import ChosenImage, ImageLayer
 from thinmeta.images.saved_images import SavedImage
 from thinmeta.images.saved_layers import (
     OpenLayer,
@@ -39,6 +39,7 @@ class ImageMaker:
     def __init__(
         self,
         open_layer: OpenLayer,
+        inspect: Callable[[ImageLayer], None],
         proof: Proof,
         warn: Callable[[str], None],
         lose: Callable[[str], None],
@@ -47,11 +48,14 @@ class ImageMaker:
 
         Args:
             open_layer: opens a layer's volume.
+            inspect: refuses a layer whose device may be another one by now, before it is taken
+                for what it is without proof.
             proof: what is asked of layers.
             warn: is told how a layer was made, if not as Docker kept it.
             lose: is told what of a layer is not what it was, or is left out.
         """
         self._open_layer = open_layer
+        self._inspect = inspect
         self._proof = proof
         self._warn = warn
         self._lose = lose
@@ -104,6 +108,8 @@ class ImageMaker:
             return TreeLayer(name, trees, *found)
         if self._proof.is_needed:
             raise UnprovenLayerError(f"{why}; {_hope(image, place, trees)}")
+        for each in image.layers[: place + 1][-2:]:
+            self._inspect(each)
         trees = LayerTrees(image, place, self._open_layer, by_ctime=True)
         made = TreeLayer.unproven(image, place, trees)
         for what in trees.lost:

@@ -14,11 +14,15 @@ from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import quiet_option
 from thinmeta.cli.tar_output import refuse_terminal
+from thinmeta.cli.volume_files import VolumeFiles
 from thinmeta.cli.volume_options import Files, data_option, inputs_of
 
 if TYPE_CHECKING:
+    from thinmeta.files.file_system import Inode
     from thinmeta.images.chosen_image import ImageLayer
     from thinmeta.images.layer_tar import LayerVolume
+    from thinmeta.model.pool import Pool
+    from thinmeta.names.docker.root import DockerRoot
 
 
 @click.command()
@@ -97,11 +101,14 @@ def save(  # noqa: PLR0913  # one parameter an option
         def open_layer(layer: "ImageLayer") -> "Iterator[LayerVolume]":
             spec = DeviceSpec.parse(str(layer.device_id))
             with opened_device(place, pool, choice.choose(pool, spec), report) as volume:
-                yield LayerVolume(volume.opened, volume.root(all_of_it=False))
+                yield LayerVolume(volume.opened, _root(volume, layer))
+
+        def inspect(layer: "ImageLayer") -> None:
+            _refuse_other_device(choice, pool, docker, layer)
 
         lost = LostFiles(report)
         proof = Proof(is_needed=not unproven, search_seconds=search_seconds)
-        maker = ImageMaker(open_layer, proof, report.warn, lost.lose)
+        maker = ImageMaker(open_layer, inspect, proof, report.warn, lost.lose)
         try:
             to_save = [maker.image(image) for image in chosen]
             with open_output(output, inputs_of(pool, choice.names, files)) as file:
@@ -116,3 +123,35 @@ def save(  # noqa: PLR0913  # one parameter an option
             nr_layers = len({layer.diff_id for image in to_save for layer in image.layers})
             report.say_objects([summary_object({"images": len(to_save), "layers": nr_layers})])
         lost.finish()
+
+
+def _root(volume: VolumeFiles, layer: "ImageLayer") -> "Inode":
+    """Return the directory of a layer's files.
+
+    Raises:
+        InputError: there is none, or nobody can tell.
+    """
+    from thinmeta.errors import InputError
+    from thinmeta.files.file_system import FileError
+
+    try:
+        root = volume.docker_root()
+    except FileError as error:
+        raise InputError(f"device {layer.device_id}: {error}") from error
+    if root is None:
+        raise InputError(f"device {layer.device_id}: has no rootfs, as Docker's have")
+    return root
+
+
+def _refuse_other_device(
+    choice: MetadataChoice, pool: "Pool", docker: "DockerRoot", layer: "ImageLayer"
+) -> None:
+    """Refuse a layer whose device id is that of another device by now; see `presence`."""
+    from thinmeta.formats.printable import command_text
+    from thinmeta.names.docker.devices import named
+    from thinmeta.names.presence import refuse_other_device
+
+    device = docker.device(layer.device_id)
+    scan = command_text("scan", *choice.words(pool.source.device.name))
+    for name in named(device, None)[:1] if device else ():
+        refuse_other_device(pool, name, scan)
