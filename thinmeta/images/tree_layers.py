@@ -76,11 +76,12 @@ class LayerTrees:
         self._open_layer = open_layer
         self.lost: list[str] = []
         with ExitStack() as stack:
+            left = None
+            for below in image.layers[:place][-1:]:
+                of = f"of device {below.device_id}, below it: "
+                left = self._tree(stack.enter_context(open_layer(below)), of)
             right = stack.enter_context(open_layer(self._layer))
-            below = [stack.enter_context(open_layer(each)) for each in image.layers[:place][-1:]]
-            left = self._tree(image.layers[place - 1], below[0]) if below else None
-            right_tree = self._tree(self._layer, right)
-            self.members = layer_members(left, right_tree, by_ctime=by_ctime)
+            self.members = layer_members(left, self._tree(right), by_ctime=by_ctime)
             self._names = self._possible_names(right)
 
     @property
@@ -150,17 +151,14 @@ class LayerTrees:
         archive = TreeArchive(volume.opened, headers, on_error, salvage=False)
         return layer_pieces(archive, file_system, self.members, removed_at, on_error)
 
-    def _tree(self, layer: ImageLayer, volume: LayerVolume) -> ComparedTree:
+    def _tree(self, volume: LayerVolume, of: str = "") -> ComparedTree:
         def lose(path: bytes, error: FileError) -> None:
-            self._lose_of(layer, path, error)
+            self.lost.append(f"{of}{shown(path)}: {error}")
 
         return ComparedTree(volume.opened.file_system, volume.root, lose)
 
     def _lose(self, path: bytes, error: FileError) -> None:
-        self._lose_of(self._layer, path, error)
-
-    def _lose_of(self, layer: ImageLayer, path: bytes, error: FileError) -> None:
-        self.lost.append(f"device {layer.device_id}: {shown(path)}: {error}")
+        self.lost.append(f"{shown(path)}: {error}")
 
     def _possible_names(self, volume: LayerVolume) -> list[Names]:
         """Return the names that the owners may have had, each once, the likeliest first."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cases import FIXTURES
+from tests.cases import FIXTURES, unpacked
 from tests.conftest import Thinmeta
 from tests.docker_cases import ODD, docker_words, recorded_tar
 from thinmeta.errors import ExitCode
@@ -254,6 +254,16 @@ def add_image(root: Path, tag: str, config: dict[str, Any]) -> str:
     return image_id
 
 
+def add_half(root: Path) -> dict[str, tuple[bytes, list[str]]]:
+    """Add an image of the two lowest layers of odd:built, odd:half; return what it is."""
+    config = json.loads(built_config())
+    layers = [each.removeprefix("sha256:") for each in config["rootfs"]["diff_ids"][:2]]
+    config["rootfs"]["diff_ids"] = config["rootfs"]["diff_ids"][:2]
+    config["history"] = config["history"][:2]
+    add_image(root, "odd:half", config)
+    return {"odd:half": (json.dumps(config).encode(), layers)}
+
+
 NO_LAYERS = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}
 
 
@@ -482,3 +492,68 @@ def test_a_tar_split_of_another_layer_is_passed_over(root: Path, thinmeta: Thinm
     assert written.exit_code == ExitCode.DONE
     assert "made of its files alone it is what its hash says\n" in written.stderr
     assert images(written.stdout_bytes)["odd:built"][0] == built_config()
+
+
+BLOCK_OF_INODES = 720
+"""The data block with most inodes that the second layer added; what is past it is of later ones."""
+
+
+def test_what_is_lost_is_left_out_and_listed(
+    root: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    whole = add_half(root)
+    data = tmp_path / "data"
+    with unpacked(ODD, "data").open("rb") as file:
+        data.write_bytes(file.read(BLOCK_OF_INODES * 65536))
+    words = ("save", "odd:half", *docker_words(ODD, root), "--data", data)
+    assert images(thinmeta("save", "odd:half", *docker_words(ODD, root)).stdout_bytes) == whole
+
+    refused, written = thinmeta(*words), thinmeta(*words, "--unproven")
+
+    lost = "data block 720, byte 47185920: is past the end of the data device"
+    assert refused.exit_code == ExitCode.INPUT
+    assert f"/added/bits: inode 115: {data}: {lost}" in refused.stderr
+    assert written.exit_code == ExitCode.SALVAGED
+    recorded = layer_members(recorded_tar("docker-save.tar"), "odd:built", 1)
+    found = layer_members(written.stdout_bytes, "odd:half", 1)
+    assert found == {name: recorded[name] for name in found}
+    assert "added" in found
+    said = written.stderr.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    for name in {*recorded} - {*found}:
+        if name.isascii() and name.isprintable() and Path(name).parent == Path("added"):
+            assert f"layer {whole['odd:half'][1][1][:12]} (device 4): /{name}: " in said
+
+
+def change_record(root: Path, of: int, **fields: int) -> None:
+    """Change what Docker wrote down of a device."""
+    for path in (root / "devicemapper/metadata").iterdir():
+        record = json.loads(path.read_bytes())
+        if record.get("device_id") == of:
+            path.write_text(json.dumps({**record, **fields}))
+            return
+    raise AssertionError(of)
+
+
+def test_what_is_not_proven_is_of_no_other_device(root: Path, thinmeta: Thinmeta) -> None:
+    whole = add_half(root)
+    change_record(root, 4, transaction_id=99)
+    words = ("save", "odd:half", *docker_words(ODD, root), "--unproven")
+
+    proven = thinmeta(*words)
+    forget_splits(root)
+    refused = thinmeta(*words)
+
+    assert images(proven.stdout_bytes) == whole
+    assert refused.exit_code == ExitCode.NOT_THERE
+    assert "was created in transaction 3, so it may be another" in refused.stderr
+
+
+def test_a_device_that_is_none_of_a_layer(root: Path, thinmeta: Thinmeta) -> None:
+    add_half(root)
+    change_record(root, 4, device_id=1)
+
+    for option in ([], ["--unproven"]):
+        result = thinmeta("save", "odd:half", *docker_words(ODD, root), *option)
+
+        assert result.exit_code == ExitCode.INPUT
+        assert "device 1: has no rootfs, as Docker's have" in result.stderr.splitlines()[-1]
