@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from tests.cases import image_bytes
 from thinmeta.schemas.btree_node import BTREE_CSUM_XOR, INTERNAL_NODE
-from thinmeta.schemas.checksum import checksums
+from thinmeta.schemas.checksum import checksums, put_checksums
 from thinmeta.schemas.columns import (
     BITMAP_HEADER,
     CHILD,
@@ -98,6 +98,20 @@ class DamagedImage:
     def of(cls, case: str, image: str = "meta") -> Self:
         """Return an image of `fixtures/`, not damaged yet."""
         return cls(image_bytes(case, image))
+
+    @classmethod
+    def with_open_books(cls, case: str, image: str = "meta") -> Self:
+        """Return an image whose space map does not count what its superblock says.
+
+        Nothing can be proven of it by reference counts: a node that is lost stays so.
+        """
+        content = bytearray(image_bytes(case, image))
+        rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, BLOCK)
+        rows[0, : SUPERBLOCK.itemsize].view(SUPERBLOCK)[0]["metadata_space_map_root"][
+            "nr_allocated"
+        ] += 1
+        put_checksums(rows[:1], SUPERBLOCK_CSUM_XOR)
+        return cls(bytes(content))
 
     @property
     def nr_blocks(self) -> int:

@@ -286,7 +286,7 @@ def _trees() -> str:
 
 
 def _invariants() -> str:
-    lines = "".join(f"- {reason}\n" for reason in nodes.REASONS[1:])
+    lines = "".join(f"- {reason}\n" for reason in nodes.REASONS[1 : nodes.UNKNOWN_CHILD])
     return f"No reader follows or believes a node that\n\n{lines}"
 
 

@@ -20,7 +20,7 @@ SIZE = 24 << 20
 @pytest.fixture
 def damaged_leaf() -> Iterator[tuple[bytes, int]]:
     """An image whose device 5 has lost its first leaf; where that was."""
-    image = DamagedImage.of(DELETES)
+    image = DamagedImage.with_open_books(DELETES)
     block = Anatomy.of(DELETES).leaves(5)[0].block
     image.zero(block)
     yield image.to_bytes(), block
@@ -29,7 +29,7 @@ def damaged_leaf() -> Iterator[tuple[bytes, int]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_left_is_what_the_model_has(case: str) -> None:
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     for damage in [*destroyed(anatomy), *edited(anatomy)][::23]:
         damage.apply(image)
         remains = Remains(case, damage.is_bad)

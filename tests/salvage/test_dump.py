@@ -77,7 +77,7 @@ MAKERS: dict[str, tuple[Callable[[Anatomy], Iterator[Damaged]], int]] = {
 def test_what_is_sound_is_printed_and_what_is_lost_is_told(
     maker: str, case: str, form: str, tmp_path: Path, salvaged: Salvaged
 ) -> None:
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     file = ImageFile(tmp_path / "meta.bin", image)
     make, step = MAKERS[maker]
     step *= 1 if IS_THOROUGH else 2
@@ -95,7 +95,7 @@ def test_what_is_sound_is_printed_and_what_is_lost_is_told(
 def test_several_bad_nodes_are_several_ranges(
     case: str, tmp_path: Path, salvaged: Salvaged
 ) -> None:
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     file = ImageFile(tmp_path / "meta.bin", image)
     rng = np.random.default_rng(7)
     nodes = corpus.mapping_nodes(anatomy)
@@ -108,7 +108,7 @@ def test_several_bad_nodes_are_several_ranges(
 
 @pytest.mark.parametrize("case", [SNAPSHOTS, LONG])
 def test_bad_nodes_of_taller_trees(case: str, tmp_path: Path, salvaged: Salvaged) -> None:
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     for root in {anatomy.mapping_tree(device_id)[0].block for device_id in anatomy.device_ids}:
         image.push_down(root, 2)
     image = DamagedImage(image.to_bytes())
@@ -125,7 +125,7 @@ def test_bad_nodes_of_taller_trees(case: str, tmp_path: Path, salvaged: Salvaged
 def test_a_truncated_file_has_lost_what_was_behind_its_end(
     form: str, tmp_path: Path, salvaged: Salvaged
 ) -> None:
-    image, anatomy = DamagedImage.of(DELETES), Anatomy.of(DELETES)
+    image, anatomy = DamagedImage.with_open_books(DELETES), Anatomy.of(DELETES)
     file = ImageFile(tmp_path / "meta.bin", image)
     trees = max(place.block for place in anatomy.details + anatomy.devices)
     for nr_blocks in range(trees + 1, max(anatomy.nodes()) + 2):
@@ -141,7 +141,7 @@ def test_blocks_that_cannot_be_read_are_lost(
     case: str, gives_what_precedes: bool, tmp_path: Path, salvaged: Salvaged
 ) -> None:
     nodes = corpus.mapping_nodes(Anatomy.of(case))
-    path = DamagedImage.of(case).write_to(tmp_path / "meta.bin")
+    path = DamagedImage.with_open_books(case).write_to(tmp_path / "meta.bin")
     for place, block in enumerate(nodes):
         bad = {block, nodes[place * 5 % len(nodes)]}
         with pytest.MonkeyPatch.context() as patch:
@@ -159,7 +159,7 @@ def shrunk(image: DamagedImage, nr_data_blocks: int) -> None:
 def test_mappings_past_the_data_device_are_left_out_and_counted(
     case: str, form: str, tmp_path: Path, salvaged: Salvaged
 ) -> None:
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     file = ImageFile(tmp_path / "meta.bin", image)
     leaf = corpus.mapping_nodes(anatomy)[-1]
     for nr_data_blocks in (1, 100, 1937, 3000):
@@ -222,7 +222,7 @@ def test_blocks_of_an_earlier_state_of_the_pool(
 
 
 def test_what_the_details_say_too_low_is_told(tmp_path: Path, salvaged: Salvaged) -> None:
-    image, anatomy = DamagedImage.of(DELETES), Anatomy.of(DELETES)
+    image, anatomy = DamagedImage.with_open_books(DELETES), Anatomy.of(DELETES)
     details = image.values(anatomy.details[0].block, DEVICE_DETAILS)
     details["mapped_blocks"][0] = 5
     details["mapped_blocks"][2] += 7

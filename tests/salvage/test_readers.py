@@ -24,7 +24,7 @@ def damaged(
     case: str, directory: Path, count: int, nr_data_blocks: int | None = None
 ) -> Iterator[Damaged]:
     """Damage an image again and again: some nodes are zeroed, perhaps data is past the end."""
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     file = ImageFile(directory / "meta.bin", image)
     rng = np.random.default_rng(len(case))
     for seed in range(count):
@@ -108,7 +108,7 @@ WORDS = ("added", "changed", "removed", "same", "unknown")
 
 
 def test_no_block_is_added_where_the_left_side_was_lost(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    image, anatomy = DamagedImage.of(DOCKER), Anatomy.of(DOCKER)
+    image, anatomy = DamagedImage.with_open_books(DOCKER), Anatomy.of(DOCKER)
     truth = {each.device_id: each.whole for each in Remains(DOCKER).devices}
     image.zero(anatomy.mapping_tree(11)[0].block)
     path = image.write_to(tmp_path / "meta.bin")
@@ -128,7 +128,7 @@ def test_no_block_is_added_where_the_left_side_was_lost(tmp_path: Path, thinmeta
 def test_a_diff_of_devices_that_damage_spares_is_complete(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(DOCKER), Anatomy.of(DOCKER)
+    image, anatomy = DamagedImage.with_open_books(DOCKER), Anatomy.of(DOCKER)
     sound = thinmeta("diff", 11, 14, "-p", image.write_to(tmp_path / "sound.bin"))
     image.zero(anatomy.mapping_tree(2)[0].block)
     path = image.write_to(tmp_path / "meta.bin")
@@ -197,7 +197,7 @@ def test_the_bounds_of_ls_hold(
 
 
 def test_ls_shows_bounds_to_people(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    image, anatomy = DamagedImage.of(DELETES), Anatomy.of(DELETES)
+    image, anatomy = DamagedImage.with_open_books(DELETES), Anatomy.of(DELETES)
     image.zero(anatomy.leaves(1)[0].block)
     path = image.write_to(tmp_path / "meta.bin")
 
@@ -294,7 +294,7 @@ def test_lookup_answers_what_is_left(case: str, tmp_path: Path, thinmeta: Thinme
 
 @pytest.mark.parametrize("tree", ["details", "devices"])
 def test_info_shows_the_rest(tree: str, tmp_path: Path, thinmeta: Thinmeta) -> None:
-    image = DamagedImage.of(DELETES)
+    image = DamagedImage.with_open_books(DELETES)
     sound = json.loads(thinmeta("info", image.write_to(tmp_path / "a.bin"), "-f", "json").stdout)
     image.zero(getattr(Anatomy.of(DELETES), tree)[0].block)
     path = image.write_to(tmp_path / "meta.bin")
@@ -311,7 +311,7 @@ def test_info_shows_the_rest(tree: str, tmp_path: Path, thinmeta: Thinmeta) -> N
 
 
 def test_info_leaves_out_a_histogram_that_damage_hides(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    image, anatomy = DamagedImage.of(DELETES), Anatomy.of(DELETES)
+    image, anatomy = DamagedImage.with_open_books(DELETES), Anatomy.of(DELETES)
     image.zero(anatomy.leaves(1)[0].block)
     path = image.write_to(tmp_path / "meta.bin")
 

@@ -36,7 +36,7 @@ def assert_restored(path: Path, remains: Remains, thinmeta: Thinmeta) -> None:
 def test_a_pool_with_bad_nodes_is_restored_without_them(
     case: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     file = ImageFile(tmp_path / "meta.bin", image)
     damages = [*destroyed(anatomy), *misled(anatomy)]
     for damage in damages[:: len(damages) // 5]:
@@ -49,7 +49,7 @@ def test_a_pool_with_bad_nodes_is_restored_without_them(
 def test_a_pool_without_what_is_past_its_data_device_is_restored(
     case: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image = DamagedImage.of(case)
+    image = DamagedImage.with_open_books(case)
     image.superblock()["data_space_map_root"]["nr_blocks"] = 1000
     image.restamp(0)
     path = image.write_to(tmp_path / "meta.bin")
@@ -61,7 +61,7 @@ def test_a_pool_without_what_is_past_its_data_device_is_restored(
 def test_a_pool_whose_devices_are_lost_from_a_tree_is_restored(
     tree: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
+    image, anatomy = DamagedImage.with_open_books(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
     image.zero(getattr(anatomy, tree)[0].block)
     remains = Remains(SNAPSHOTS)
     spoil = without_mappings if tree == "devices" else without_details

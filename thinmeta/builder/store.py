@@ -97,24 +97,9 @@ class Store:
             counts: how many entries each node has.
             internal: they are no leaves.
         """
-        room = max_entries_of(values.dtype)
         first = self.allocate(len(counts))
         blocks = np.arange(first, first + len(counts), dtype=np.uint64)
-        rows = np.zeros((len(counts), METADATA_BLOCK_BYTES), dtype=np.uint8)
-        header = headers_of(rows)
-        header["flags"] = INTERNAL_NODE if internal else LEAF_NODE
-        header["blocknr"] = blocks
-        header["nr_entries"] = counts
-        header["max_entries"] = room
-        header["value_size"] = values.dtype.itemsize
-        stored_keys, stored = keys_of(rows, room), values_of(rows, room, values.dtype)
-        if (counts == room).all():
-            stored_keys[...] = keys.reshape(-1, room)
-            stored[...] = values.reshape(-1, room)
-        else:
-            in_use = np.arange(room) < counts[:, np.newaxis]
-            stored_keys[in_use] = keys
-            stored[in_use] = values
+        rows = made_nodes(blocks, keys, values, counts, internal=internal)
         self.write(first, rows, BTREE_CSUM_XOR)
         return blocks
 
@@ -143,3 +128,39 @@ class Store:
         known = self._references[:nr_blocks]
         counts[: len(known)] = known
         return counts
+
+
+def made_nodes(
+    blocks: npt.NDArray[np.uint64],
+    keys: Keys,
+    values: npt.NDArray[Any],
+    counts: Places,
+    *,
+    internal: bool = False,
+) -> Rows:
+    """Return nodes of one kind but for their checksums, shape `(n, 4096)`.
+
+    Args:
+        blocks: for which they are made, shape `(n,)`.
+        keys: of all nodes, one node after the other.
+        values: likewise; their dtype tells how many entries a node has room for.
+        counts: how many entries each node has, shape `(n,)`.
+        internal: they are no leaves.
+    """
+    room = max_entries_of(values.dtype)
+    rows = np.zeros((len(counts), METADATA_BLOCK_BYTES), dtype=np.uint8)
+    header = headers_of(rows)
+    header["flags"] = INTERNAL_NODE if internal else LEAF_NODE
+    header["blocknr"] = blocks
+    header["nr_entries"] = counts
+    header["max_entries"] = room
+    header["value_size"] = values.dtype.itemsize
+    stored_keys, stored = keys_of(rows, room), values_of(rows, room, values.dtype)
+    if (counts == room).all():
+        stored_keys[...] = keys.reshape(-1, room)
+        stored[...] = values.reshape(-1, room)
+    else:
+        in_use = np.arange(room) < counts[:, np.newaxis]
+        stored_keys[in_use] = keys
+        stored[in_use] = values
+    return rows

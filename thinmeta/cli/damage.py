@@ -29,7 +29,8 @@ def salvage_option(function: FC) -> FC:
     return click.option(
         "--salvage",
         is_flag=True,
-        help="Go on past any damage, and say what is lost; exit code 6 if anything is.",
+        help="Go on past any damage, take what is proven to hang below lost nodes, and say what is "
+        "lost; exit code 6 if anything is.",
     )(function)
 
 
@@ -193,23 +194,25 @@ class SalvageReport(DamageReport):
         self, pool: "Pool", progress: "Progress", selected: frozenset[int] | None = None
     ) -> "tuple[Pool, Losses]":
         """Tell what is lost of a pool, or of some devices; return what is left, and that."""
-        from thinmeta.model.losses import losses_of_pool
+        from thinmeta.analyse.recover.salvaging import pool_to_salvage
         from thinmeta.model.what_is_left import salvaged
 
         with progress:
-            losses = losses_of_pool(pool, selected, progress.advance)
+            pool, losses = pool_to_salvage(pool, selected, progress.advance)
         self._tell(pool, losses)
         return salvaged(pool, losses, self), losses
 
     def prepared_devices(self, *devices: "ChosenDevice") -> "tuple[list[ChosenDevice], Losses]":
         """Tell what is lost of some devices; return what is left of them, and that."""
-        from thinmeta.model.losses import ExaminedTree, Losses, losses_of_trees
+        from thinmeta.analyse.recover.salvaging import device_to_salvage
+        from thinmeta.model.losses import Losses
 
-        lost = []
-        for chosen in devices:
-            lost.append(losses_of_trees(chosen.pool, [ExaminedTree.of(chosen)]))
-            self._tell(chosen.pool, lost[-1])
-        left = [each._replace(pool=each.pool.for_salvage(self)) for each in devices]
+        left, lost = [], []
+        for each in devices:
+            chosen, losses = device_to_salvage(each)
+            self._tell(chosen.pool, losses)
+            left.append(chosen._replace(pool=chosen.pool.for_salvage(self)))
+            lost.append(losses)
         return left, Losses.joined(lost)
 
     def costs(self, what: str) -> None:

@@ -12,6 +12,12 @@ from thinmeta.units import LAST_KEY
 
 def losses_text(losses: Losses) -> Iterator[str]:
     """Return a line for each thing that is lost."""
+    for found in losses.rebuilt:
+        yield (
+            f"device {found.device_id}: origin blocks {found.first_key} to {found.last_key}: "
+            f"metadata block {found.block}: the B-tree node is lost; {found.nr_mappings} mappings "
+            f"that hung below it are proven by the pool's reference counts"
+        )
     for damage in losses.trees:
         yield f"{damage}; `thinmeta scan` looks for the mapping trees of devices"
     for loss in losses.devices:
@@ -19,7 +25,17 @@ def losses_text(losses: Losses) -> Iterator[str]:
 
 
 def losses_json(losses: Losses) -> Iterator[bytes]:
-    """Return an object for each thing that is lost, none if nothing is."""
+    """Return an object for each thing that is lost, or was; none if nothing is."""
+    for found in losses.rebuilt:
+        yield json_line(
+            type="rebuilt_range",
+            device_id=found.device_id,
+            first_block=found.first_key,
+            last_block=found.last_key,
+            metadata_block=found.block,
+            nr_mappings=found.nr_mappings,
+            origin=found.origin,
+        )
     for damage in losses.trees:
         yield json_line(
             type="lost_devices",

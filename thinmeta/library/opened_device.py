@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thinmeta.analyse.recover.salvaging import device_to_salvage
 from thinmeta.device.extents import Extents
 from thinmeta.errors import Damage, InputError, raise_damage
 from thinmeta.library.result_table import TableStream, signed
 from thinmeta.library.results import RunTable
 from thinmeta.model.device_spec import ChosenDevice, ExternalOrigin
-from thinmeta.model.losses import DeviceLoss, ExaminedTree, Losses, losses_of_trees
+from thinmeta.model.losses import DeviceLoss, Losses
 from thinmeta.model.pool import Pool
 from thinmeta.model.volumes import volume_of
 from thinmeta.names.name_sources import NameSources
@@ -135,7 +136,7 @@ class Device:
         known = self._known_loss
         if known is not None:
             return Losses((known,))
-        return losses_of_trees(self.chosen.pool, [ExaminedTree.of(self.chosen)])
+        return device_to_salvage(self.chosen)[1]
 
     def open(
         self,

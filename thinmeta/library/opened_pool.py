@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Self
 
+from thinmeta.analyse.recover.salvaging import pool_to_salvage
 from thinmeta.library.opened_device import Device, DevicesInPool
 from thinmeta.library.questions import Questions, left_of
 from thinmeta.model.ref_counts import RefCounts
@@ -125,8 +126,10 @@ class OpenPool(Questions):
         Raises:
             InputError: a metadata snapshot was read, and the pool moved on meanwhile.
         """
-        losses = self.losses()
-        return OpenPool(left_of(self._pool, losses), self._names, losses)
+        if self._losses is not None:
+            return self
+        pool, losses = pool_to_salvage(self._pool)
+        return OpenPool(left_of(pool, losses), self._names, losses)
 
     def verify_unchanged(self) -> None:
         """Read the live superblock again, if it is a metadata snapshot that was read.

@@ -10,6 +10,7 @@ from thinmeta.analyse.check.findings import CheckReport
 from thinmeta.analyse.freed import FreedTogether
 from thinmeta.analyse.layers import MeasuredLayer, measured, stack
 from thinmeta.analyse.recover.candidates import Candidate
+from thinmeta.analyse.recover.salvaging import pool_to_salvage
 from thinmeta.analyse.recover.scan import scan
 from thinmeta.errors import Damage, NotThereError
 from thinmeta.library import answers
@@ -23,7 +24,7 @@ from thinmeta.library.result_list import (
 from thinmeta.library.result_table import TableStream
 from thinmeta.library.results import FreeTable, SharerTable, UsageTable
 from thinmeta.model.device_spec import DeviceSpec, choose_device
-from thinmeta.model.losses import Losses, losses_of_pool
+from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import AnyState, Roots
 from thinmeta.model.what_is_left import salvaged
@@ -46,7 +47,7 @@ class Questions:
         pool = self._pool.in_state(state)
         if self._losses is None or pool is self._pool:
             return pool, self._losses
-        losses = losses_of_pool(pool)
+        pool, losses = pool_to_salvage(pool)
         return left_of(pool, losses), losses
 
     def device(self, spec: int | str) -> Device:
@@ -279,7 +280,7 @@ class Questions:
         ...     print(pool.losses().is_complete)
         True
         """
-        return losses_of_pool(self._pool) if self._losses is None else self._losses
+        return pool_to_salvage(self._pool)[1] if self._losses is None else self._losses
 
 
 def left_of(pool: Pool, losses: Losses) -> Pool:

@@ -14,6 +14,7 @@ from thinmeta.errors import Damage
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
+from thinmeta.model.rebuilt_ranges import RebuiltRange
 from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock, OnProgress
 from thinmeta.walk.columnar import Columns, flags, numbers, texts
 from thinmeta.walk.forest import Forest
@@ -114,6 +115,7 @@ class Losses:
         blocks: where the bad nodes of mapping trees are.
         emptied: sound leaves without a mapping to the data device, but for trees without any.
         newest: the newest time of a mapping that is left.
+        rebuilt: what is lost, and is there all the same.
     """
 
     devices: tuple[DeviceLoss, ...]
@@ -123,6 +125,7 @@ class Losses:
     blocks: frozenset[int] = frozenset()
     emptied: frozenset[int] = frozenset()
     newest: int = 0
+    rebuilt: tuple[RebuiltRange, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -149,6 +152,7 @@ class Losses:
             frozenset(block for part in parts for block in part.blocks),
             frozenset(block for part in parts for block in part.emptied),
             max((part.newest for part in parts), default=0),
+            tuple(dict.fromkeys(each for part in parts for each in part.rebuilt)),
         )
 
     def of(self, device_id: int) -> DeviceLoss | None:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from thinmeta.device.blocks import Blocks
 from thinmeta.schemas.columns import CHILD
+from thinmeta.walk.gaps import with_gaps
 from thinmeta.walk.node_list import NODES_AT_ONCE, NodeList
 from thinmeta.walk.nodes import (
     KEYS_OUT_OF_RANGE,
@@ -61,9 +62,7 @@ def shared_children(source: Metadata, nodes: NodeList, kind: TreeKind) -> Shared
     codes[outside & (codes == 0)] = KEYS_OUT_OF_RANGE
     good = np.flatnonzero(codes == 0)
     of = where[good]
-    last = NodeList(
-        read.last_child[of], read.last_key[of], nodes.last[good], np.zeros(len(good), np.uint8)
-    )
+    last = NodeList(read.last_child[of], read.last_key[of], nodes.last[good], read.last_code[of])
     nr_inner = np.concatenate(counts)
     used = np.zeros(len(blocks), dtype=np.bool_)
     used[of] = True
@@ -80,6 +79,7 @@ class _DistinctNodes:
     def __init__(self, blocks: Blocks) -> None:
         self.codes = np.zeros(len(blocks), dtype=np.uint8)
         self.first_key, self.last_key, self.last_child = np.zeros((3, len(blocks)), dtype=np.uint64)
+        self.last_code = np.zeros(len(blocks), dtype=np.uint8)
         self._blocks = blocks
 
     def read(self, source: Metadata, kind: TreeKind, some: slice) -> tuple[NodeList, Places]:
@@ -87,7 +87,8 @@ class _DistinctNodes:
         blocks = self._blocks[some]
         nodes, codes = read_nodes(source, blocks, kind, internal=True)
         whole = NodeList.roots(blocks, codes)
-        entries = checked_entries(nodes, codes, whole.low, whole.last, CHILD)
+        found = checked_entries(nodes, codes, whole.low, whole.last, CHILD)
+        entries, child_codes = with_gaps(source.gaps, blocks, found)
         counts = np.diff(entries.starts)
         full = np.flatnonzero(counts)
         begins, ends = entries.starts[full], entries.starts[full + 1] - 1
@@ -95,6 +96,7 @@ class _DistinctNodes:
         self.first_key[some][full] = entries.keys[begins]
         self.last_key[some][full] = entries.keys[ends]
         self.last_child[some][full] = entries.values[ends]
+        self.last_code[some][full] = child_codes[ends]
         is_inner = np.ones(len(entries.keys), dtype=np.bool_)
         is_inner[ends] = False
         places = np.flatnonzero(is_inner)
@@ -102,7 +104,7 @@ class _DistinctNodes:
             entries.values[places],
             entries.keys[places],
             entries.keys[places + 1] - np.uint64(1),
-            np.zeros(len(places), dtype=np.uint8),
+            child_codes[places],
         )
         return inner, np.maximum(counts - 1, 0)
 
@@ -128,6 +130,7 @@ def _children_of_few(
     read, found = read_nodes(source, nodes.blocks, kind, internal=True)
     codes = np.where(nodes.codes != 0, nodes.codes, found)
     entries = checked_entries(read, codes, nodes.low, nodes.last, CHILD)
+    entries, child_codes = with_gaps(source.gaps, nodes.blocks, entries)
     own = np.diff(entries.starts)
     counts = np.where(codes == 0, own, 1)
     starts = starts_of(counts)
@@ -141,7 +144,9 @@ def _children_of_few(
     last = np.empty(total, dtype=np.uint64)
     last[:-1] = low[1:] - np.uint64(1)
     last[starts[1:] - 1] = nodes.last
-    children = NodeList(blocks, low, last, np.repeat(codes, counts))
+    of_children = np.repeat(codes, counts)
+    of_children[held] = child_codes
+    children = NodeList(blocks, low, last, of_children)
     if wanted is None:
         return children, counts
     keep = wanted(children.low, children.last)

@@ -8,7 +8,8 @@ full is merely irregular; `check` tells of it.
 Source: `node_check()`, drivers/md/persistent-data/dm-btree-spine.c (Linux v6.6).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,12 +59,15 @@ class Metadata(NamedTuple):
             none out, which is what everything but salvage does.
         doubts_leaves: do not believe a leaf that holds what an internal node does, whose
             flags were changed. Only salvage doubts it; a dump shows it.
+        gaps: key ranges of which nobody knows what is below, `(n, 2)` by internal node;
+            see `walk.gaps`.
     """
 
     device: BlockDevice
     nr_blocks: int
     nr_data_blocks: int | None = None
     doubts_leaves: bool = False
+    gaps: Mapping[int, Keys] = MappingProxyType({})
 
 
 class Nodes(NamedTuple):
@@ -135,11 +139,12 @@ _MORE = (
     "has keys outside its parent's range",
     "is reached twice in the same tree",
     "maps a data block twice, as an internal node does that is taken for a leaf",
+    "is lost, and with it which node belongs here",
 )
 REASONS: tuple[str, ...] = ("is sound", *(what for what, _ in INVARIANTS), *_MORE)
 """What each code of `Codes` means; 0 is a sound node."""
 
-KEYS_OUT_OF_ORDER, KEYS_OUT_OF_RANGE, REACHED_TWICE, HOLDS_CHILDREN = range(
+KEYS_OUT_OF_ORDER, KEYS_OUT_OF_RANGE, REACHED_TWICE, HOLDS_CHILDREN, UNKNOWN_CHILD = range(
     len(REASONS) - len(_MORE), len(REASONS)
 )
 

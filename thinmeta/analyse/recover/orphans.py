@@ -54,7 +54,7 @@ def find_orphans(
     is_orphan[lists] = False
     is_orphan[trees.children[trees.starts[lists]]] = False
     places = np.flatnonzero(is_orphan)
-    lasts = _last_keys(trees)
+    lasts = last_keys(trees)
     places = places[np.lexsort((-places, -sums.time[places], -sums.nr_mappings[places]))]
     return tuple(
         Orphan(*row)
@@ -73,7 +73,7 @@ def find_orphans(
     )
 
 
-def _last_keys(trees: Trees) -> Keys:
+def last_keys(trees: Trees) -> Keys:
     """Return the highest key below each node."""
     lasts = trees.nodes.last.copy()
     for parents in trees.above_leaves(BlockClass.MAPPINGS):

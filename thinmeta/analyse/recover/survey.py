@@ -10,9 +10,11 @@ import numpy as np
 
 from thinmeta.analyse.recover.block_classes import BlockClass, Classes, classify
 from thinmeta.analyse.recover.node_facts import DetailRows, Links, NodeFacts, read_facts
-from thinmeta.device.blocks import BlockDevice, page_aligned
+from thinmeta.device.blocks import BlockDevice, Blocks, page_aligned
 from thinmeta.device.sweep import sweep
+from thinmeta.schemas.checksum import Rows
 from thinmeta.units import OnProgress
+from thinmeta.walk.ragged import ragged, starts_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,4 +47,31 @@ def survey(device: BlockDevice, on_progress: OnProgress) -> Survey:
         NodeFacts.joined([part.nodes for part in parts]),
         Links.joined([part.links for part in parts]),
         DetailRows.joined([part.details for part in parts]),
+    )
+
+
+def with_blocks(found: Survey, blocks: Blocks, rows: Rows) -> Survey:
+    """Return a survey in which some blocks, none of them a sound node, hold something else.
+
+    Args:
+        found: what one pass over the device found.
+        blocks: which, ascending, shape `(n,)`.
+        rows: what they hold, shape `(n, 4096)`.
+    """
+    classes = found.classes.copy()
+    new = np.full(len(blocks), BlockClass.INTERNAL, dtype=np.uint8)
+    read = read_facts(blocks, rows, new)
+    classes[blocks.astype(np.int64)] = new
+    nodes = NodeFacts.joined([found.nodes, read.nodes])
+    order = np.argsort(nodes.blocks, kind="stable")
+    nr_links = np.where(nodes.has_links, nodes.nr_entries, 0)
+    nr_details = np.where(nodes.classes == BlockClass.DETAILS, nodes.nr_entries, 0)
+    links, details = (
+        ragged(starts_of(counts)[:-1][order], counts[order]) for counts in (nr_links, nr_details)
+    )
+    return Survey(
+        classes,
+        nodes[order],
+        Links.joined([found.links, read.links])[links],
+        DetailRows.joined([found.details, read.details])[details],
     )

@@ -40,6 +40,7 @@ class Trees:
         heights: 0 for a leaf, -1 where no leaf is left.
         starts: where each node's links begin, shape `(n + 1,)`; there are `m`.
         keys: the lowest key that each link's child may hold, shape `(m,)`.
+        lasts: the highest, as far as the node itself can tell, shape `(m,)`.
         targets: the block that each leads to, shape `(m,)`, dtype uint32.
         children: the node that is there; 0 if it is not sound. Shape `(m,)`.
         is_there: which lead to a sound node, whether it fits or not, shape `(m,)`.
@@ -54,6 +55,7 @@ class Trees:
     heights: Counts
     starts: Places
     keys: Keys
+    lasts: Keys
     targets: npt.NDArray[np.uint32]
     children: Places
     is_there: Mask
@@ -91,7 +93,8 @@ class Below:
     >>> links = {"children": np.array([1, 2]), "is_sound": np.array([True, False])}
     >>> links |= {"targets": np.array([5, 6], np.uint32), "is_there": np.array([True, True])}
     >>> marks = {"is_child": none, "is_device_root": none}
-    >>> trees = Trees(nodes, classes, np.array([1, 0, 0]), starts, keys, **links, **marks)
+    >>> links |= {"keys": keys, "lasts": keys}
+    >>> trees = Trees(nodes, classes, np.array([1, 0, 0]), starts, **links, **marks)
     >>> below = Below(trees, np.array([0]))
     >>> below.total(nodes.nr_entries), below.total(nodes.nr_entries, lost=1)
     (array([9]), array([10]))
@@ -145,6 +148,7 @@ def find_trees(survey: Survey) -> Trees:
         heights=heights,
         starts=starts,
         keys=keys,
+        lasts=lasts,
         targets=survey.links.targets,
         children=np.where(children < 0, 0, children),
         is_there=children >= 0,
@@ -155,7 +159,7 @@ def find_trees(survey: Survey) -> Trees:
     trees.is_sound[trees.links_of(np.flatnonzero(nodes.classes == BlockClass.INTERNAL))] = False
     links = trees.links_of(np.flatnonzero(nodes.classes == BlockClass.DEVICE_ROOTS))
     trees.is_device_root[trees.children[links[trees.is_sound[links]]]] = True
-    _link_down(trees, fits, lasts)
+    _link_down(trees, fits)
     return trees
 
 
@@ -195,7 +199,7 @@ def _kinds_and_heights(
     return kinds, heights
 
 
-def _link_down(trees: Trees, fits: Mask, lasts: Keys) -> None:
+def _link_down(trees: Trees, fits: Mask) -> None:
     """Tell which links of internal nodes hold, from the highest nodes down.
 
     The last child of a node ends where the node does, which only what is above can tell.
@@ -206,7 +210,7 @@ def _link_down(trees: Trees, fits: Mask, lasts: Keys) -> None:
         links = trees.links_of(parents)
         owners = np.repeat(parents, trees.starts[parents + 1] - trees.starts[parents])
         below = trees.children[links]
-        last = np.minimum(lasts[links], upper[owners])
+        last = np.minimum(trees.lasts[links], upper[owners])
         sound = (
             fits[links]
             & (trees.kinds[below] == trees.kinds[owners])

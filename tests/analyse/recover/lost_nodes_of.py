@@ -1,0 +1,122 @@
+"""Pools that lose nodes, and what is put together of them: thousands in a process."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+
+from tests.anatomy import Anatomy
+from tests.cases import unpacked
+from tests.damage import BLOCK, DamagedImage
+from thinmeta.analyse.recover.block_classes import BlockClass
+from thinmeta.analyse.recover.from_below import Rebuilt, rebuilt_from
+from thinmeta.analyse.recover.survey import Survey, survey
+from thinmeta.device.rebuilt_blocks import RebuiltBlocks
+from thinmeta.model.pool import Pool, open_pool
+from thinmeta.walk.ragged import ragged, starts_of
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Mappings below the children of lost nodes that are there still, once for each parent."""
+
+    proven: int
+    open: int
+
+
+class LosingPool:
+    """A sound pool, whose nodes are lost and put together again.
+
+    Attributes:
+        inner: nodes above the leaves of all mapping trees, held ones too.
+        leaves: the leaves.
+        children: of each inner node, by ascending key.
+    """
+
+    def __init__(self, case: str, image: str) -> None:
+        self._pool = open_pool(unpacked(case, image))
+        self._sound = survey(self._pool.source.device, lambda *_: None)
+        sound = DamagedImage.of(case, image)
+        states = [Anatomy(sound)]
+        if states[0].held_root:
+            states.append(Anatomy(sound, states[0].held_root))
+        places = [place for state in states for place in state.mapping_places()]
+        self.inner = sorted({place.block for place in places if not place.is_leaf})
+        self.leaves = sorted({place.block for place in places if place.is_leaf})
+        self.children = {
+            block: [child for _, child in states[0].entries(block)] for block in self.inner
+        }
+        self._nr_mappings = {leaf: len(states[0].entries(leaf)) for leaf in self.leaves}
+
+    @classmethod
+    @lru_cache(maxsize=4)
+    def of(cls, case: str, image: str = "meta") -> Self:
+        return cls(case, image)
+
+    def nr_mappings(self, block: int, lost: Iterable[int] = ()) -> int:
+        """Return how many mappings are below a node, a shared leaf once for each parent."""
+        if block in lost:
+            return 0
+        if block not in self._nr_mappings:
+            total = sum(self.nr_mappings(child) for child in self.children[block])
+            self._nr_mappings[block] = total
+        return self._nr_mappings[block]
+
+    def below(self, block: int) -> set[int]:
+        return {block}.union(*(self.below(child) for child in self.children.get(block, ())))
+
+    def flat_sets(self, size: int, most: int, seed: int = 1) -> Iterator[tuple[int, ...]]:
+        """Return sets of inner nodes none of which is below another, in random order."""
+        rng = random.Random(seed)
+        seen = set()
+        for _ in range(20 * most):
+            some = tuple(sorted(rng.sample(self.inner, size)))
+            is_flat = all(
+                one == other or one not in self.below(other) for one in some for other in some
+            )
+            if is_flat and some not in seen:
+                seen.add(some)
+                yield some
+            if len(seen) == most:
+                return
+
+    def loses(self, *lost: int) -> Outcome:
+        """Lose some nodes, and put them together; nothing that is proven may be wrong."""
+        found = self.rebuilt(*lost)
+        proven = 0
+        for claim in found.claims:
+            true, given = self.children[claim.node.block], [each.block for each in claim.children]
+            assert claim.node.block in lost
+            assert [each for each in true if each in given] == given, (lost, claim)
+            if claim.is_exact:
+                assert given == true, (lost, claim)
+            proven += sum(self.nr_mappings(child, lost) for child in given)
+        total = sum(
+            self.nr_mappings(child, lost)
+            for block in lost
+            for child in self.children.get(block, ())
+        )
+        return Outcome(proven, total - proven)
+
+    def rebuilt(self, *lost: int) -> Rebuilt:
+        zeros = np.zeros(BLOCK, dtype=np.uint8)
+        device = RebuiltBlocks(self._pool.source.device, dict.fromkeys(lost, zeros))
+        pool: Pool = replace(self._pool, source=self._pool.source._replace(device=device))
+        return rebuilt_from(pool, _without(self._sound, lost))
+
+
+def _without(found: Survey, lost: tuple[int, ...]) -> Survey:
+    """Return what a scan would find without some nodes."""
+    nodes = found.nodes
+    kept = np.flatnonzero(~np.isin(nodes.blocks, np.array(lost, dtype=np.uint64)))
+    nr_links = np.where(nodes.has_links, nodes.nr_entries, 0)
+    nr_details = np.where(nodes.classes == BlockClass.DETAILS, nodes.nr_entries, 0)
+    links, details = (
+        ragged(starts_of(counts)[:-1][kept], counts[kept]) for counts in (nr_links, nr_details)
+    )
+    classes = found.classes.copy()
+    classes[list(lost)] = BlockClass.ZERO
+    return Survey(classes, nodes[kept], found.links[links], found.details[details])

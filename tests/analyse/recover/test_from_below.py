@@ -1,0 +1,190 @@
+"""What is put together from below is what was there: nothing that is proven is wrong."""
+
+import random
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import thinmeta
+from tests.analyse.recover.lost_nodes_of import LosingPool
+from tests.anatomy import Anatomy, sound_output
+from tests.cases import image_names
+from tests.damage import BlockKind, DamagedImage
+from tests.in_process import invoked
+from tests.needs import IS_THOROUGH
+from thinmeta.schemas.decode import pack_counts, unpack_counts
+
+SNAPSHOTS = "a08-snapshots-of-snapshots"
+DOCKER = "docker-loop-lvm-xfs-64k"
+SHARED = "d02-shared-subtrees"
+
+
+@pytest.mark.parametrize(("case", "image"), image_names())
+def test_one_lost_node_comes_back_as_it_was(case: str, image: str) -> None:
+    pool = LosingPool.of(case, image)
+
+    for block in pool.inner[:: 1 if IS_THOROUGH else 3]:
+        outcome = pool.loses(block)
+        assert (outcome.proven, outcome.open) == (pool.nr_mappings(block), 0)
+
+
+@pytest.mark.parametrize(
+    ("case", "most", "least"),
+    [
+        ("a04-interleaved-four-thins-64k", 6, 1.0),
+        ("a09-discards-and-deletes", 1, 0.66),
+        ("a23-long-runs-and-holes", 3, 1.0),
+        (SNAPSHOTS, 66 if IS_THOROUGH else 8, 0.71 if IS_THOROUGH else 0.6),
+        (DOCKER, 91 if IS_THOROUGH else 4, 0.92 if IS_THOROUGH else 0.5),
+        pytest.param(SHARED, 120, 0.889, marks=pytest.mark.thorough),
+    ],
+)
+def test_of_two_lost_nodes_no_less_is_proven_than_was(
+    case: str, most: int, least: float, record_property: Callable[[str, float], None]
+) -> None:
+    pool = LosingPool.of(case)
+    found = [pool.loses(*pair) for pair in pool.flat_sets(2, most)]
+
+    proven = sum(each.proven for each in found)
+    share = proven / (proven + sum(each.open for each in found))
+    record_property("share proven", share)
+    assert len(found) == most
+    assert share >= least
+
+
+@pytest.mark.parametrize("case", ["a04-interleaved-four-thins-64k", SNAPSHOTS, DOCKER])
+def test_what_is_proven_of_many_lost_nodes_is_right(case: str) -> None:
+    pool, rng = LosingPool.of(case), random.Random(3)
+
+    for _ in range(60 if IS_THOROUGH else 4):
+        lost = rng.sample(pool.inner, min(len(pool.inner), rng.choice((2, 3, 4, 6))))
+        lost += rng.sample(pool.leaves, rng.choice((0, 0, 1, 3)))
+        pool.loses(*lost)
+
+
+@pytest.mark.parametrize("case", ["a04-interleaved-four-thins-64k", SNAPSHOTS, DOCKER, SHARED])
+def test_a_node_and_leaves_are_lost_together(case: str) -> None:
+    pool, rng = LosingPool.of(case), random.Random(4)
+
+    for _ in range(100 if IS_THOROUGH else 6):
+        block = rng.choice(pool.inner)
+        own = sorted(pool.below(block) & {*pool.leaves})
+        lost = {*rng.sample(own, min(len(own), rng.choice((1, 2)))), rng.choice(pool.leaves)}
+        if not {*pool.children[block]} <= lost:
+            assert pool.loses(block, *lost).open == 0
+
+
+def test_a_node_above_another_comes_back_with_it() -> None:
+    pool = LosingPool.of("a16-metadata-and-data-resized")
+    chains = [
+        (above, each)
+        for above, each in combinations(pool.inner, 2)
+        if each in pool.below(above) or above in pool.below(each)
+    ]
+
+    for pair in chains:
+        pool.loses(*pair)
+
+
+def test_a_device_whose_root_is_lost_is_printed_as_it_was(tmp_path: Path) -> None:
+    image, anatomy = DamagedImage.of(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
+    path = image.write_to(tmp_path / "meta.bin")
+    root = next(
+        place.block for place in anatomy.mapping_places() if place.is_root and not place.is_leaf
+    )
+    with path.open("r+b") as file:
+        file.seek(root * 4096)
+        file.write(bytes(4096))
+
+    result = invoked("dump", "--salvage", path)
+
+    assert result.stdout_bytes == sound_output(SNAPSHOTS, "meta", "xml-1.1")
+    assert result.exit_code == 0
+    assert f"metadata block {root}: the B-tree node is lost" in result.stderr
+
+
+@pytest.mark.parametrize("case", [SNAPSHOTS, DOCKER])
+def test_what_is_not_proven_is_told_and_all_else_stays(case: str) -> None:
+    pool, image = LosingPool.of(case), DamagedImage.of(case)
+    sound = _mappings(image.to_bytes())[0]
+    for lost in pool.flat_sets(2, 12 if IS_THOROUGH else 3, seed=5):
+        image.zero(*lost)
+        left, losses = _mappings(image.to_bytes())
+        image.revert()
+        for device_id, mappings in sound.items():
+            assert left[device_id] <= mappings
+            loss = losses.of(device_id)
+            assert loss is not None
+            ranges = [(each.first_key, each.last_key) for each in loss.ranges]
+            missing = mappings - left[device_id]
+            assert loss.missing == len(missing)
+            for key, _, _ in missing:
+                assert any(first <= key <= last for first, last in ranges), (lost, device_id)
+
+
+def test_books_that_a_leak_opens_prove_nothing_wrong() -> None:
+    pool, image = LosingPool.of(SNAPSHOTS), DamagedImage.of(SNAPSHOTS)
+    old = [
+        block
+        for block in range(1, image.nr_blocks)
+        if image.sound[block].any() and _counts(image)[block] == 0
+    ]
+    rng = random.Random(6)
+    for _ in range(100 if IS_THOROUGH else 10):
+        leaked = rng.choice(old)
+        _count(image, leaked)
+        lost = rng.sample(pool.inner, rng.choice((1, 2)))
+        image.zero(*lost)
+        left, _ = _mappings(image.to_bytes())
+        image.revert()
+        sound = _sound(image)
+        assert all(left[each] <= sound[each] for each in sound), (leaked, lost)
+
+
+_KNOWN: dict[int, dict[int, set[tuple[int, int, int]]]] = {}
+
+
+def _sound(image: DamagedImage) -> dict[int, set[tuple[int, int, int]]]:
+    if not _KNOWN:
+        _KNOWN[0] = _mappings(image.sound.tobytes())[0]
+    return _KNOWN[0]
+
+
+def _mappings(content: bytes) -> tuple[dict[int, set[tuple[int, int, int]]], thinmeta.Losses]:
+    """Return origin block, data block and time of each device's mappings, and what is lost."""
+    found = {}
+    with thinmeta.open_pool(content) as pool:
+        left = pool.salvaged()
+        for device_id, device in left.devices.items():
+            runs = device.runs().read()
+            found[device_id] = {
+                (run.origin_begin + at, run.data_begin + at, run.time)
+                for run in runs
+                for at in range(run.length)
+            }
+        return found, left.losses()
+
+
+def _bitmap(image: DamagedImage) -> int:
+    """Return the metadata space map's only bitmap."""
+    root = int(image.superblock()["metadata_space_map_root"]["bitmap_root"])
+    return int(image.fields(root, BlockKind.INDEX)["index"]["blocknr"][0])
+
+
+def _counts(image: DamagedImage) -> npt.NDArray[np.uint8]:
+    counts: npt.NDArray[np.uint8] = unpack_counts(image.sound[_bitmap(image)][np.newaxis, 16:])[0]
+    return counts
+
+
+def _count(image: DamagedImage, block: int) -> None:
+    """Count a block that nothing refers to."""
+    counts = _counts(image).copy()
+    counts[block] = 1
+    bitmap = _bitmap(image)
+    image.block(bitmap)[16:] = pack_counts(counts[np.newaxis])[0]
+    image.superblock()["metadata_space_map_root"]["nr_allocated"] += 1
+    image.restamp(0, bitmap)

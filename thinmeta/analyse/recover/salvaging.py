@@ -1,0 +1,55 @@
+"""What is lost of a pool once everything that can be proven is there again."""
+
+from dataclasses import replace
+
+from thinmeta.analyse.recover.from_below import Rebuilt, rebuilt_where_lost
+from thinmeta.model.device_spec import ChosenDevice
+from thinmeta.model.losses import ExaminedTree, Losses, losses_of_pool, losses_of_trees
+from thinmeta.model.pool import Pool
+from thinmeta.model.rebuilt_ranges import RebuiltRange
+from thinmeta.units import DeviceId, MetadataBlock, OnProgress
+
+
+def pool_to_salvage(
+    pool: Pool,
+    selected: frozenset[int] | None = None,
+    on_progress: OnProgress = lambda *_: None,
+) -> tuple[Pool, Losses]:
+    """Return a pool in which lost nodes are there again, and what is lost of it all the same.
+
+    Args:
+        pool: in the state to look at.
+        selected: ids of the devices to look at; None is all.
+        on_progress: told of each piece that was read.
+    """
+    found = rebuilt_where_lost(pool, on_progress)
+    losses = losses_of_pool(found.pool, selected, on_progress)
+    ids = {each.tree.device_id for each in losses.devices}
+    return found.pool, replace(losses, rebuilt=_ranges(found, ids))
+
+
+def device_to_salvage(chosen: ChosenDevice) -> tuple[ChosenDevice, Losses]:
+    """Return a device in whose mapping tree lost nodes are there again; see `pool_to_salvage`."""
+    found = rebuilt_where_lost(chosen.pool)
+    device = chosen._replace(pool=found.pool)
+    losses = losses_of_trees(found.pool, [ExaminedTree.of(device)])
+    ids = {each.tree.device_id for each in losses.devices}
+    return device, replace(losses, rebuilt=_ranges(found, ids))
+
+
+def _ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRange, ...]:
+    superblock = found.pool.superblock.blocknr
+    ranges = (
+        RebuiltRange(
+            device_id=DeviceId(owner.device_id),
+            block=MetadataBlock(claim.node.block),
+            first_key=claim.children[0].first_key,
+            last_key=claim.children[-1].last_key,
+            nr_mappings=sum(child.nr_mappings for child in claim.children),
+            origin="proven",
+        )
+        for claim in found.claims
+        for owner in sorted(claim.node.owners)
+        if owner.superblock == superblock and owner.device_id in ids
+    )
+    return tuple(sorted(ranges))

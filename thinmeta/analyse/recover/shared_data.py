@@ -1,0 +1,75 @@
+"""Which mappings below a node another device has, too, as leaves say that map the same block."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.analyse.recover.block_classes import BlockClass
+from thinmeta.analyse.recover.trees import Below, Trees
+from thinmeta.schemas import block_time
+from thinmeta.walk.leaves import leaf_pieces
+from thinmeta.walk.node_list import NodeList
+from thinmeta.walk.nodes import MAPPINGS, Keys, Mask, Metadata
+from thinmeta.walk.ragged import Places, distinct, places_among
+
+
+def newest_shared(
+    source: Metadata, trees: Trees, leaves: Places, nodes: Sequence[int]
+) -> dict[int, int]:
+    """Return the newest time of a mapping below each of some nodes whose block others map, too.
+
+    Args:
+        source: where to read.
+        trees: all sound nodes.
+        leaves: of mappings, by their places: all that are in use.
+        nodes: by their places; what is below them is among the leaves.
+
+    Returns:
+        The time by the node's place; -1 where there is no such mapping.
+    """
+    below = _leaves_below(trees, nodes)
+    looked_for = _data_blocks(source, trees, np.flatnonzero(below))
+    tally = np.zeros(len(looked_for), dtype=np.int64)
+    for _, blocks, _ in _mappings(source, trees, leaves):
+        places, there = places_among(looked_for, distinct(blocks))
+        tally[places[there]] += 1
+    shared = np.full(len(trees.nodes), -1, dtype=np.int64)
+    for leaf, blocks, times in _mappings(source, trees, np.flatnonzero(below)):
+        is_shared = tally[places_among(looked_for, blocks)[0]] > 1
+        shared[leaf] = int(times[is_shared].max(initial=-1))
+    for parents in trees.above_leaves(BlockClass.MAPPINGS):
+        shared[parents] = Below(trees, parents).highest(shared, lost=-1)
+    return {node: int(shared[node]) for node in nodes}
+
+
+def _leaves_below(trees: Trees, nodes: Sequence[int]) -> Mask:
+    found = np.zeros(len(trees.nodes), dtype=np.bool_)
+    new = np.array(nodes, dtype=np.int64)
+    while len(new):
+        found[new[trees.heights[new] == 0]] = True
+        links = trees.links_of(new[trees.heights[new] > 0])
+        new = distinct(trees.children[links[trees.is_sound[links]]])
+    return found
+
+
+def _data_blocks(source: Metadata, trees: Trees, leaves: Places) -> Keys:
+    parts = [np.empty(0, dtype=np.uint64)]
+    parts += [blocks for _, blocks, _ in _mappings(source, trees, leaves)]
+    return distinct(np.concatenate(parts))
+
+
+def _mappings(
+    source: Metadata, trees: Trees, leaves: Places
+) -> Iterator[tuple[int, Keys, npt.NDArray[np.int64]]]:
+    """Return each leaf's place, its data blocks and their times."""
+    codes = np.zeros(len(leaves), dtype=np.uint8)
+    nodes = NodeList.roots(trees.nodes.blocks[leaves], codes)
+    for piece in leaf_pieces(source, nodes, MAPPINGS):
+        blocks = block_time.data_block(piece.entries.values)
+        times = block_time.time(piece.entries.values).astype(np.int64)
+        starts = piece.entries.starts.tolist()
+        for place, begin, end in zip(
+            leaves[piece.places].tolist(), starts[:-1], starts[1:], strict=True
+        ):
+            yield place, blocks[begin:end], times[begin:end]

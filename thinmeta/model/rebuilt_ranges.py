@@ -1,0 +1,26 @@
+"""What was lost and is there all the same: nodes put together from what hung below them."""
+
+from typing import NamedTuple
+
+from thinmeta.units import DeviceId, MetadataBlock
+
+
+class RebuiltRange(NamedTuple):
+    """A node of a device's mapping tree that is lost, but whose children are known all the same.
+
+    Attributes:
+        device_id: the device.
+        block: where the node was.
+        first_key: the first origin block that is mapped below it.
+        last_key: the last.
+        nr_mappings: how many are.
+        origin: `proven`: the references that are missing, the keys and the numbers of mappings
+            allow nothing else.
+    """
+
+    device_id: DeviceId
+    block: MetadataBlock
+    first_key: int
+    last_key: int
+    nr_mappings: int
+    origin: str
