@@ -47,6 +47,7 @@ MINIMAL: dict[str, tuple[str, ...]] = {
     "cat": ("1", "/hello", "--data", DATA.name),
     "check": (),
     "copy": ("1", "/hello", "copied", "--data", DATA.name),
+    "deleted": (),
     "diff": ("1", "2"),
     "dump": (),
     "export": ("1", "--data", DATA.name),

@@ -379,6 +379,7 @@ OWN: dict[str, Callable[[Rng, Pair], None]] = {
     "cat": _cat,
     "check": _check,
     "copy": _copy,
+    "deleted": _nothing,
     "diff": _diff,
     "dump": _dump,
     "export": _export,

@@ -4,6 +4,8 @@ The live mappings are read once, what devices share once for all. The memory is 
 the past device's mappings, about 25 bytes each, and of a piece of the live ones.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -61,19 +63,37 @@ def fates(chosen: ChosenDevice, on_progress: OnProgress | None = None) -> Fates:
 
     Source: `__create_snap()` and `__snapshotted_since()`, drivers/md/dm-thin-metadata.c.
     """
-    live = live_state(chosen)
-    past = _Past(chosen)
-    if len(past.keys):
-        trees = _LiveTrees(live, chosen)
-        trees.meet(past, on_progress)
+    return fates_of(live_state(chosen), [chosen], on_progress)[0]
+
+
+def fates_of(
+    live: Pool, chosen: Sequence[ChosenDevice], on_progress: OnProgress | None = None
+) -> list[Fates]:
+    """Return the same of several devices of one pool, for which the live mappings are read once.
+
+    Args:
+        live: the pool as it is now; its `on_damage` is told what is damaged of that.
+        chosen: the devices, each in a state that is past.
+        on_progress: as for `fates`; errors likewise.
+    """
+    pasts = [_Past(each) for each in chosen]
+    trees = None
+    if any(len(past.keys) for past in pasts):
+        trees = _LiveTrees(live)
+        trees.meet([past for past in pasts if len(past.keys)], on_progress)
+    for each in chosen:
+        each.pool.verify_unchanged()
+    return [_fates(live, past, trees) for past in pasts]
+
+
+def _fates(live: Pool, past: "_Past", trees: "_LiveTrees | None") -> Fates:
+    fate, is_complete = np.empty(0, dtype=np.uint8), past.is_complete
+    if trees is not None and len(past.keys):
         fate = past.fates(
             _unmapped(live, past.blocks, are_found=trees.are_complete),
             live.live_superblock.data_space_map.nr_blocks,
         )
         is_complete = past.is_complete and trees.are_complete and not (fate == Fate.UNKNOWN).any()
-    else:
-        fate, is_complete = np.empty(0, dtype=np.uint8), past.is_complete
-    chosen.pool.verify_unchanged()
     counts = {each: int(np.count_nonzero(fate == each)) for each in Fate}
     return Fates(counts, is_complete, past.keys, past.values, fate)
 
@@ -85,6 +105,7 @@ class _Past:
     """
 
     def __init__(self, chosen: ChosenDevice) -> None:
+        self.chosen = chosen
         self.is_complete = True
         device = chosen.device
         device_id = None if device is None else device.device_id
@@ -168,7 +189,7 @@ def _places_among(ascending: _Blocks, values: Keys) -> Places:
 class _LiveTrees:
     """The mapping trees of all devices as they are now."""
 
-    def __init__(self, live: Pool, chosen: ChosenDevice) -> None:
+    def __init__(self, live: Pool) -> None:
         self._live = live
         table = live.device_table
         hidden = table.hidden()
@@ -176,28 +197,38 @@ class _LiveTrees:
         for damage in hidden:
             live.on_damage(damage)
         self._trees = MappingTrees.of(live)
-        ids, forest = self._trees.ids, self._trees.forest
+        ids = self._trees.ids
         # What excludes nothing where it is not known when a device was created.
-        created = np.full(len(ids), _NEVER)
+        self._created = np.full(len(ids), _NEVER)
         listed = table.devices.mapped()
         times = listed.details["creation_time"].astype(np.uint64)
-        created[np.searchsorted(ids, listed.ids)] = block_time.time(times)
-        self._own = np.zeros(len(forest.levels[0].nodes), dtype=np.bool_)
+        self._created[np.searchsorted(ids, listed.ids)] = block_time.time(times)
+
+    def _leaves_as_seen_by(self, chosen: ChosenDevice) -> tuple[Keys, Mask]:
+        """Return of each leaf when the earliest other device of it was created, and if it is own.
+
+        Other than `chosen`, of which a live device of its id may be what became of it.
+        """
+        ids, forest, created = self._trees.ids, self._trees.forest, self._created.copy()
+        own = np.zeros(len(forest.levels[0].nodes), dtype=np.bool_)
         same_id = chosen.device_id
         if same_id is not None:
             same = np.flatnonzero(ids == same_id).tolist()
-            if same and _may_be_one(chosen.device, DevicesById(table.devices).get(same_id)):
-                self._own[forest.leaf_places(same[0])] = True
+            now = DevicesById(self._live.device_table.devices).get(same_id)
+            if same and _may_be_one(chosen.device, now):
+                own[forest.leaf_places(same[0])] = True
                 created[same[0]] = _NEVER
-        self._created = forest.spread(created, np.minimum, _NEVER)
+        return forest.spread(created, np.minimum, _NEVER), own
 
-    def meet(self, past: _Past, on_progress: OnProgress | None) -> None:
+    def meet(self, pasts: Sequence[_Past], on_progress: OnProgress | None) -> None:
         """Read all leaves, and tell what is bad of them."""
         leaves = self._trees.forest.levels[0].nodes
         codes = np.zeros(len(leaves), dtype=np.uint8)
+        sides = [self._leaves_as_seen_by(past.chosen) for past in pasts]
         for piece in leaf_pieces(self._live.source, leaves, MAPPINGS, on_progress):
             codes[piece.places] = piece.codes
-            past.meet(piece.entries, self._created[piece.places], self._own[piece.places])
+            for past, (created, own) in zip(pasts, sides, strict=True):
+                past.meet(piece.entries, created[piece.places], own[piece.places])
         self.are_complete &= not codes.any()
         for damage in self._trees.bad_leaves(codes):
             self._live.on_damage(damage)

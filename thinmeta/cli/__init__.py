@@ -18,6 +18,7 @@ _COMMANDS = {
     "cat": "Write the contents of files of a device.",
     "check": "Find all damage, and what is lost by it.",
     "copy": "Copy files of a device to a folder.",
+    "deleted": "List the devices that were deleted, and what is left of each.",
     "diff": "Show what changed from one device to another.",
     "dump": "Print the pool as thin_dump prints it.",
     "export": "Write the files of a container as docker export does.",

@@ -164,10 +164,12 @@ def metadata_options(
     return collected  # type: ignore[return-value]
 
 
-def metadata_argument(function: _Function, *, block_size: ParameterType = BLOCK_SIZE) -> _Function:
+def metadata_argument(
+    function: _Function, *, block_size: ParameterType = BLOCK_SIZE, has_states: bool = True
+) -> _Function:
     """Add METADATA as an argument, too, where a command has no other arguments."""
     argument = click.argument("metadata", required=False, type=FILE)
-    return argument(metadata_options(function, block_size=block_size))
+    return argument(metadata_options(function, block_size=block_size, has_states=has_states))
 
 
 def _snapshot(state: "AnyState | None") -> "AnyState":

@@ -45,6 +45,7 @@ class NamedDevice(NamedTuple):
         ids: hexadecimal ids, in full, that any beginning finds: image, chain, cache or container.
         size: in bytes; None if the source does not say.
         transaction_id: the pool's when it was created; None if the source does not say.
+        version: of LVM's text, the last that has it, where the one that counts has it not.
         is_deleted: the source says that it was deleted, or was about to be.
         is_later: only a later version of the source has it than the one that counts.
         origin: device id of the device that it is a snapshot of; None if unknown or none.
@@ -59,6 +60,7 @@ class NamedDevice(NamedTuple):
     ids: tuple[str, ...] = ()
     size: int | None = None
     transaction_id: int | None = None
+    version: int | None = None
     is_deleted: bool = False
     is_later: bool = False
     origin: DeviceId | None = None

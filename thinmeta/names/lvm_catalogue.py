@@ -106,6 +106,7 @@ def _named(
         aliases=aliases,
         size=version.bytes_of(each),
         transaction_id=one.transaction_id,
+        version=version.seqno if is_other else None,
         is_deleted=is_other and version.seqno <= group.seqno,
         is_later=is_other and version.seqno > group.seqno,
         origin=origin.thin.device_id if origin and origin.thin else None,

@@ -130,7 +130,7 @@ def _names(device: DockerDevice, record: Record, origin: Record | None) -> list[
             ids,
             record.size,
             record.created_in,
-            device.is_deleted,
+            is_deleted=device.is_deleted,
             origin=origin.device_id if origin else None,
         )
         for name, aliases, ids in _called(device)
