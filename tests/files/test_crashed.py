@@ -1,5 +1,8 @@
 """Two volumes that crashes left are read as the kernel read them, however they are read."""
 
+import gc
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +66,16 @@ def test_nothing_is_lost(kind: str) -> None:
     source = opened(kind).source
 
     assert list(source.lost(0, source.size)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_a_file_system_is_kept_after_its_use(kind: str) -> None:
+    gc.disable()
+    try:
+        files = opened(kind)
+        read_by(files.file_system, Cache(files.source))
+        kept = weakref.ref(files.file_system), weakref.ref(files.source)
+        del files
+        assert [each() for each in kept] == [None, None]
+    finally:
+        gc.enable()

@@ -75,6 +75,18 @@ class PathParameter(ParameterType):
         return os.fsencode(value) if isinstance(value, str) else value
 
 
+class LogicalVolumeParameter(ParameterType):
+    """The name of a logical volume, with that of its group."""
+
+    name = "VG/LV"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what no logical volume is called, in whichever spelling."""
+        if "/" not in value.strip("/") and "-" not in value.strip("-"):
+            self.fail(f"{value!r} names no logical volume: say VG/LV", param, ctx)
+        return value
+
+
 PATH = PathParameter()
 
 
@@ -128,6 +140,7 @@ def volume_options(function: _Function) -> _Function:
         ),
         click.option(
             "--inside",
+            type=LogicalVolumeParameter(),
             metavar="VG/LV",
             help="Read this logical volume of a device that has LVM on it, or in a partition.",
         ),

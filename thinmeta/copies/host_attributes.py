@@ -1,5 +1,6 @@
 """What a file of the host has beside its name and bytes, as a volume's file has it."""
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -9,6 +10,9 @@ from thinmeta.files.file_system import Inode
 
 _PLAIN_MODE = 0o777
 _NO_OWNER = 2**32 - 1  # means to chown() that the owner stays
+
+_ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+_NO_ACL = {errno.ENODATA, errno.EOPNOTSUPP}
 
 OnUnset = Callable[[str], None]
 """The hook that is told of each attribute that the host does not take."""
@@ -45,6 +49,25 @@ def set_attributes(
         _tried("the mode", lambda: os.chmod(place, S_IMODE(inode.mode) & mode), on_unset)  # noqa: PTH101
     times = inode.atime, inode.mtime
     _tried("the times", lambda: os.utime(place, ns=times, follow_symlinks=follow), on_unset)
+
+
+def drop_inherited(place: int | bytes) -> None:
+    """Take from a new file, or folder, the ACLs that the folder above has for all that is new.
+
+    With them a mode would not be what it says.
+
+    Args:
+        place: a descriptor or a path, of which the last name is followed.
+
+    Raises:
+        OSError: they cannot be taken away.
+    """
+    for name in _ACLS:
+        try:
+            os.removexattr(place, name)
+        except OSError as error:
+            if error.errno not in _NO_ACL:
+                raise
 
 
 def _give(place: int | bytes, inode: Inode, *, follow: bool) -> None:

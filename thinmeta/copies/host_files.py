@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from secrets import token_hex
 from stat import S_IFMT, S_ISDIR
 
+from thinmeta.copies.host_attributes import drop_inherited
 from thinmeta.copies.host_folders import HostFolders, identity_of
 from thinmeta.device.inputs import Inputs
 from thinmeta.files.file_system import Inode
@@ -96,6 +97,7 @@ def new_file(folder: int, name: bytes) -> Iterator[int]:
     """Make a regular file, which is open as the descriptor that is returned, for writing."""
     fd = os.open(name, _NEW, 0o600, dir_fd=folder)
     try:
+        drop_inherited(fd)
         yield fd
     finally:
         os.close(fd)
@@ -109,6 +111,7 @@ def new_special(folder: int, name: bytes, inode: Inode) -> Iterator[int]:
     try:
         if S_IFMT(os.fstat(fd).st_mode) != inode.type:
             raise OSError(errno.ESTALE, "was replaced in the meantime")
+        drop_inherited(b"/proc/self/fd/%d" % fd)
         yield fd
     finally:
         os.close(fd)

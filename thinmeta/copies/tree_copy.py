@@ -10,7 +10,7 @@ from collections.abc import Callable
 from stat import S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
 from typing import NamedTuple
 
-from thinmeta.copies.host_attributes import set_attributes
+from thinmeta.copies.host_attributes import drop_inherited, set_attributes
 from thinmeta.copies.host_files import HostFiles, Make, new_file, new_special
 from thinmeta.copies.host_folders import HostFolders, identity_of
 from thinmeta.device.inputs import Inputs
@@ -182,7 +182,9 @@ class TreeCopy:
                 os.mkdir(name, 0o700, dir_fd=self._folders.enter(parent))
             except FileExistsError:
                 is_new = False
-            self._folders.enter(target)
+            folder = self._folders.enter(target)
+            if is_new:
+                drop_inherited(b"/proc/self/fd/%d" % folder)
         except OSError as error:
             self._left_out = target + b"/"
             if not is_new and error.errno in (errno.ENOTDIR, errno.ELOOP):

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -289,6 +290,31 @@ def test_what_is_not_there_is_said_and_the_rest_is_copied(
     assert twice.exit_code == ExitCode.USAGE
     assert "/hello and /hello would be one file of DEST" in twice.stderr
     assert names_in(folder) == ["out"]
+
+
+@pytest.mark.parametrize("archive", [False, pytest.param(True, marks=as_root)])
+def test_default_acls_of_the_destination_change_no_mode(
+    archive: bool, folder: Path, thinmeta: Thinmeta
+) -> None:
+    """What is new would get the ACL that the folder has for all that is made in it."""
+    entries = [(0x01, 7, -1), (0x02, 7, 65534), (0x04, 7, -1), (0x10, 7, -1), (0x20, 7, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *each) for each in entries)
+    try:
+        os.setxattr(folder, "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"no ACLs here: {error}")
+    words = ["--archive"] if archive else []
+
+    result = thinmeta("copy", 18, "/rootfs", folder / "out", *words, *options_of(WITH_ODD))
+
+    assert "cannot be set" not in result.stderr
+    assert told(folder / "out", archive=archive) == {
+        path.replace(b"./rootfs", b".", 1): each
+        for path, each in recorded(WITH_ODD, archive=archive).items()
+        if path.startswith(b"./rootfs")
+    }
+    names = [path for path in (folder / "out").rglob("*") if not path.is_symlink()]
+    assert archive or not [each for each in names if os.listxattr(each)]
 
 
 LIMITED = """

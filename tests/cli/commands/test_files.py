@@ -186,6 +186,14 @@ def test_after_a_power_cut_the_journal_is_replayed(device_id: int, thinmeta: Thi
     assert "replayed" not in without.stderr
 
 
+@pytest.mark.parametrize("device_id", [1, 2])
+def test_what_is_to_be_known_of_a_device_is_said_once(device_id: int, thinmeta: Thinmeta) -> None:
+    result = thinmeta("diff", "--files", device_id, device_id, *words("power-cut-ext4-xfs-64k"))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.DONE, "")
+    assert result.stderr.count("\n") == result.stderr.count("the journal was replayed") == 1
+
+
 MACHINES = "c04-lvm-virtual-machines"
 INSIDE = {
     "gpt-p1": (1, "--partition", 1),
@@ -242,6 +250,14 @@ def test_what_there_is_to_choose_from_is_listed(
 
     assert (result.exit_code, result.stdout) == (ExitCode.INPUT, "")
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("name", ["", "root", "root/", "-"])
+def test_what_names_no_logical_volume_is_a_usage_error(name: str, thinmeta: Thinmeta) -> None:
+    result = thinmeta("files", 3, "--inside", name, *words(MACHINES))
+
+    assert result.exit_code == ExitCode.USAGE
+    assert "names no logical volume: say VG/LV" in result.stderr
 
 
 def test_a_name_that_is_not_inside_is_not_there(thinmeta: Thinmeta) -> None:
