@@ -16,8 +16,13 @@ from thinmeta.files.file_system import FileError, Inode
 from thinmeta.files.file_tree import find
 from thinmeta.files.opened_files import OpenedFiles
 
+Owners = tuple[dict[int, bytes], dict[int, bytes]]
+"""Names of users, and of groups, by their numbers."""
+
+MOST_OWNERS_BYTES = 1 << 20
+"""Of a list of users, or of groups, that are read."""
+
 _XATTR = b"SCHILY.xattr."
-_MOST_BYTES = 1 << 20  # of a list of users
 _MOST_DIGITS = 20  # of an owner; int() refuses thousands of them
 
 
@@ -67,11 +72,14 @@ def headers_of(opened: OpenedFiles, root: Inode, version: DockerVersion) -> Dock
     return DockerHeaders(*owners_of(opened, root))
 
 
-def owners_of(opened: OpenedFiles, root: Inode) -> tuple[dict[int, bytes], dict[int, bytes]]:
+def owners_of(opened: OpenedFiles, root: Inode) -> Owners:
     """Return the names of users and groups that the files below `root` have themselves."""
-    users = names_in(_text(opened, root, b"etc/passwd"), nr_fields=7)
-    groups = names_in(_text(opened, root, b"etc/group"), nr_fields=4)
-    return users, groups
+    return owners_in(_text(opened, root, b"etc/passwd"), _text(opened, root, b"etc/group"))
+
+
+def owners_in(passwd: bytes, group: bytes) -> Owners:
+    """Return the names in a list of users and one of groups; see `names_in`."""
+    return names_in(passwd, nr_fields=7), names_in(group, nr_fields=4)
 
 
 def names_in(text: bytes, nr_fields: int) -> dict[int, bytes]:
@@ -94,6 +102,6 @@ def _text(opened: OpenedFiles, root: Inode, path: bytes) -> bytes:
     try:
         inode = find(opened.file_system, root, path, follow=True).inode
         stream = FileStream(opened.bytes_of(inode), path.decode())
-        return stream.read(_MOST_BYTES) or b""
+        return stream.read(MOST_OWNERS_BYTES) or b""
     except (NotThereError, FileError, OSError):
         return b""

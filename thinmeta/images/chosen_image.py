@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from thinmeta.archive.docker_export import MOST_OWNERS_BYTES, Owners, owners_in
 from thinmeta.errors import InputError, NotThereError
 from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.devices import DockerDevice
@@ -15,6 +16,7 @@ from thinmeta.names.docker.imagedb import Image, chain_ids
 from thinmeta.names.docker.root import DockerRoot
 from thinmeta.units import DeviceId
 
+_ON_HOST = ("var", "lib", "docker")
 _IMAGES = "image/devicemapper"
 _CONFIG_BYTES = 8 << 20
 _LATEST = ":latest"
@@ -46,12 +48,14 @@ class ChosenImage(NamedTuple):
         config: its configuration, as Docker wrote it.
         tags: by which it was asked for, such as `guestbook:v1`; none if it was by its id.
         layers: the lowest first.
+        owners: names on the host that built it, as far as they are known.
     """
 
     image_id: str
     config: bytes
     tags: tuple[str, ...]
     layers: tuple[ImageLayer, ...]
+    owners: Owners = ({}, {})
 
 
 class ContainerGivenError(NotThereError):
@@ -101,7 +105,23 @@ def chosen_image(docker: DockerRoot, image: Image, tags: tuple[str, ...]) -> Cho
         _layer(docker, image, place, diff_id, of_chain.get(chain_id))
         for place, (diff_id, chain_id) in enumerate(zip(diff_ids, chain_ids(diff_ids), strict=True))
     )
-    return ChosenImage(image.image_id, config, tags, layers)
+    return ChosenImage(image.image_id, config, tags, layers, _hosts_owners(docker.root))
+
+
+def _hosts_owners(root: Path) -> Owners:
+    """Return the names of owners on the host of a root that is still where Docker has it."""
+    if root.parts[-3:] != _ON_HOST:
+        return {}, {}
+    etc = root.parents[2] / "etc"
+    return owners_in(_beginning(etc / "passwd"), _beginning(etc / "group"))
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with open_regular(path) as file:
+            return file.read(MOST_OWNERS_BYTES)
+    except OSError:
+        return b""
 
 
 def _asked_for(docker: DockerRoot, text: str) -> list[Image]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from stat import S_ISREG
 from typing import NamedTuple
 
-from thinmeta.archive.docker_export import DockerHeaders, owners_of
+from thinmeta.archive.docker_export import DockerHeaders, Owners, owners_of
 from thinmeta.archive.layer_archive import LayerMember, layer_members, layer_pieces
 from thinmeta.archive.tree_archive import TreeArchive
 from thinmeta.files.file_bytes import LostPart
@@ -32,9 +32,6 @@ from thinmeta.images.saved_layers import (
 _ROOT = {0: b"root"}
 _SOON, _LATE = 60, 3600  # seconds before the image was made, in which a layer was
 
-Names = tuple[dict[int, bytes], dict[int, bytes]]
-"""Names of users, and of groups, by their numbers."""
-
 
 class Guess(NamedTuple):
     """What the volumes do not say of a layer.
@@ -45,7 +42,7 @@ class Guess(NamedTuple):
         later: the paths of those that were come to a second later.
     """
 
-    names: Names
+    names: Owners
     time: int = 0
     later: frozenset[bytes] = frozenset()
 
@@ -82,7 +79,7 @@ class LayerTrees:
                 left = self._tree(stack.enter_context(open_layer(below)), of)
             right = stack.enter_context(open_layer(self._layer))
             self.members = layer_members(left, self._tree(right), by_ctime=by_ctime)
-            self._names = self._possible_names(right)
+            self._names = self._possible_names(right, image.owners)
 
     @property
     def removed(self) -> list[bytes]:
@@ -160,7 +157,7 @@ class LayerTrees:
     def _lose(self, path: bytes, error: FileError) -> None:
         self.lost.append(f"{shown(path)}: {error}")
 
-    def _possible_names(self, volume: LayerVolume) -> list[Names]:
+    def _possible_names(self, volume: LayerVolume, hosts: Owners) -> list[Owners]:
         """Return the names that the owners may have had, each once, the likeliest first."""
         uids, gids = set(), set()
         for _, number in self.members:
@@ -171,8 +168,9 @@ class LayerTrees:
                     continue
                 uids.add(inode.uid)
                 gids.add(inode.gid)
-        possible: list[Names] = []
-        for users, groups in ((_ROOT, _ROOT), owners_of(volume.opened, volume.root), ({}, {})):
+        possible: list[Owners] = []
+        own = owners_of(volume.opened, volume.root)
+        for users, groups in (hosts, (_ROOT, _ROOT), own, ({}, {})):
             names = (
                 {uid: users[uid] for uid in uids if uid in users},
                 {gid: groups[gid] for gid in gids if gid in groups},

@@ -557,3 +557,28 @@ def test_a_device_that_is_none_of_a_layer(root: Path, thinmeta: Thinmeta) -> Non
 
         assert result.exit_code == ExitCode.INPUT
         assert "device 1: has no rootfs, as Docker's have" in result.stderr.splitlines()[-1]
+
+
+PASSWD = """root:x:0:0:root:/root:/bin/bash
+www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
+backup:x:34:34:backup:/var/backups:/usr/sbin/nologin
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+"""
+GROUP = "root:x:0:\nwww-data:x:33:\nbackup:x:34:\nnogroup:x:65534:\n"
+
+
+def test_owners_have_the_names_that_they_have_on_the_host(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    root = tmp_path / "host/var/lib/docker"
+    shutil.copytree(FIXTURES / ODD / "docker-state", root)
+    forget_splits(root)
+    etc = tmp_path / "host/etc"
+    etc.mkdir()
+    (etc / "passwd").write_text(PASSWD)
+    (etc / "group").write_text(GROUP)
+
+    result = thinmeta("save", "odd:built", "odd:base", *docker_words(ODD, root))
+
+    assert result.exit_code == ExitCode.DONE
+    assert images(result.stdout_bytes) == images(recorded_tar("docker-save.tar"))
