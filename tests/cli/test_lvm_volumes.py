@@ -136,12 +136,12 @@ def test_of_text_alone_the_table_is_the_same(
 
 SIZE = 24 * MIB // 4096
 UNREADABLE = {
-    "raid1": (
+    "raid5": (
         external_group(
-            plain=f'start_extent = 0\nextent_count = {SIZE}\ntype = "raid1"\nregion_size = 4096\n'
+            plain=f'start_extent = 0\nextent_count = {SIZE}\ntype = "raid5"\nregion_size = 4096\n'
             'raids = [\n"plain_rmeta_0", "plain_rimage_0"\n]\n'
         ),
-        "has a segment of type raid1",
+        "has a segment of type raid5",
     ),
     "missing disk": (
         external_group(plain=striped(0, SIZE, ("pv1", 0)), disks="pq"),
@@ -178,7 +178,7 @@ def test_an_origin_that_cannot_be_read_is_never_zeros(
     assert sha256_of(out) == (TRUTH[1].sha256, TRUTH[1].size)
 
 
-@pytest.mark.parametrize("why", ["raid1", "missing disk"])
+@pytest.mark.parametrize("why", ["raid5", "missing disk"])
 def test_a_thin_table_needs_no_origin_that_can_be_read(
     why: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:

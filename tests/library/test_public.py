@@ -30,7 +30,7 @@ SIGNATURES = {
     "Losses.columns": "",
     "Losses.of": "device_id",
     "Losses.range_columns": "",
-    "NameSources": "docker_root=None, lvm=(), lv=None, *, default_root=None",
+    "NameSources": "docker_root=None, lvm=(), lv=None, metadata_lv=None, *, default_root=None",
     "OpenPool.block": "number",
     "OpenPool.check": "",
     "OpenPool.close": "",

@@ -27,16 +27,31 @@ def names_options(function: _Function) -> _Function:
         docker_root: Path | None,
         lvm: tuple[str, ...],
         lv: str | None,
+        metadata_lv: str | None,
         **others: Any,
     ) -> Any:
         if lv and not lvm:
             raise click.UsageError("--lv names a pool of --lvm, which was not given")
+        if metadata_lv and not lvm:
+            raise click.UsageError("--metadata-lv names a volume of --lvm, which was not given")
         is_said = docker_root is not None or lvm  # an option counts more than the environment
-        names = _sources(docker_root, lvm, lv, None if is_said else _from_environment())
+        names = _sources(
+            docker_root, lvm, lv, metadata_lv, None if is_said else _from_environment()
+        )
         return function(*args, names=names, **others)
 
     for decorate in (
-        click.option("--lv", metavar="VG/POOL", help="Which thin pool of those in --lvm."),
+        click.option(
+            "--metadata-lv",
+            metavar="VG/LV",
+            help="Read this volume of --lvm as the metadata, such as vg/pool_meta0.",
+        ),
+        click.option(
+            "--lv",
+            metavar="VG/POOL",
+            help="Which thin pool of those in --lvm; with #SEQNO as that version of LVM's text "
+            "describes it.",
+        ),
         click.option(
             "--lvm",
             type=DISK,
@@ -58,11 +73,15 @@ def names_options(function: _Function) -> _Function:
 
 
 def _sources(
-    docker_root: Path | None, lvm: tuple[str, ...], lv: str | None, default_root: Path | None
+    docker_root: Path | None,
+    lvm: tuple[str, ...],
+    lv: str | None,
+    metadata_lv: str | None,
+    default_root: Path | None,
 ) -> "NameSources":
     from thinmeta.names.name_sources import NameSources
 
-    names = NameSources(docker_root, lvm, lv, default_root=default_root)
+    names = NameSources(docker_root, lvm, lv, metadata_lv, default_root=default_root)
     return click.get_current_context().with_resource(names)
 
 

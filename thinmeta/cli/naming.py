@@ -29,6 +29,7 @@ def metadata_words(names: "NameSources", path: Path | None, opened: str = "") ->
     words = ["-p", str(path)] if path is not None else []
     words += [word for file in names.lvm for word in ("--lvm", file)]
     words += ["--lv", names.lv] if names.lv is not None else []
+    words += ["--metadata-lv", names.metadata_lv] if names.metadata_lv is not None else []
     return words + (["--docker-root", str(names.docker_root)] if names.docker_root else [])
 
 

@@ -104,7 +104,10 @@ def open_data(
     if files.data is not None:
         given = open_source(files.data, direct=direct)
         _warn_if_in_use(files.data, report)
-    return own_data(names, pool, given)
+    data = own_data(names, pool, given)
+    for note in data.notes if data is not None else ():
+        report.warn(note)
+    return data
 
 
 def open_needed_data(

@@ -123,7 +123,7 @@ class BlockDevice:
 class _BlocksInPieces(BlockDevice):
     def __init__(self, extents: "Extents") -> None:
         self.name = extents.name
-        self.notes = ()
+        self.notes = extents.notes
         self.nr_blocks = extents.size // METADATA_BLOCK_BYTES
         self._extents = extents
 

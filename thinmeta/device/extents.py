@@ -1,8 +1,9 @@
 """Bytes that lie somewhere: in a file, or in pieces of several files one after another."""
 
+import errno
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -44,11 +45,28 @@ class Extents:
     Attributes:
         name: what the user called it, for messages.
         size: in bytes.
+        notes: what is odd about it, one line each.
     """
 
-    def __init__(self, name: str, pieces: Sequence[Extent | Stripes]) -> None:
-        """Take over the files of `pieces`, which `close()` will close."""
+    def __init__(
+        self,
+        name: str,
+        pieces: Sequence[Extent | Stripes],
+        *,
+        missing: Mapping[int, str] | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """Take over the files of `pieces`, which `close()` will close.
+
+        Args:
+            name: what the user called it.
+            pieces: where the bytes lie.
+            missing: why nothing can be read of some of the files; see `open_missing`.
+            notes: what is odd about it.
+        """
         self.name = name
+        self.notes = notes
+        self._missing = missing or {}
         self._pieces = tuple(piece for piece in pieces if piece.length)
         self._ends = list(accumulate(piece.length for piece in self._pieces))
         areas = (piece.areas if isinstance(piece, Stripes) else (piece,) for piece in pieces)
@@ -59,6 +77,11 @@ class Extents:
     def of_file(cls, fd: int, name: str) -> "Extents":
         """Take over a whole file or block device."""
         return cls(name, [Extent(fd, 0, os.lseek(fd, 0, os.SEEK_END))])
+
+    @staticmethod
+    def open_missing() -> int:
+        """Return a file in the place of one that is not there: every read of it fails."""
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
         """Close the files; further reads fail."""
@@ -90,7 +113,7 @@ class Extents:
         for fd, start, length in self.locate(offset, len(buffer)):
             got = 0
             while got < length:
-                part = os.preadv(fd, [buffer[done + got : done + length]], start + got)
+                part = self._preadv(fd, [buffer[done + got : done + length]], start + got)
                 if not part:
                     return done + got  # the file shrank
                 got += part
@@ -106,7 +129,7 @@ class Extents:
         wanted = sum(buffer.nbytes for buffer in buffers)
         first = next(self.locate(offset, wanted), None)
         if first and first.length == wanted:
-            return os.preadv(first.fd, buffers, first.offset)
+            return self._preadv(first.fd, buffers, first.offset)
         done = 0
         for buffer in buffers:
             got = self.read_into(buffer.cast("B"), offset + done)
@@ -114,3 +137,8 @@ class Extents:
             if got < buffer.nbytes:
                 break
         return done
+
+    def _preadv(self, fd: int, buffers: Sequence[memoryview], offset: int) -> int:
+        if fd in self._missing:
+            raise OSError(errno.ENXIO, self._missing[fd])
+        return os.preadv(fd, buffers, offset)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from thinmeta.errors import InputError
 from thinmeta.lvm.fields import Fields
@@ -12,6 +13,12 @@ _LAST_DEVICE_ID = 2**24 - 1
 _MOST_EXTENTS = 2**32
 _MOST_SECTORS = 2**53
 _LAST_TRANSACTION = 2**63 - 1
+_NEVER_AHEAD = ("writethrough", "passthrough")
+"""Modes of a cache in which all that is written is on the origin, too."""
+
+_LAST_SECOND = 253402300799
+"""Of the year 9999."""
+
 _MESSAGE = re.compile(r"message\d+", re.ASCII)
 
 
@@ -45,6 +52,9 @@ class Segment:
         stripe_sectors: how much lies on one area before the next follows.
         areas: name of the physical volume and first extent on it, of each stripe; one
             for a linear segment, none for other types.
+        legs: names of the logical volumes each of which has all of its bytes: the images of
+            a raid1, or what a cache stands before.
+        cache: name of the logical volume that may have newer bytes; empty if none has.
     """
 
     kind: str
@@ -52,6 +62,8 @@ class Segment:
     extent_count: int
     stripe_sectors: int = 0
     areas: tuple[tuple[str, int], ...] = ()
+    legs: tuple[str, ...] = ()
+    cache: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,7 @@ class VolumeGroup:
         extent_sectors: size of an extent.
         disks: its physical volumes by the text's name for them.
         volumes: its logical volumes by name.
+        written: when the text was written, in seconds since 1970; None if it does not say.
     """
 
     name: str
@@ -138,6 +151,14 @@ class VolumeGroup:
     extent_sectors: int
     disks: dict[str, LvmDisk]
     volumes: dict[str, LogicalVolume]
+    written: int | None = None
+
+    @property
+    def when(self) -> str:
+        """When the text was written, as ` (2026-11-23 18:43 UTC)`; empty if it does not say."""
+        if self.written is None:
+            return ""
+        return f" ({datetime.fromtimestamp(self.written, UTC):%Y-%m-%d %H:%M} UTC)"
 
     def volume(self, name: str) -> LogicalVolume:
         """Return a logical volume that another one is made of.
@@ -189,6 +210,7 @@ def read_group(text: str, source: str) -> VolumeGroup:
         fields.integer("extent_size", _MOST_SECTORS, lowest=1),
         {disk.name: disk for disk in disks},
         {volume.name: volume for volume in volumes},
+        top.integer("creation_time", _LAST_SECOND) if "creation_time" in top else None,
     )
 
 
@@ -228,6 +250,16 @@ def _segment(fields: Fields) -> Segment:
     kind = fields.text("type").partition("+")[0]  # a flag may follow: thin-pool+CROP_METADATA
     start = fields.integer("start_extent", _MOST_EXTENTS)
     count = fields.integer("extent_count", _MOST_EXTENTS, lowest=1)
+    if kind == "raid1":  # of each leg two volumes, the one that says what is in step first
+        return Segment(kind, start, count, legs=fields.texts("raids")[1::2])
+    if kind in ("cache", "writecache"):
+        cache = fields.text("cache_pool" if kind == "cache" else "writecache", "")
+        is_behind = fields.text("cache_mode", "") in _NEVER_AHEAD
+        legs = (fields.text("origin"),)
+        return Segment(kind, start, count, legs=legs, cache="" if is_behind else cache)
+    if kind == "cache-pool":
+        is_behind = fields.text("cache_mode", "") in _NEVER_AHEAD
+        return Segment(kind, start, count, cache="" if is_behind else fields.name)
     if kind != "striped":
         return Segment(kind, start, count)
     areas = fields.pairs("stripes")

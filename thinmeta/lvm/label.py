@@ -40,6 +40,7 @@ _ALL_ONES = 2**32 - 1
 _LABEL_SUMMED, _ = field_of(LabelHeader, "offset")
 _MDA_SUMMED, _ = field_of(MdaHeader, "magic")
 _UUID = re.compile(rb"[A-Za-z0-9]{32}")
+_EXTENTS_BEGIN = re.compile(r"\bpe_start = (\d{1,15})\b")
 _BEGINNING = re.compile(
     rb'[A-Za-z0-9+_.-]{1,128} \{\nid = "([A-Za-z0-9-]{38})"\nseqno = (\d{1,10})\n'
 )
@@ -121,13 +122,14 @@ class FoundVolume(Generic[AnyDisk]):
 def physical_volumes(disk: AnyDisk) -> list[FoundVolume[AnyDisk]]:
     """Return the physical volumes on `disk`: at its offset, else it is one, else in partitions.
 
-    At an offset that was given there is one even if its label is lost.
+    At an offset that was given there is one even if its label is lost; then the texts that are
+    left before its extents count.
 
     Raises:
         InputError: there is none.
     """
     if disk.offset is not None:
-        return [_volume_at(disk, disk.offset) or FoundVolume(disk, disk.offset, "")]
+        return [_volume_at(disk, disk.offset) or _without_label(disk, disk.offset)]
     whole = _volume_at(disk, 0)
     if whole is not None:
         return [whole]
@@ -137,7 +139,8 @@ def physical_volumes(disk: AnyDisk) -> list[FoundVolume[AnyDisk]]:
         where = f"nor in its {len(table)} partitions" if table else "and it has no partitions"
         raise InputError(
             f"{disk.name}: there is no LVM label on it, {where}; if it is lost, say where the "
-            f"physical volume begins, as in {disk.path}@0, and add a backup of the text metadata"
+            f"physical volume begins, as in {disk.path}@0: texts that are left there count, else "
+            "add a backup of the text metadata"
         )
     return found
 
@@ -154,6 +157,23 @@ def _volume_at(disk: AnyDisk, start: int) -> FoundVolume[AnyDisk] | None:
         if sector.startswith(LABEL_ID) and (found := _labelled(disk, start, sector)):
             return found
     return None
+
+
+def _without_label(disk: AnyDisk, start: int) -> FoundVolume[AnyDisk]:
+    """Return what was said to be a physical volume, with the texts before its extents.
+
+    What is further on is data, such as a backup of a text, or the disk of a virtual machine.
+    """
+    beginning = disk.read(start, min(_MOST_RING_BYTES, disk.size - start))
+    texts = []
+    for text, at in _texts_in(beginning, disk.name):
+        starts = [int(each) for each in _EXTENTS_BEGIN.findall(text.text)]
+        if at + len(text.text) <= max(starts, default=0) * SECTOR:
+            texts.append(text)
+    where = f"{disk.path}: there is no LVM label at byte {start}"
+    newest = max((text.seqno for text in texts), default=None)
+    note = "no text is left there" if newest is None else f"the newest text left, {newest}, counts"
+    return FoundVolume(disk, start, "", tuple(texts), (f"{where}; {note}",))
 
 
 def _labelled(disk: AnyDisk, start: int, sector: bytes) -> FoundVolume[AnyDisk] | None:
@@ -225,10 +245,15 @@ def _texts_of(area: bytes, source: str) -> tuple[list[FoundText], str | None]:
 
 def _older_texts(ring: bytes, source: str) -> list[FoundText]:
     """Return what looks like the beginning of a text, up to a zero byte or the next one."""
+    return [text for text, _ in _texts_in(ring, source)]
+
+
+def _texts_in(ring: bytes, source: str) -> list[tuple[FoundText, int]]:
+    """Return what looks like the beginning of a text, and where it is."""
     matches = [*_BEGINNING.finditer(ring)][-_MOST_TEXTS:]
     begins = [match.start() for match in matches]
     return [
-        _found(match, ring[begin:end], Trust.FOUND, source)
+        (_found(match, ring[begin:end], Trust.FOUND, source), begin)
         for match, (begin, end) in zip(matches, pairwise([*begins, len(ring)]), strict=True)
     ]
 

@@ -15,7 +15,8 @@ from thinmeta.device.opening import live_message
 from thinmeta.device.signatures import refuse_foreign
 from thinmeta.errors import InputError, LiveDeviceError, NotThereError
 from thinmeta.lvm.disk import Disk
-from thinmeta.lvm.group import LogicalVolume, LvmDisk, ThinPool, VolumeGroup, read_group
+from thinmeta.lvm.given_disks import GivenDisks
+from thinmeta.lvm.group import LogicalVolume, ThinPool, VolumeGroup, read_group
 from thinmeta.lvm.label import FoundText, FoundVolume
 from thinmeta.lvm.places import (
     OnHost,
@@ -32,11 +33,12 @@ _MOST_HISTORY = 4 << 20
 
 
 class FoundPool(NamedTuple):
-    """A thin pool, and where it is described."""
+    """A thin pool, where it is described, and what is odd about that."""
 
     group: VolumeGroup
     volume: LogicalVolume
     pool: ThinPool
+    note: str = ""
 
     def __str__(self) -> str:
         """Return its name."""
@@ -65,13 +67,13 @@ class LvmState:
         self.groups = tuple(found.group for found in groups)
         self.notes = tuple(notes)
         self._others = {found.group.id: found.others for found in groups}
-        self._volumes = volumes
+        self._given = GivenDisks(volumes)
         self._disks = disks
 
     @property
     def has_disks(self) -> bool:
         """Whether there are disks to read volumes from, and not only text."""
-        return bool(self._volumes)
+        return bool(self._given)
 
     def __enter__(self) -> Self:
         """Return it."""
@@ -88,21 +90,37 @@ class LvmState:
     def pool(self, name: str | None) -> FoundPool:
         """Return the thin pool that is called `name`, without one the only one there is.
 
+        One that is no more is found in the newest version of the text that has it;
+        `NAME#SEQNO` is the pool as that version describes it.
+
         Raises:
             NotThereError: there is none, or there are several; lists them.
         """
-        pools = [
-            FoundPool(group, volume, volume.pool)
-            for group in self.groups
-            for volume in group.volumes.values()
-            if volume.pool
-        ]
-        listed = f"there are: {', '.join(map(str, pools))}" if pools else "there is none at all"
+        pools = [found for group in self.groups for found in _pools(group)]
+        listed = f"there are: {_listed(pools)}" if pools else "there is none at all"
         found = [each for each in pools if name is None or is_called(name, *each[:2])]
         if len(found) == 1:
             return found[0]
+        older = None if found or name is None else self._older_pool(name)
+        if older is not None:
+            return older
         what = "say which thin pool" if name is None else f"no one thin pool is called {name}"
         raise NotThereError(f"{self.source}: {what if pools else 'no thin pool'}; {listed}")
+
+    def _older_pool(self, name: str) -> FoundPool | None:
+        """Return a pool that another version of a text has, the newest one that does."""
+        plain, _, seqno = name.partition("#")
+        for group in self.groups:
+            for version in self.versions(group):
+                for found in _pools(version):
+                    if seqno in ("", str(version.seqno)) and is_called(plain, *found[:2]):
+                        what = "as asked for" if seqno else "the newest one that has it"
+                        note = (
+                            f"{found} is read as version {version.seqno} of LVM's text"
+                            f"{version.when} describes it, {what}; version {group.seqno} counts now"
+                        )
+                        return found._replace(note=note)
+        return None
 
     def on_host(self, pool: str | None) -> OnHost:
         """Return what a pool is called on the host that it belongs to.
@@ -111,7 +129,7 @@ class LvmState:
             NotThereError: there is no such pool.
             InputError: its data is neither linear nor striped.
         """
-        group, volume, thin_pool = self.pool(pool)
+        group, volume, thin_pool, _ = self.pool(pool)
         data = group.volume(thin_pool.data)
         path = spellings(group.name, volume.name)[-1]
         has_volumes = any(group.thin_volumes(volume.name))
@@ -124,6 +142,7 @@ class LvmState:
     def open_metadata(
         self,
         pool: str | None,
+        metadata_lv: str | None = None,
         *,
         exclusive: bool = True,
         inspect: Inspect = refuse_foreign,
@@ -133,6 +152,7 @@ class LvmState:
 
         Args:
             pool: its name; None for the only one.
+            metadata_lv: another volume to read as the metadata, whatever the pool has.
             exclusive: refuse a pool that is active; False is for reading a metadata snapshot.
             inspect: refuses what is no metadata.
             sysfs: where the kernel tells about active devices.
@@ -142,12 +162,17 @@ class LvmState:
             InputError: it cannot be read in place, or there is no pool in it.
             LiveDeviceError: `exclusive`, and it is active.
         """
-        group, volume, thin_pool = self.pool(pool)
-        metadata = group.volume(thin_pool.metadata)
-        disks = {found.disk.path for found in self._volumes}
-        if exclusive and (holders := active_holders(group, metadata, disks, sysfs)):
+        note = ""
+        if metadata_lv is not None:
+            group, metadata = self.find(metadata_lv)
+            volume = metadata
+        else:
+            group, volume, thin_pool, note = self.pool(pool)
+            metadata = group.volume(thin_pool.metadata)
+        if exclusive and (holders := active_holders(group, metadata, self._given.paths, sysfs)):
             raise LiveDeviceError(live_message(Path(f"{group.name}/{volume.name}"), holders))
         device = BlockDevice.over(self._opened(group, metadata, direct=True))
+        device.notes += (*self.notes, *filter(None, [note]))
         first = device.read(np.zeros(1, dtype=np.uint64))
         try:
             if first.faults[0] != Fault.READ_ERROR:
@@ -159,7 +184,7 @@ class LvmState:
 
     def open_data(self, pool: str | None) -> Extents:
         """Open the data of a pool where it lies on the disks; errors as of `open_lv`."""
-        group, _, thin_pool = self.pool(pool)
+        group, _, thin_pool, _ = self.pool(pool)
         return self._opened(group, group.volume(thin_pool.data), direct=False)
 
     def open_lv(self, name: str) -> Extents:
@@ -210,24 +235,25 @@ class LvmState:
 
     def _opened(self, group: VolumeGroup, volume: LogicalVolume, *, direct: bool) -> Extents:
         name = f"{group.name}/{volume.name} in {self.source}"
-        return extents_of(group, volume, self._place, name, direct=direct)
+        return extents_of(group, volume, self._given, name, direct=direct)
 
-    def _place(self, group: VolumeGroup, disk: LvmDisk) -> FoundVolume[Disk]:
-        found = [volume for volume in self._volumes if volume.id == disk.id]
-        if len(found) > 1:
-            twice = ", ".join(volume.disk.name for volume in found)
-            raise InputError(f"{group.name}: the physical volume {disk.name} was given as {twice}")
-        if found:
-            return found[0]
-        there = {volume.id for volume in self._volumes}
-        missing = [each for each in group.disks.values() if each.id not in there]
-        unlabelled = [volume for volume in self._volumes if not volume.id]
-        if len(missing) == 1 and len(unlabelled) == 1:
-            return unlabelled[0]
-        raise InputError(
-            f"{group.name}: the physical volume {disk.name} is not among the disks that were "
-            f"given: uuid {dashed(disk.id)}, once {disk.device or 'at an unknown path'}"
-        )
+
+def _pools(group: VolumeGroup) -> list[FoundPool]:
+    volumes = group.volumes.values()
+    return [FoundPool(group, volume, volume.pool) for volume in volumes if volume.pool]
+
+
+def _listed(pools: Sequence[FoundPool]) -> str:
+    """Return the pools' names; those of groups that are called alike with the group's uuid."""
+    ids: dict[str, set[str]] = {}
+    for each in pools:
+        ids.setdefault(each.group.name, set()).add(each.group.id)
+
+    def shown(each: FoundPool) -> str:
+        is_only = len(ids[each.group.name]) == 1
+        return str(each) if is_only else f"{dashed(each.group.id)}/{each.volume.name}"
+
+    return ", ".join(map(shown, pools))
 
 
 def read_lvm(files: Sequence[str]) -> LvmState:

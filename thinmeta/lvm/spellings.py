@@ -13,9 +13,10 @@ def spellings(group: str, volume: str) -> tuple[str, ...]:
 
 
 def is_called(name: str, group: VolumeGroup, volume: LogicalVolume) -> bool:
-    """Tell whether `name` is one of a logical volume's, or its uuid."""
+    """Tell whether `name` is one of a logical volume's, or its uuid, or has its group's."""
     shown = name.replace("[", "").replace("]", "")  # as lvs shows hidden volumes
-    return shown in (*spellings(group.name, volume.name), dashed(volume.id))
+    by_uuid = (dashed(volume.id), f"{dashed(group.id)}/{volume.name}")
+    return shown in (*spellings(group.name, volume.name), *by_uuid)
 
 
 def dashed(uuid: str) -> str:

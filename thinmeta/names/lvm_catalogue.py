@@ -22,7 +22,7 @@ def lvm_catalogue(state: LvmState, pool: str | None) -> Catalogue:
         NotThereError: there is no such pool, or `pool` is None and there are several.
     """
     found = state.pool(pool)
-    group, volume, thin_pool = found
+    group, volume, thin_pool, note = found
     devices = names_of(group, volume, state.versions(group))
     # A pool in which LVM made nothing is somebody else's, as Docker's: LVM leaves 0 there.
     is_ours = bool(devices or thin_pool.transaction_id)
@@ -32,7 +32,7 @@ def lvm_catalogue(state: LvmState, pool: str | None) -> Catalogue:
         devices,
         transaction_id=thin_pool.transaction_id if is_ours else None,
         data_block_sectors=thin_pool.chunk_sectors,
-        notes=(*state.notes, *waiting),
+        notes=(*state.notes, *filter(None, [note]), *waiting),
         lvm_pool=None if thin_pool.messages else (group.name, volume.name),
     )
 

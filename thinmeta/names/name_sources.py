@@ -38,6 +38,7 @@ class NameSources:
         lvm: files of LVM's text metadata, and disks that hold it, all of those that a pool
             is on; `FILE@OFFSET` where a disk begins further on.
         lv: the pool among LVM's, as `vg/pool`; None is the only one.
+        metadata_lv: the volume among LVM's that is read as the metadata; None: the pool's own.
         default_root: Docker's root where nothing else says who names devices; None if
             there is none.
     """
@@ -47,6 +48,7 @@ class NameSources:
         docker_root: str | os.PathLike[str] | None = None,
         lvm: Iterable[str | os.PathLike[str]] = (),
         lv: str | None = None,
+        metadata_lv: str | None = None,
         *,
         default_root: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -54,6 +56,7 @@ class NameSources:
         self.docker_root = None if docker_root is None else Path(docker_root)
         self.lvm = tuple(os.fspath(each) for each in lvm)
         self.lv = lv
+        self.metadata_lv = metadata_lv
         self.default_root = None if default_root is None else Path(default_root)
         self._roots: dict[Path, DockerRoot] = {}
         self._catalogues: dict[Path, list[Catalogue]] = {}
@@ -95,7 +98,7 @@ class NameSources:
         disks = self._lvm_disks()
         if disks is None:
             return None
-        return disks.open_metadata(self.lv, exclusive=exclusive, inspect=inspect)
+        return disks.open_metadata(self.lv, self.metadata_lv, exclusive=exclusive, inspect=inspect)
 
     def open_data(self, pool: "Pool") -> "Extents | None":
         """Open the data device of `pool`, if `lvm` or Docker's root has it.
