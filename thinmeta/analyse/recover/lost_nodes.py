@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,7 @@ class MappingForest:
     Attributes:
         fits: whether each child is what its parent asks for, or not there at all.
         lost: nodes above the leaves that are not there, ascending by block.
+        leaf_owners: the devices of each leaf that is not there, by its block.
         nr_lost_leaves: how many leaves of each owner's are not there.
         nr_left: how many mappings of each owner's are left.
     """
@@ -88,6 +90,7 @@ class MappingForest:
         self._upper = np.full(len(trees.nodes), LAST_KEY, dtype=np.uint64)
         self._is_reached = np.zeros(len(trees.nodes), dtype=np.bool_)
         self._spots: dict[int, _Spot] = defaultdict(_Spot)
+        self._leaves: dict[int, set[int]] = defaultdict(set)
         self._roots: dict[int, set[Owner]] = defaultdict(set)
         self._up: list[tuple[Places, Places]] = []
         for owner in owners:
@@ -95,6 +98,9 @@ class MappingForest:
         self._is_reached[others] = True
         nr_lost = self._walk()
         self.lost = self._lost_nodes()
+        self.leaf_owners = {
+            block: self._owners_above(parents) for block, parents in self._leaves.items()
+        }
         at = {owner: trees.place_of(owner.root) for owner in owners}
         self.nr_left = {
             owner: 0 if place is None else int(sums.nr_mappings[place])
@@ -158,6 +164,8 @@ class MappingForest:
         self._up.append((owners[follows], found))
         lost = np.flatnonzero(~follows)
         if height == 1:
+            for at in lost.tolist():
+                self._leaves[int(trees.targets[links[at]])].add(int(owners[at]))
             return owners[follows], found, owners[lost], lost
         for at in lost.tolist():
             spot = self._spots[int(trees.targets[links[at]])]
@@ -168,26 +176,35 @@ class MappingForest:
         return owners[follows], found, owners[:0], lost
 
     def _lost_nodes(self) -> list[LostNode]:
-        if not self._spots:
-            return []
-        parents, children = (np.concatenate(column) for column in zip(*self._up, strict=True))
-        order = np.argsort(children, kind="stable")
-        parents, children = parents[order], children[order]
         found = []
         for block, spot in sorted(self._spots.items()):
-            above, new = set(spot.parents), spot.parents
-            while new:
-                at = np.array(sorted(new), dtype=np.int64)
-                begins, ends = (np.searchsorted(children, at, side) for side in ("left", "right"))
-                new = {
-                    parent
-                    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
-                    for parent in parents[begin:end].tolist()
-                } - above
-                above |= new
-            owners = spot.owners.union(*(self._roots[each] for each in above & self._roots.keys()))
+            owners = self._owners_above(spot.parents) | spot.owners
             heights = spot.heights - {None}
             self.fits &= len(heights) < 2 and spot.low <= spot.last
             height = next(iter(heights), None)
-            found.append(LostNode(block, spot.low, spot.last, height, frozenset(owners)))
+            found.append(LostNode(block, spot.low, spot.last, height, owners))
         return found
+
+    def _owners_above(self, places: set[int]) -> frozenset[Owner]:
+        """Return the devices whose trees have one of some nodes."""
+        parents, children = self._upwards
+        above, new = set(places), places
+        while new:
+            at = np.array(sorted(new), dtype=np.int64)
+            begins, ends = (np.searchsorted(children, at, side) for side in ("left", "right"))
+            new = {
+                parent
+                for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
+                for parent in parents[begin:end].tolist()
+            } - above
+            above |= new
+        return frozenset().union(*(self._roots[each] for each in above & self._roots.keys()))
+
+    @cached_property
+    def _upwards(self) -> tuple[Places, Places]:
+        """Return parents and children, by ascending child."""
+        nothing = np.empty(0, dtype=np.int64)
+        columns = zip((nothing, nothing), *self._up, strict=True)
+        parents, children = (np.concatenate(column) for column in columns)
+        order = np.argsort(children, kind="stable")
+        return parents[order], children[order]

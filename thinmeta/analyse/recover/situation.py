@@ -1,0 +1,217 @@
+"""What is known of a pool some of whose nodes are lost, and what is proven by that."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from thinmeta.analyse.recover.accounts import is_all_lost, nr_in_lost_leaves
+from thinmeta.analyse.recover.block_classes import BlockClass
+from thinmeta.analyse.recover.books import Books, balance
+from thinmeta.analyse.recover.lost_nodes import LostNode, MappingForest, Owner
+from thinmeta.analyse.recover.orphans import last_keys
+from thinmeta.analyse.recover.proof import Claim, MissingChild, OwnerSum, proven_claims
+from thinmeta.analyse.recover.shared_data import newest_shared
+from thinmeta.analyse.recover.sums import MappingSums, sums_of_mappings
+from thinmeta.analyse.recover.survey import Survey
+from thinmeta.analyse.recover.trees import Below, Trees, find_trees
+from thinmeta.errors import DamagedMetadataError
+from thinmeta.model.device_table import read_device_table
+from thinmeta.model.pool import Pool
+from thinmeta.model.superblock import Superblock, read_superblock
+from thinmeta.schemas import block_time
+from thinmeta.walk.ragged import Places
+
+_OF_SPACE_MAPS = (BlockClass.BITMAP_INDEX, BlockClass.REF_COUNTS, BlockClass.BITMAP)
+
+
+@dataclass(slots=True)
+class Situation:
+    """What is known of a pool at a point of the work."""
+
+    pool: Pool
+    trees: Trees
+    sums: MappingSums
+    books: Books
+    owners: list[Owner]
+    is_snapshot_held: bool
+
+    @classmethod
+    def of(cls, pool: Pool, found: Survey) -> "Situation":
+        """Take stock of a pool, given what one pass over its device found."""
+        trees = find_trees(found)
+        owners = []
+        superblocks = _superblocks(pool)
+        for superblock in superblocks:
+            owners += _owners(pool, superblock)
+        return cls(
+            pool,
+            trees,
+            sums_of_mappings(trees),
+            balance(pool, trees),
+            owners,
+            bool(pool.live_superblock.held_root),
+        )
+
+    def claims(self) -> list[Claim]:
+        """Return what is proven."""
+        if not self.books.are_whole or self.books.are_closed:
+            return []
+        blocks, times = self.books.missing()
+        places = [self.trees.place_of(block) for block in blocks.tolist()]
+        there: dict[int, int] = {}
+        unread: dict[int, int] = {}
+        for block, place, number in zip(blocks.tolist(), places, times.tolist(), strict=True):
+            kind = None if place is None else self.trees.kinds[place]
+            if place is not None and kind == BlockClass.MAPPINGS:
+                there[place] = number
+            elif kind not in _OF_SPACE_MAPS:
+                unread[block] = number
+        forest = MappingForest(self.trees, self.sums, self.owners, list(there))
+        if not forest.fits or not forest.lost or not there:
+            return []
+        sums = {
+            owner: OwnerSum(
+                None if owner.stored is None else owner.stored - forest.nr_left[owner],
+                forest.nr_lost_leaves[owner],
+            )
+            for owner in self.owners
+        }
+        children = self._children(there)
+        is_open = bool(unread or forest.leaf_owners)
+        if not self._are_accounted_for(forest, children, sums, unread):
+            return []
+        shared = None if is_open else self._shared_times()
+        if shared is not None:
+            children = [
+                child._replace(shared_time=int(shared[place]))
+                for child, place in zip(children, there, strict=True)
+            ]
+        claims = proven_claims(forest.lost, children, sums, are_more_lost=bool(unread))
+        if shared is None or claims is None or _are_all_exact(claims, forest.lost):
+            return claims or []
+        found = newest_shared(self.pool.source, self.trees, self._leaves_in_use(), [*there])
+        children = [
+            child._replace(shared_time=max(child.shared_time, found[place]))
+            for child, place in zip(children, there, strict=True)
+        ]
+        return proven_claims(forest.lost, children, sums, are_more_lost=False) or []
+
+    def _are_accounted_for(
+        self,
+        forest: MappingForest,
+        children: list[MissingChild],
+        sums: dict[Owner, OwnerSum],
+        unread: Mapping[int, int],
+    ) -> bool:
+        """Tell whether none of the children can be a leak; see `accounts`.
+
+        Args:
+            forest: the devices' trees.
+            children: what is missing.
+            sums: what is missing of each device.
+            unread: what is missing, and cannot be read: block, and how often.
+        """
+        owners = [node.owners for node in forest.lost if node.owners]
+        of_leaves = dict(forest.leaf_owners)
+        if not all(child.is_whole for child in children):
+            return not (unread or of_leaves)  # what is below the lost ones comes first
+        for block, times in unread.items():
+            if len(owners) == 1:
+                of_leaves[block] = of_leaves.get(block, owners[0]) | owners[0]
+            elif times > 1 or block in of_leaves:
+                return False  # whose else it was, nobody knows
+        owners += of_leaves.values()
+        nr_lost = 0
+        if of_leaves or unread:
+            found = nr_in_lost_leaves(self.pool, self.trees, self._leaves_in_use())
+            if found is None:
+                return False
+            nr_lost = found
+        return is_all_lost(owners, children, sums, nr_lost)
+
+    def _leaves_in_use(self) -> Places:
+        trees = self.trees
+        is_leaf = (trees.kinds == BlockClass.MAPPINGS) & (trees.heights == 0)
+        places = np.flatnonzero(is_leaf & self.books.in_use)
+        is_list = trees.nodes.may_hold_roots[places]
+        is_list[is_list] = self.books.leads[trees.starts[places[is_list]]]
+        return places[~is_list]
+
+    def _children(self, there: Mapping[int, int]) -> list[MissingChild]:
+        lasts = last_keys(self.trees)
+        nodes, sums = self.trees.nodes, self.sums
+        return [
+            MissingChild(
+                block=int(nodes.blocks[place]),
+                times=times,
+                height=int(self.trees.heights[place]),
+                first_key=int(nodes.first[place]),
+                last_key=int(lasts[place]),
+                nr_mappings=int(sums.nr_mappings[place]),
+                is_whole=not sums.nr_lost[place],
+            )
+            for place, times in there.items()
+        ]
+
+    def _shared_times(self) -> Places | None:
+        """Return the newest time below each node that several devices have.
+
+        Returns:
+            Newest times by place; None where times say nothing: a metadata snapshot has
+            leaves, too, that are written anew; times of more than 24 bits begin from 0 again;
+            and times that somebody made up follow no rule.
+        """
+        trees, sums = self.trees, self.sums
+        if self.is_snapshot_held or self.pool.live_superblock.time > block_time.MAX_TIME:
+            return None
+        counted = self.books.counted
+        blocks = trees.nodes.blocks.astype(np.int64)
+        is_shared = np.zeros(len(blocks), dtype=np.bool_)
+        within = blocks < len(counted)
+        is_shared[within] = counted[blocks[within]] > 1
+        newest = np.where(sums.nr_mappings > 0, sums.time, -1)
+        shared = np.where(is_shared, newest, -1)
+        for parents in trees.above_leaves(BlockClass.MAPPINGS):
+            below = Below(trees, parents).highest(shared, lost=-1)
+            shared[parents] = np.where(is_shared[parents], newest[parents], below)
+        for owner in self.owners:
+            place = trees.place_of(owner.root)
+            if place is not None and shared[place] >= owner.snap_time:
+                return None
+        return shared
+
+
+def _are_all_exact(claims: list[Claim], lost: list[LostNode]) -> bool:
+    return len(claims) == len(lost) and all(claim.is_exact for claim in claims)
+
+
+def _superblocks(pool: Pool) -> list[Superblock]:
+    live = pool.live_superblock
+    if not live.held_root:
+        return [live]
+    try:
+        held = read_superblock(pool.source.device, live.held_root, ignore_unsupported=True)
+    except DamagedMetadataError:
+        return [live]
+    return [live, held]
+
+
+def _owners(pool: Pool, superblock: Superblock) -> list[Owner]:
+    table = read_device_table(pool.source, superblock)
+    found = [
+        Owner(
+            int(superblock.blocknr),
+            device.device_id,
+            device.mapping_root,
+            device.mapped_blocks,
+            device.snap_time,
+        )
+        for device in table.devices
+        if device.mapping_root is not None
+    ]
+    found += [
+        Owner(int(superblock.blocknr), device_id, root, None, 0)
+        for device_id, root in table.without_details.items()
+    ]
+    return found
