@@ -18,9 +18,10 @@ from thinmeta.errors import ExitCode
 
 COMMANDS = main.list_commands(click.Context(main))
 
-# What reads a pool and says something of it; the others make metadata or files, or need images of
-# Docker's.
-READERS = [each for each in COMMANDS if each not in {"copy", "repair", "restore", "save"}]
+# What reads a pool and says something of it; the others make metadata or files, or need images or
+# containers of Docker's.
+NO_READERS = {"commit", "copy", "repair", "restore", "save"}
+READERS = [each for each in COMMANDS if each not in NO_READERS]
 
 # Where coverage is measured, a child would load what measures, and write to where it may not.
 UNMEASURED = {name: os.environ[name] for name in os.environ if not name.startswith("COVERAGE")}

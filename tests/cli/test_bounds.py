@@ -91,6 +91,7 @@ KINDS = {
     "one_tree_for_all": lambda: one_tree_for_all(nr_devices=500, nr_leaves=252),
 }
 ARGUMENTS = MINIMAL | {
+    "commit": ("dead1", "a", "--data", DATA.name, "--docker-root", DOCKER.name),
     "extract": (*MINIMAL["extract"], "-o", "out"),
     "info": ("--histograms",),
     "repair": ("-o", "out"),

@@ -120,6 +120,18 @@ def test_saved_images_are_counted(thinmeta: Thinmeta, tmp_path: Path) -> None:
     assert objects(result.stderr) == [{"type": "summary", "images": 1, "layers": 3}]
 
 
+def test_what_a_container_changed_is_counted(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    words = docker_words(ODD, FIXTURES / ODD / "docker-state")
+
+    result = thinmeta("commit", "odd", "a", *words, "-f", "json", "-o", tmp_path / "out.tar")
+
+    assert result.exit_code == ExitCode.DONE
+    bound, data, summary = objects(result.stderr)
+    assert [each["type"] for each in (bound, data)] == ["warning", "warning"]
+    assert bound["what"] == "what is in /bound is not in the image: /tmp/ctx of the host"
+    assert summary == {"type": "summary", "files": 52, "sockets": 1, **NONE}
+
+
 def test_files_that_differ_in_a_layer_are_named(thinmeta: Thinmeta, tmp_path: Path) -> None:
     root = tmp_path / "docker"
     shutil.copytree(FIXTURES / ODD / "docker-state", root)

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "lookup": ("lookup", "NAME", "0"),
     "diff": ("diff", "NAME", "NAME", "--summary", "-f", "json"),
     "fate": ("fate", "NAME"),
+    "commit": ("commit", "NAME", "new:image"),
     "export": ("export", "NAME"),
     "extract": ("extract", "NAME", "--size", "4K"),
     "files": ("files", "NAME", "/", "--all"),
@@ -47,9 +48,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ls": ("ls", "--together", "NAME"),
 }
 
-OF_FILES = ("cat", "copy", "export", "files", "tar")
+OF_FILES = ("cat", "commit", "copy", "export", "files", "tar")
 AFTER_THE_NAME = re.compile(
-    "/nothing: is not there\n|say where the data is|has no file system: its first .* are zeros"
+    "/nothing: is not there\n|say where the data is|has no file system: its first .* are zeros|"
+    "is an image: |is no container: |containers are Docker's: "
 )
 """What is wrong once the device was found."""
 

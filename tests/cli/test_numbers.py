@@ -15,7 +15,7 @@ from thinmeta.errors import ExitCode
 
 NUMBERS = (0, 2**24, 2**32, 2**63, 2**64 - 1, 2**64, -1, 10**30)
 
-NO_NUMBERS = {"boolean", "choice", "file", "path", "text", "kinds", "fields"}
+NO_NUMBERS = {"boolean", "choice", "file", "path", "text", "name", "kinds", "fields"}
 """Types of parameters; any other is held to take a number, so that a new one is not left out."""
 
 FORMS = {
@@ -26,6 +26,7 @@ FORMS = {
 }
 
 MADE = {
+    "commit": ("1", "a", "--data", "data", "-o", "new"),
     "extract": ("1", "--data", "data", "--size", "64K", "-o", "new"),
     "repair": ("-o", "new"),
     "restore": ("-i", "dump.xml", "-o", "new"),

@@ -267,6 +267,13 @@ def _layers(rng: Rng, pair: Pair) -> None:
     _sometimes(rng, pair, 2, pick(rng, ["25", "dead1", "1", "demo", "busybox:latest", "\x1b[1m"]))
 
 
+def _commit(rng: Rng, pair: Pair) -> None:
+    containers = ["dead1", "runner", "25", "1", "demo:latest", _device(rng, pair), "\x1b[1m"]
+    pair.args += [pick(rng, containers), pick(rng, ["a", "a/b:c", "A", "\x1b[1m"])]
+    pair.args += ["--data", _data_with_files(rng, pair)]
+    _sometimes(rng, pair, 4, "--message", "\x1b[1m")
+
+
 def _save(rng: Rng, pair: Pair) -> None:
     pair.args += [pick(rng, ["demo:latest", "demo2", "dead1", "1", "sha256:00", "\x1b[1m"])]
     pair.args += ["--data", _data_with_files(rng, pair)]
@@ -378,6 +385,7 @@ OWN: dict[str, Callable[[Rng, Pair], None]] = {
     "block": _block,
     "cat": _cat,
     "check": _check,
+    "commit": _commit,
     "copy": _copy,
     "deleted": _nothing,
     "diff": _diff,
@@ -415,7 +423,9 @@ def _options(command: str) -> dict[str, click.Parameter]:
 
 def _names(rng: Rng, pair: Pair, options: dict[str, click.Parameter]) -> None:
     """Add who names devices."""
-    if "--docker-root" in options and (pair.command == "layers" or rng.integers(8) == 0):
+    if "--docker-root" in options and (
+        pair.command in ("commit", "layers") or rng.integers(8) == 0
+    ):
         surroundings.odd_docker_root(rng, pick(rng, DOCKER_CASES), pair.folder / "in/docker")
         pair.args += ["--docker-root", "in/docker"]
     elif "--lvm" in options and rng.integers(6) == 0:

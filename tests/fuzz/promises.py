@@ -19,7 +19,9 @@ CODES = {int(code) for code in ExitCode}
 WHOLE = {ExitCode.DONE, ExitCode.SALVAGED, ExitCode.LEAKS}
 """How a command ends that wrote all that it could."""
 
-BYTES_OUT = {"cat", "export", "extract", "pack", "repair", "restore", "save", "tar", "unpack"}
+BYTES_OUT = {
+    *("cat", "commit", "export", "extract", "pack", "repair", "restore", "save", "tar", "unpack")
+}
 """Commands whose output is no text."""
 
 REPORTING = {"copy", "export", "save", "tar"}

@@ -17,6 +17,7 @@ _COMMANDS = {
     "block": "Show what is in blocks of the metadata, and who refers to them.",
     "cat": "Write the contents of files of a device.",
     "check": "Find all damage, and what is lost by it.",
+    "commit": "Write a container as an image, for docker load.",
     "copy": "Copy files of a device to a folder.",
     "deleted": "List the devices that were deleted, and what is left of each.",
     "diff": "Show what changed from one device to another.",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thinmeta.cli.damage import DamageReport
 from thinmeta.cli.output import open_output
 from thinmeta.cli.volume_files import VolumeFiles
 
@@ -43,10 +44,15 @@ def write_tar(  # noqa: PLR0913  # what, where to, and a hook
     with open_output(output, volume.inputs, ahead=False) as file:
         for piece in archive.pieces(files):
             file.write(piece)
-    if (nr := archive.nr_sockets) and not volume.report.is_json:
-        what = "1 socket was left out: no tar has it"
-        volume.report.warn(what if nr == 1 else f"{nr} sockets were left out: no tar has them")
+    warn_of_sockets(volume.report, archive.nr_sockets)
     volume.finish(files=archive.nr_files, sockets=archive.nr_sockets)
+
+
+def warn_of_sockets(report: DamageReport, nr: int) -> None:
+    """Say how many sockets were left out, if any were; with JSON the summary does."""
+    if nr and not report.is_json:
+        what = "1 socket was left out: no tar has it"
+        report.warn(what if nr == 1 else f"{nr} sockets were left out: no tar has them")
 
 
 def refuse_terminal(output: Path | None) -> None:

@@ -80,6 +80,10 @@ class VolumeFiles:
         """Take note of what is wrong with one file, where the error says which it is."""
         self._lose(path, error, str(error))
 
+    def lose_other(self, what: str) -> None:
+        """Take note of something that is not in the output, and is of no one file."""
+        self._lost.lose(what)
+
     def miss(self, path: bytes, what: str) -> None:
         """Take note of something that is not in the output, since it is not there."""
         self._take_note(self._absent, path, "not_there", what)

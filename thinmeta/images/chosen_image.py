@@ -137,7 +137,7 @@ def _asked_for(docker: DockerRoot, text: str) -> list[Image]:
             return begun
         raise
     if device.kind is NameKind.CONTAINER:
-        what = f"{device.name} is a container; thinmeta export writes its files"
+        what = f"{device.name} is a container: thinmeta commit makes an image of it"
         raise ContainerGivenError(f"{docker.path}: {what}")
     if not device.images:
         what = f"{device.name} is no image, but a {device.kind.value}"

@@ -49,7 +49,7 @@ class SavedLayer(Protocol):
         """
         ...
 
-    def refusal(self, why: str | None) -> UnprovenLayerError:
+    def refusal(self, why: str | None) -> InputError:
         """Return what to say if the tar is another.
 
         Args:
@@ -63,6 +63,7 @@ def proven(layer: SavedLayer) -> Iterator[bytes | memoryview]:
 
     Raises:
         UnprovenLayerError: it is not.
+        InputError: it changed while it was read.
     """
     found, why = hashlib.sha256(), None
     try:

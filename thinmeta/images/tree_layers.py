@@ -8,7 +8,6 @@ keeps of each file that the layer removes.
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from stat import S_ISREG
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from thinmeta.files.file_changes import ComparedTree
 from thinmeta.files.file_system import FileError
 from thinmeta.files.file_tree import OnFileError, shown
 from thinmeta.images.chosen_image import ChosenImage, ImageLayer
+from thinmeta.images.docker_times import seconds_of
 from thinmeta.images.layer_tar import LayerVolume
 from thinmeta.images.saved_layers import (
     Digest,
@@ -206,7 +206,7 @@ class TreeLayer:
     def unproven(cls, image: ChosenImage, place: int, trees: LayerTrees) -> "TreeLayer":
         """Make a layer of all that can be read, whatever its hash is."""
         layer = image.layers[place]
-        guess = Guess(({}, {}), _seconds(layer.created) or 0)
+        guess = Guess(({}, {}), seconds_of(layer.created) or 0)
         digest = trees.readable(guess)
         return cls(layer_name(image, layer), trees, guess, digest)
 
@@ -247,7 +247,7 @@ def _times(created: str | None, removed: list[bytes]) -> Iterator[tuple[int, fro
 
     Docker makes the layer, then the image that it is for, of which it keeps the time.
     """
-    at = _seconds(created)
+    at = seconds_of(created)
     if at is None or not removed:
         yield at or 0, frozenset()
         return
@@ -258,16 +258,3 @@ def _times(created: str | None, removed: list[bytes]) -> Iterator[tuple[int, fro
             yield at - back, frozenset(removed[place:])
     for back in range(_SOON, _LATE):
         yield at - back, frozenset()
-
-
-def _seconds(created: str | None) -> int | None:
-    """Return a time as Docker writes it in seconds since 1970; None if it is none.
-
-    >>> _seconds("2026-11-26T02:31:11.456699141Z"), _seconds("soon")
-    (1795660271, None)
-    """
-    try:
-        at = datetime.fromisoformat(created or "")
-        return int(at.replace(tzinfo=at.tzinfo or UTC).timestamp())
-    except (ValueError, OverflowError):
-        return None

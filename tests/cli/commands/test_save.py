@@ -227,7 +227,7 @@ def test_a_configuration_that_was_changed(root: Path, thinmeta: Thinmeta) -> Non
     ("image", "exit_code", "why"),
     [
         ("odd", ExitCode.DONE, ""),
-        ("never", ExitCode.USAGE, "never is a container; thinmeta export writes its files"),
+        ("never", ExitCode.USAGE, "never is a container: thinmeta commit makes an image of it"),
         ("1", ExitCode.NOT_THERE, "base is no image, but a base"),
         ("none:1", ExitCode.NOT_THERE, "no device is called 'none:1'"),
     ],
