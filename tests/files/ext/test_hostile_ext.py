@@ -121,7 +121,7 @@ def test_damage_is_an_error_and_with_checksums_never_a_wrong_answer(sound: bytes
     chance = random.Random(len(blocks))
     refused = told = 0
 
-    for _ in range(1000 if IS_THOROUGH else 80):
+    for _ in range(300 if IS_THOROUGH else 80):
         what, image = damaged(sound, chance, blocks)
         begin = time.process_time()
         found = asked(image)

@@ -23,7 +23,7 @@ from thinmeta.files.xfs.xfs_file_system import Xfs
 
 pytestmark = needs_xfsprogs
 
-CASES = 400 if IS_THOROUGH else 25
+CASES = 120 if IS_THOROUGH else 25
 MOST_SECONDS = 20
 """A walk takes a fiftieth of a second; a busy machine stretches that."""
 
