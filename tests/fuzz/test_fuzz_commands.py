@@ -27,6 +27,8 @@ from tests.fuzz.promises import (
     fingerprint,
 )
 
+pytestmark = pytest.mark.fuzz
+
 FIRST_SEED = int(os.environ.get("THINMETA_FUZZ_SEED", "0"))
 NR_PAIRS = int(os.environ.get("THINMETA_FUZZ_PAIRS", "200"))
 PAIRS_IN_A_BATCH = 20

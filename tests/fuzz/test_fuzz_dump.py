@@ -33,6 +33,8 @@ from thinmeta.model.listing import Listing
 from thinmeta.model.pool import open_pool
 from thinmeta.model.state import State
 
+pytestmark = pytest.mark.fuzz
+
 FIRST_SEED = int(os.environ.get("THINMETA_FUZZ_SEED", "0"))
 NR_CASES = int(os.environ.get("THINMETA_FUZZ_CASES", "500"))
 CASES_IN_A_BATCH = 125

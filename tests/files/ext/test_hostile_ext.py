@@ -15,7 +15,7 @@ from thinmeta.errors import InputError
 from thinmeta.files.ext.ext4 import Ext4
 from thinmeta.files.reading import Cache
 
-pytestmark = needs_e2fsprogs
+pytestmark = [needs_e2fsprogs, pytest.mark.fuzz]
 
 BLOCK = 1024
 SUPERBLOCK = 1

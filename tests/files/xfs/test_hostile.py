@@ -21,7 +21,7 @@ from thinmeta.files.reading import Cache
 from thinmeta.files.xfs import dinodes, metadata_blocks, xfs_geometry
 from thinmeta.files.xfs.xfs_file_system import Xfs
 
-pytestmark = needs_xfsprogs
+pytestmark = [needs_xfsprogs, pytest.mark.fuzz]
 
 CASES = 120 if IS_THOROUGH else 25
 MOST_SECONDS = 20
