@@ -14,20 +14,20 @@ _MOUNT_OPTIONS = {
     FilesystemKind.XFS: "ro,norecovery,nouuid",
     FilesystemKind.EXT4: "ro,noload",
 }
-_REPLAYING = {FilesystemKind.XFS: "loop,nouuid", FilesystemKind.EXT4: "loop"}
 _JOURNAL_TEXT = {
     Journal.CLEAN: "its journal is clean",
     Journal.DIRTY: "its journal is dirty",
     Journal.MAYBE_DIRTY: "its journal may be dirty",
 }
-_REPLAY_TEXT = (
-    "Its last writes are only in the journal, which a read-only mount does not replay: it",
-    "shows what was before them. Mount a writable copy to see all:",
-)
-_MAYBE_TEXT = (
-    "Its last writes may be only in the journal, which a read-only mount does not replay: it",
-    "then shows what was before them. Mount a writable copy to see all:",
-)
+_ABOUT_FILES = {  # whether there is a file system that is read here, and whether anybody looked
+    (True, True): "Its files are read without any of this, with the journal replayed:",
+    (False, False): "If it is an ext2, ext3, ext4 or XFS, its files are read without any of this:",
+    (False, True): "What it has instead says:",
+}
+_UNREPLAYED = {
+    Journal.DIRTY: "A mount shows what was before its last writes, which are only in the journal.",
+    Journal.MAYBE_DIRTY: "A mount may show what was before its last writes, which the journal has.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Plan:
         before: commands that must come before, such as those that activate the data LV.
         file_system: what is on it; None if nobody looked, or it is neither ext4 nor XFS.
         looked: whether somebody looked.
-        extract: the words of a command that writes a copy.
+        volume: the words of a command line that name it: first the device, then the options.
     """
 
     device: str
@@ -52,7 +52,12 @@ class Plan:
     before: Sequence[str]
     file_system: FileSystemFound | None
     looked: bool
-    extract: Sequence[str]
+    volume: Sequence[str]
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is known to have no file system that is read here."""
+        return self.looked and self.file_system is None
 
     @property
     def create(self) -> str:
@@ -61,22 +66,20 @@ class Plan:
 
     def mounts(self) -> list[str]:
         """Return the commands that mount it; all that may fit if its file system is not known."""
+        if self.is_foreign:
+            return [f"mount -o ro /dev/mapper/{self.name} /mnt"]
         kinds = [self.file_system.kind] if self.file_system else list(FilesystemKind)
         return [
             f"mount -t {kind.value} -o {_MOUNT_OPTIONS[kind]} /dev/mapper/{self.name} /mnt"
             for kind in kinds
         ]
 
-    def replay(self) -> list[str]:
-        """Return the commands that mount a writable copy, if the journal asks for that."""
-        if self.file_system is None or self.file_system.journal is Journal.CLEAN:
-            return []
-        image = f"{self.name}.img"
-        options = _REPLAYING[self.file_system.kind]
-        return [
-            " ".join(map(shell_word, [*self.extract, "-o", image])),
-            f"mount -o {options} {image} /mnt",
-        ]
+    def files(self) -> list[str]:
+        """Return the commands that list and copy its files, without any of this."""
+        words = [shell_word(each) for each in self.volume]
+        lists = ["thinmeta", "files", *words]
+        copies = ["thinmeta", "copy", words[0], "/", "DEST", *words[1:]]
+        return [" ".join(each) for each in ([lists] if self.is_foreign else [lists, copies])]
 
 
 def table_text(plan: Plan, table: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
@@ -89,7 +92,10 @@ def table_text(plan: Plan, table: Iterable[bytes | memoryview]) -> Iterator[byte
         facts.append("neither ext4 nor xfs")
     yield _comment(f"{name}: {', '.join(facts)}")
     yield from table
-    yield _comment(f"Save this as {plan.name}.table. Then, as root:")
+    yield _comment(_ABOUT_FILES[plan.file_system is not None, plan.looked])
+    for command in plan.files():
+        yield _comment(f"  {command}")
+    yield _comment(f"To mount it, save this as {plan.name}.table. Then, as root:")
     for command in [*plan.before, plan.create]:
         yield _comment(f"  {command}")
     mounts = plan.mounts()
@@ -98,13 +104,8 @@ def table_text(plan: Plan, table: Iterable[bytes | memoryview]) -> Iterator[byte
     for command in mounts[1:]:
         yield _comment("or, as it has another file system:")
         yield _comment(f"  {command}")
-    replay = plan.replay()
-    if replay and plan.file_system:
-        lines = _REPLAY_TEXT if plan.file_system.journal is Journal.DIRTY else _MAYBE_TEXT
-        for line in lines:
-            yield _comment(line)
-        for command in replay:
-            yield _comment(f"  {command}")
+    if plan.file_system and plan.file_system.journal in _UNREPLAYED:
+        yield _comment(_UNREPLAYED[plan.file_system.journal])
 
 
 def table_json(plan: Plan, targets: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
@@ -120,8 +121,8 @@ def table_json(plan: Plan, targets: Iterable[bytes | memoryview]) -> Iterator[by
         create=plan.create,
         file_system=file_system.kind.value if file_system else None,
         journal=file_system.journal.value if file_system else None,
+        files=plan.files(),
         mount=plan.mounts(),
-        replay=plan.replay(),
     )
     yield from targets
 

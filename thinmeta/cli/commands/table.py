@@ -81,7 +81,10 @@ def table(  # noqa: PLR0913  # one parameter an option
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Print what to type on a host to read DEVICE: a dmsetup table, and how to mount it.
+    """Print what to type on a host to mount DEVICE: a dmsetup table, and the commands.
+
+    To read files of ext2, ext3, ext4 and XFS takes none of this, nor root: thinmeta files
+    lists them, thinmeta copy copies them out. This is the way for other file systems.
 
     DEVICE is an id such as 186, a name, or root:N for the mapping tree at metadata block N,
     for --linear; append @snap for the state that a metadata snapshot holds, with --linear
@@ -137,7 +140,7 @@ def table(  # noqa: PLR0913  # one parameter an option
             before=place.to_activate(host, on_disks=on_disks),
             file_system=recognise(volume) if volume.has_data else None,
             looked=volume.has_data,
-            extract=_extract_words(choice, place, sectors),
+            volume=_volume_words(choice, place, has_data=volume.has_data, salvage=salvage),
         )
         if not is_linear:
             path = _pool_path(chosen, host, pool_name, (tables, thin))
@@ -215,13 +218,18 @@ def _pool_path(
     return f"/dev/mapper/{holders[0]}" if holders else _ANY_POOL
 
 
-def _extract_words(choice: MetadataChoice, place: TablePlace, sectors: int) -> list[str]:
-    """Return the words of the command that writes a copy of the device."""
+def _volume_words(
+    choice: MetadataChoice, place: TablePlace, *, has_data: bool, salvage: bool
+) -> list[str]:
+    """Return the words of a command line that name the device, and where its data is."""
     chosen = place.chosen
-    words = ["thinmeta", "extract", chosen.name, *choice.words(chosen.pool.source.device.name)]
+    words = [chosen.name, *choice.words(chosen.pool.source.device.name)]
     if choice.state is not None and "@" not in chosen.name:
         words += ["--state", str(choice.state)]
     if place.files.data is not None:
         words += ["--data", str(place.files.data)]
-    words += ["--size", f"{sectors}s"]
-    return [*words, "--origin", str(place.files.origin)] if place.files.origin else words
+    elif not has_data:
+        words += ["--data", "DATA"]
+    if place.files.origin:
+        words += ["--origin", str(place.files.origin)]
+    return [*words, "--salvage"] if salvage else words
