@@ -1,7 +1,15 @@
 """Blocks of a tar: a header in the form of POSIX.1-1988 (ustar), and the records of pax."""
 
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thinmeta.schemas.columns import dtype_of
+from thinmeta.schemas.ustar import USTAR_MAGIC, USTAR_VERSION, UstarHeader
+
+_HEADER = dtype_of(UstarHeader)
 
 BLOCK_BYTES = 512
 
@@ -15,8 +23,10 @@ FIFO = b"6"
 EXTENDED_HEADER = b"x"
 
 NAME_BYTES = 100
-_END_BEGINS = 257
 PREFIX_BYTES = 155
+_DIGITS = 6
+_ONES = np.uint8(7)
+_ZERO = np.uint8(ord("0"))
 
 
 class Member(NamedTuple):
@@ -60,46 +70,74 @@ def fits(value: int, width: int) -> bool:
     return 0 <= value < 1 << 3 * (width - 1)
 
 
+MemberPart = Member | bytes
+"""What precedes the content of a member: a header, or bytes, such as records."""
+
+
+def rendered(parts: Sequence[MemberPart]) -> list[bytes | memoryview]:
+    """Return parts as the bytes that they are; headers are made together."""
+    headers = iter(_headers([part for part in parts if isinstance(part, Member)]))
+    return [next(headers) if isinstance(part, Member) else part for part in parts]
+
+
 def header(member: Member) -> bytes:
     """Return the block of 512 bytes before a member's content.
 
     A text that is too long is cut, a number that does not fit is 0: a pax record has both.
-
-    Source: POSIX.1-2017, pax, "ustar Interchange Format".
     """
-    owner, end = _owner(member.mode, member.uid, member.gid), _end(*member[8:])
-    block = b"%b%b%011o\0%011o\0        %b%b%b" % (
-        _text(member.name, NAME_BYTES),
-        owner,
-        member.size if fits(member.size, 12) else 0,
-        member.mtime if fits(member.mtime, 12) else 0,
-        member.typeflag,
-        _text(member.linkname, NAME_BYTES),
-        end,
+    return bytes(next(iter(rendered([member]))))
+
+
+def _headers(members: Sequence[Member]) -> list[memoryview]:
+    """Return the blocks of several members, a column at a time."""
+    if not members:
+        return []
+    fields = np.zeros(len(members), dtype=_HEADER)
+    names, flags, modes, uids, gids, sizes, mtimes, links, unames, gnames, rdevs, prefixes = zip(
+        *members, strict=True
     )
-    return b"%b%06o\0%b" % (block[:148], sum(block), block[155:])
+    texts = {"name": names, "typeflag": flags, "linkname": links, "prefix": prefixes}
+    for name, column in (*texts.items(), ("uname", unames), ("gname", gnames)):
+        width = _HEADER[name].itemsize
+        fields[name] = np.array(column, dtype=f"S{width}").view(f"V{width}")
+    majors, minors = zip(*(rdev or (0, 0) for rdev in rdevs), strict=True)
+    numbers = {"mode": modes, "uid": uids, "gid": gids, "size": sizes, "mtime": mtimes}
+    for name, column in (*numbers.items(), ("devmajor", majors), ("devminor", minors)):
+        fields[name] = _octal(column, _HEADER[name].itemsize)
+    if None in rdevs:
+        is_empty = np.array([rdev is None for rdev in rdevs])
+        fields["devmajor"][is_empty] = fields["devminor"][is_empty] = bytes(8)
+    fields["magic"], fields["version"] = USTAR_MAGIC, USTAR_VERSION
+    fields["chksum"] = b" " * _HEADER["chksum"].itemsize
+    blocks = fields.view(np.uint8).reshape(-1, BLOCK_BYTES)
+    _set_sums(fields, blocks.sum(axis=1, dtype=np.int64))
+    view = memoryview(blocks.reshape(-1))
+    return [view[at : at + BLOCK_BYTES] for at in range(0, len(view), BLOCK_BYTES)]
 
 
-@lru_cache
-def _owner(mode: int, uid: int, gid: int) -> bytes:
-    """Return what many members have in common."""
-    return _octal(mode, 8) + _octal(uid, 8) + _octal(gid, 8)
+def _set_sums(fields: npt.NDArray[Any], sums: npt.NDArray[np.int64]) -> None:
+    width = _HEADER["chksum"].itemsize
+    text = np.full((len(sums), width), ord(" "), dtype=np.uint8)
+    text[:, : _DIGITS + 1] = _digits(sums, _DIGITS + 1)
+    fields["chksum"] = text.view(f"V{width}")[:, 0]
 
 
-@lru_cache
-def _end(uname: bytes, gname: bytes, rdev: tuple[int, int] | None, prefix: bytes) -> bytes:
-    """Return what follows a link's name, which many members have in common, too."""
-    devices = b"".join(_octal(number, 8) for number in rdev) if rdev else bytes(16)
-    text = b"ustar\x0000%b%b%b%b" % (_text(uname, 32), _text(gname, 32), devices, prefix)
-    return text.ljust(BLOCK_BYTES - _END_BEGINS, b"\0")
+def _octal(values: Sequence[int], width: int) -> npt.NDArray[Any]:
+    """Return numbers as fields of a header; one that does not fit as 0."""
+    first = values[0]
+    if values.count(first) == len(values):  # such as the owner, mostly
+        values = (first,)
+    end = 1 << 3 * (width - 1)
+    numbers = np.array([value if 0 <= value < end else 0 for value in values], dtype=np.int64)
+    return _digits(numbers, width).view(f"V{width}")[:, 0]
 
 
-def _text(value: bytes, width: int) -> bytes:
-    return value[:width].ljust(width, b"\0")
-
-
-def _octal(value: int, width: int) -> bytes:
-    return b"%0*o\0" % (width - 1, value if fits(value, width) else 0)
+def _digits(numbers: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.uint8]:
+    """Return numbers as octal digits and a NUL: shape `(n, width)`."""
+    text = np.zeros((len(numbers), width), dtype=np.uint8)
+    shifts = np.arange(3 * (width - 2), -1, -3)
+    text[:, : width - 1] = (numbers[:, np.newaxis] >> shifts).astype(np.uint8) & _ONES | _ZERO
+    return text
 
 
 def split_path(path: bytes) -> tuple[bytes, bytes] | None:
