@@ -150,7 +150,7 @@ def test_links_that_share_an_inode_and_files_do(files: MemoryFiles, out: Path) -
     files.enter(inside, b"b", first)
     files.enter(files.root, b"z", first)
     link = files.link(files.root, b"link", b"a")
-    files.inodes[link] = files.inode(link)._replace(nlink=2)
+    files.by_number[link] = files.inode(link)._replace(nlink=2)
     files.enter(inside, b"link", link)
 
     for rules in (CopyRules(), CopyRules(force=True)):
@@ -209,7 +209,7 @@ def test_times_of_all_kinds_stay_to_the_nanosecond(files: MemoryFiles, out: Path
     mtime = 1_000_000_000_123_456_789
     folder = files.directory(files.root, b"folder")
     for number in (folder, files.file(folder, b"file"), files.link(folder, b"link", b"file")):
-        files.inodes[number] = files.inode(number)._replace(mtime=mtime)
+        files.by_number[number] = files.inode(number)._replace(mtime=mtime)
 
     copy(files, out)
 
@@ -306,7 +306,9 @@ def test_what_the_host_does_not_take_is_told_of_that_file(files: MemoryFiles, ou
     files.link(files.root, b"nul", b"a\0b")
     files.link(files.root, b"long", b"x" * 5000)
     files.file(files.root, b"name" * 70, b"too long")
-    files.inodes[files.file(files.root, b"odd")] = files.inode(files.root)._replace(mode=0o170000)
+    files.by_number[files.file(files.root, b"odd")] = files.inode(files.root)._replace(
+        mode=0o170000
+    )
     files.file(files.root, b"good", b"good")
 
     told = copy(files, out)

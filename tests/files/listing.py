@@ -41,6 +41,20 @@ def find_line(files: FileSystem, path: bytes, inode: Inode) -> bytes:
     return about.encode() + path + b" -> " + target
 
 
+def refuse_wrong_outline(files: FileSystem, inode: Inode) -> None:
+    """Hold what is known of an inode at once against what is found when it is asked for."""
+    (outline,) = files.outlines([inode])
+    if outline.place is not None:
+        extents = files.extents(inode)
+        if inode.size:
+            assert (extents.begin.tolist(), extents.place.tolist()) == ([0], [outline.place])
+            assert int(extents.length[0]) >= inode.size
+        assert stat.S_ISREG(inode.mode)
+        assert files.inline(inode) is None
+    if not outline.has_xattrs:
+        assert files.xattrs(inode) == {}
+
+
 def content(files: FileSystem, cache: Cache, inode: Inode) -> bytes:
     """Return the bytes of a file."""
     inline = files.inline(inode)

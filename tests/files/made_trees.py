@@ -71,7 +71,7 @@ class MemoryFiles(FileSystem):
     """A file system that is made of what the test says.
 
     Attributes:
-        inodes: by number; an error is raised.
+        by_number: the inodes; an error is raised.
         directories: what is in them, by number; an error is raised.
         links: where they lead, by number.
         places: extents (begin, length, place), by number.
@@ -82,16 +82,18 @@ class MemoryFiles(FileSystem):
     kind: str = "made"
     root: int = 2
     block_bytes: int = BLOCK
-    inodes: dict[int, Inode | FileError] = field(default_factory=dict)
+    by_number: dict[int, Inode | FileError] = field(default_factory=dict)
     directories: dict[int, list[Entry] | FileError] = field(default_factory=dict)
     links: dict[int, bytes] = field(default_factory=dict)
     places: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
     inlines: dict[int, bytes] = field(default_factory=dict)
     attributes: dict[int, Mapping[bytes, bytes] | FileError] = field(default_factory=dict)
 
-    def inode(self, number: int) -> Inode:
-        found = self.inodes.get(number, FileError(f"there is no inode {number}"))
-        return _value(found)
+    def inodes(self, numbers: Sequence[int]) -> list[Inode | FileError]:
+        return [
+            self.by_number.get(number, FileError(f"there is no inode {number}"))
+            for number in numbers
+        ]
 
     def entries(self, directory: Inode) -> Sequence[Entry]:
         return _value(self.directories[directory.number])
@@ -111,9 +113,9 @@ class MemoryFiles(FileSystem):
 
     def add(self, mode: int, **others: Any) -> int:
         """Add an inode; return its number."""
-        number = self.root + len(self.inodes)
+        number = self.root + len(self.by_number)
         values = {"uid": 0, "gid": 0, "nlink": 1, "size": 0, "atime": 0, "mtime": 0, "ctime": 0}
-        self.inodes[number] = Inode(number, mode, **{**values, **others})
+        self.by_number[number] = Inode(number, mode, **{**values, **others})
         return number
 
     def directory(self, parent: int | None = None, name: bytes = b"", mode: int = 0o755) -> int:

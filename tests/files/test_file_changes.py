@@ -167,11 +167,11 @@ def test_what_cannot_be_read_is_told_and_nothing_is_said_that_is_not_so(
 
 def damage(files: MemoryFiles, chance: random.Random) -> None:
     """Lose an inode, attributes, a directory or a part of one; or a name stands there twice."""
-    number = chance.choice(list(files.inodes))
+    number = chance.choice(list(files.by_number))
     entries = files.directories.get(number)
     kind = chance.choice("iapt" if number != files.root else "pt")
     if kind == "i":
-        files.inodes[number] = FileError("its block is lost")
+        files.by_number[number] = FileError("its block is lost")
     elif kind == "a":
         files.attributes[number] = FileError("its attributes are damaged")
     elif isinstance(entries, list) and kind == "t" and entries:
@@ -200,7 +200,7 @@ def test_what_one_tree_cannot_tell_is_neither_added_nor_removed(side: int, kind:
     elif kind == "twice":
         entries.append(Entry(b"q", 999))
     else:
-        broken.inodes[number] = FileError("block 9 is lost")
+        broken.by_number[number] = FileError("block 9 is lost")
 
     changes, errors = compared(*trees)
 
@@ -221,9 +221,9 @@ def test_what_differs_is_said() -> None:
     old = built({b"below": folder._replace(children=dict.fromkeys(others, file)), b"type": file})
     new = built({b"below": folder._replace(children=others), b"type": folder})
     number = old.file(old.root, b"device")
-    old.inodes[number] = Inode(number, stat.S_IFCHR, 0, 0, 1, 0, 0, 0, 0, (1, 3))
+    old.by_number[number] = Inode(number, stat.S_IFCHR, 0, 0, 1, 0, 0, 0, 0, (1, 3))
     number = new.file(new.root, b"device")
-    new.inodes[number] = Inode(number, stat.S_IFCHR, 0, 0, 1, 0, 0, 0, 0, (1, 300))
+    new.by_number[number] = Inode(number, stat.S_IFCHR, 0, 0, 1, 0, 0, 0, 0, (1, 300))
 
     changes, _ = compared(old, new)
 

@@ -7,8 +7,9 @@ Facts: `TarWithOptions()`, `FileInfoHeader()` and `addTarFile()`, pkg/archive/ar
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from thinmeta.archive.go_headers import UnwritableError, go_header
+from thinmeta.archive.go_headers import UnwritableError, go_parts
 from thinmeta.archive.tree_archive import ArchivedFile
+from thinmeta.archive.ustar import MemberPart
 from thinmeta.errors import NotThereError
 from thinmeta.files.container_root import CAPABILITY
 from thinmeta.files.file_bytes import FileStream
@@ -51,16 +52,16 @@ class DockerHeaders:
         self._users = users or {}
         self._groups = groups or {}
 
-    def blocks(
+    def parts(
         self, file: ArchivedFile, xattrs: Mapping[bytes, bytes]
-    ) -> tuple[bytes, Sequence[tuple[int, int]] | None]:
-        """Return what precedes a file's bytes, all of which follow."""
-        member = file.member._replace(
-            uname=self._users.get(file.inode.uid, b""), gname=self._groups.get(file.inode.gid, b"")
-        )
+    ) -> tuple[Sequence[MemberPart], None]:
+        """Return what precedes a file's bytes, all of which follow; see `Headers.parts()`."""
+        inode = file.inode
+        uname, gname = self._users.get(inode.uid, b""), self._groups.get(inode.gid, b"")
+        member = file.member(inode.mode, uname, gname)
         kept = {_XATTR + CAPABILITY: xattrs[CAPABILITY]} if CAPABILITY in xattrs else None
         try:
-            return go_header(member, kept), None
+            return go_parts(member, kept), None
         except UnwritableError as error:
             raise FileError(f"is left out, as docker export does: {error}") from error
 

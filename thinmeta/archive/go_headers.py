@@ -5,16 +5,18 @@ src/archive/tar/writer.go (Go 1.19).
 """
 
 import posixpath
+from collections.abc import Mapping
 
 from thinmeta.archive.ustar import (
     EXTENDED_HEADER,
     NAME_BYTES,
     Member,
+    MemberPart,
     fits,
-    header,
     padding,
     pax_record,
     records_of,
+    rendered,
     split_path,
 )
 
@@ -23,8 +25,13 @@ class UnwritableError(ValueError):
     """A number of a member fits in no header and has no record: Docker leaves such a file out."""
 
 
-def go_header(member: Member, records: dict[bytes, bytes] | None = None) -> bytes:
-    """Return all blocks before a member's content.
+def go_header(member: Member, records: Mapping[bytes, bytes] | None = None) -> bytes:
+    """Return all blocks before a member's content; see `go_parts()`."""
+    return b"".join(rendered(go_parts(member, records)))
+
+
+def go_parts(member: Member, records: Mapping[bytes, bytes] | None = None) -> list[MemberPart]:
+    """Return what all blocks before a member's content are made of.
 
     Args:
         member: what is to be said of it.
@@ -38,24 +45,20 @@ def go_header(member: Member, records: dict[bytes, bytes] | None = None) -> byte
             raise UnwritableError(f"the number {number} is too large for a header")
     pax = {**(records or {}), **records_of(member)}
     name = member.name
-    split = split_path(name)
-    if split is None and (len(name) > NAME_BYTES or not name.isascii()):
-        pax[b"path"] = name
+    split = None
+    if len(name) > NAME_BYTES or not name.isascii():
+        split = split_path(name)
+        if split is None:
+            pax[b"path"] = name
     if not pax:
         if split is not None:
             member = member._replace(prefix=split[0], name=split[1])
-        return header(member)
+        return [member]
     if len(name) > NAME_BYTES:
         pax[b"path"] = name
     body = b"".join(pax_record(key, pax[key]) for key in sorted(pax))
-    return b"".join(
-        (
-            header(Member(_extended_name(name), EXTENDED_HEADER, size=len(body), rdev=None)),
-            body,
-            padding(len(body)),
-            header(_in_ascii(member)),
-        )
-    )
+    extended = Member(_extended_name(name), EXTENDED_HEADER, size=len(body), rdev=None)
+    return [extended, body, padding(len(body)), _in_ascii(member)]
 
 
 def _extended_name(path: bytes) -> bytes:

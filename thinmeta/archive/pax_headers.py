@@ -6,13 +6,14 @@ the manual of GNU tar 1.34.
 
 from collections.abc import Mapping, Sequence
 
-from thinmeta.archive.tree_archive import ArchivedFile
+from thinmeta.archive.tree_archive import ArchivedFile, Ranges
 from thinmeta.archive.ustar import (
     BLOCK_BYTES,
     EXTENDED_HEADER,
+    HARD_LINK,
     NAME_BYTES,
     Member,
-    header,
+    MemberPart,
     padding,
     pax_record,
     records_of,
@@ -24,8 +25,6 @@ _PERMISSIONS = 0o7777
 _NS = 10**9
 _XATTR = b"SCHILY.xattr."
 
-Ranges = Sequence[tuple[int, int]]
-
 
 class PaxHeaders:
     """Headers with all attributes, times in ns, and holes as holes.
@@ -34,11 +33,11 @@ class PaxHeaders:
     the machine that unpacks.
     """
 
-    def blocks(
+    def parts(
         self, file: ArchivedFile, xattrs: Mapping[bytes, bytes]
-    ) -> tuple[bytes, Ranges | None]:
+    ) -> tuple[Sequence[MemberPart], Ranges | None]:
         """Return what precedes a file's bytes, and the ranges of them that follow."""
-        member = file.member._replace(mode=file.inode.mode & _PERMISSIONS)
+        member = file.member(file.inode.mode & _PERMISSIONS)
         ranges, sparse_map = None, b""
         records = {}
         if file.content is not None:
@@ -58,14 +57,13 @@ class PaxHeaders:
             records[b"mtime"] = _time(file.inode.mtime)
         if len(member.name) > NAME_BYTES or not member.name.isascii():
             records[b"path"] = member.name
-        if member.typeflag != b"1":
+        if xattrs and member.typeflag != HARD_LINK:
             records |= {_XATTR + _keyword(name): value for name, value in xattrs.items()}
         if not records:
-            return header(member), None
+            return [member], None
         body = b"".join(pax_record(key, value) for key, value in records.items())
         extended = Member(b"PaxHeaders/", EXTENDED_HEADER, 0o644, size=len(body))
-        blocks = (header(extended), body, padding(len(body)), header(member), sparse_map)
-        return b"".join(blocks), ranges
+        return [extended, body, padding(len(body)), member, sparse_map], ranges
 
 
 def _keyword(name: bytes) -> bytes:
@@ -79,6 +77,8 @@ def _keyword(name: bytes) -> bytes:
 
 def _worth_a_map(content: FileBytes) -> Ranges | None:
     """Return the ranges that are stored, and where the file ends; None if holes are few."""
+    if content.place is not None:
+        return None
     stored = list(content.stored())
     if content.size - sum(length for _, length in stored) < _WORTH_A_MAP:
         return None

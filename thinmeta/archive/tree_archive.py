@@ -1,6 +1,7 @@
 """The files of a tree as a tar, a member after the other."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
 from typing import NamedTuple, Protocol
 
@@ -14,14 +15,23 @@ from thinmeta.archive.ustar import (
     REGULAR,
     SYMLINK,
     Member,
+    MemberPart,
     padding,
+    rendered,
 )
 from thinmeta.files.file_bytes import FileBytes, LostPart, zeros, zeros_instead
-from thinmeta.files.file_system import FileError, Inode
+from thinmeta.files.file_system import FileError, Inode, Outline
 from thinmeta.files.file_tree import OnFileError, shown
+from thinmeta.files.neighbours import read_together
 from thinmeta.files.opened_files import OpenedFiles
 
+Ranges = Sequence[tuple[int, int]]
+"""Parts of a file: where each begins, and its length, in bytes."""
+
 _NS = 10**9
+_AT_ONCE = 512  # files
+_PIECE_BYTES = 1 << 20
+_NO_XATTRS: Mapping[bytes, bytes] = {}
 
 _TYPEFLAGS = {
     S_IFREG: REGULAR,
@@ -37,22 +47,42 @@ class ArchivedFile(NamedTuple):
     """A file that is to be a member.
 
     Attributes:
-        member: what is said of it in any tar: with all bits of its mode, and whole seconds.
+        name: its path, which ends in a slash for a directory.
+        typeflag: what it is, such as `REGULAR`.
         inode: of the file.
+        size: of what follows.
+        linkname: where a link leads.
         content: its bytes; None if it has none, or another member has them.
     """
 
-    member: Member
+    name: bytes
+    typeflag: bytes
     inode: Inode
-    content: FileBytes | None
+    size: int = 0
+    linkname: bytes = b""
+    content: FileBytes | None = None
+
+    def member(self, mode: int, uname: bytes = b"", gname: bytes = b"") -> Member:
+        """Return what is said of it in any tar, with whole seconds.
+
+        Args:
+            mode: as the tar has it.
+            uname: the name of its owner; empty if it is not known.
+            gname: the name of its group; empty if it is not known.
+        """
+        _, _, uid, gid, _, _, _, mtime, _, rdev = self.inode
+        return Member(
+            *(self.name, self.typeflag, mode, uid, gid, self.size, mtime // _NS, self.linkname),
+            *(uname, gname, rdev),
+        )
 
 
 class Headers(Protocol):
     """How a kind of tar says what a file is."""
 
-    def blocks(
+    def parts(
         self, file: ArchivedFile, xattrs: Mapping[bytes, bytes]
-    ) -> tuple[bytes, Sequence[tuple[int, int]] | None]:
+    ) -> tuple[Sequence[MemberPart], Ranges | None]:
         """Return what precedes a file's bytes, and the ranges of them that follow.
 
         None are all of its bytes, holes as zeros.
@@ -61,6 +91,15 @@ class Headers(Protocol):
             FileError: no tar of this kind can hold the file.
         """
         ...
+
+
+class _Planned(NamedTuple):
+    """A member that is ready to be written."""
+
+    path: bytes
+    parts: Sequence[MemberPart]
+    content: FileBytes | None
+    ranges: Ranges | None
 
 
 class TreeArchive:
@@ -101,56 +140,92 @@ class TreeArchive:
         Raises:
             FileError: a part of a file turned out to be unreadable.
         """
-        for path, inode in files:
+        rest = iter(files)
+        while some := list(islice(rest, _AT_ONCE)):
+            yield from self._members(some)
+        yield END
+
+    def _members(self, files: list[tuple[bytes, Inode]]) -> Iterator[bytes | memoryview]:
+        """Return the members of some files, with what is small in pieces of a megabyte."""
+        planned = list(self._planned(files))
+        blocks = iter(rendered([part for each in planned for part in each.parts]))
+        whole = read_together(
+            self._opened.source,
+            (each.content for each in planned if each.content and each.ranges is None),
+        )
+        out: list[bytes | memoryview] = []
+        size = 0
+        for path, parts, content, ranges in planned:
+            out += islice(blocks, len(parts))
+            if content is None:
+                continue
+            view = next(whole) if ranges is None else None
+            if view is not None:
+                out += (view, padding(len(view)))
+                size += len(view)
+            if view is None or size > _PIECE_BYTES:
+                yield b"".join(out)
+                out, size = [], 0
+            if view is None:
+                yield from self._content(path, content, ranges)
+        yield b"".join(out)
+
+    def _planned(self, files: list[tuple[bytes, Inode]]) -> Iterator[_Planned]:
+        """Return the members that files are to be; tell of those that are left out."""
+        outlines = self._opened.file_system.outlines([inode for _, inode in files])
+        may_be_lost = not self._salvage and self._may_be_lost(files, outlines)
+        for (path, inode), outline in zip(files, outlines, strict=True):
             if inode.type == S_IFSOCK:
                 self.nr_sockets += 1
                 continue
             try:
-                file = self._archived(path, inode)
-                xattrs = self._opened.file_system.xattrs(inode)
-                blocks, ranges = self._headers.blocks(file, xattrs)
+                file = self._archived(path, inode, outline)
+                is_checked = outline.place is not None and not may_be_lost
+                if file.content is not None and not (is_checked or self._salvage):
+                    file.content.refuse_lost()
+                has = outline.has_xattrs
+                xattrs = self._opened.file_system.xattrs(inode) if has else _NO_XATTRS
+                parts, ranges = self._headers.parts(file, xattrs)
             except FileError as error:
                 self._on_error(path, error)
                 continue
-            if inode.nlink > 1 and inode.type != S_IFDIR:
+            if inode.nlink > 1 and not inode.is_directory:
                 self._first_of.setdefault(inode.number, path)
             self.nr_files += 1
-            yield blocks
-            if file.content is not None and file.content.size:
-                yield from self._content(path, file.content, ranges)
-        yield END
+            yield _Planned(path, parts, file.content if file.size else None, ranges)
 
-    def _archived(self, path: bytes, inode: Inode) -> ArchivedFile:
+    def _may_be_lost(self, files: list[tuple[bytes, Inode]], outlines: list[Outline]) -> bool:
+        """Tell whether a part of what is between files that are in one piece is lost."""
+        sizes = (inode.size for _, inode in files)
+        found = [
+            (outline.place, outline.place + size)
+            for size, outline in zip(sizes, outlines, strict=True)
+            if outline.place is not None and size
+        ]
+        if not found:
+            return False
+        begin, end = min(begin for begin, _ in found), max(end for _, end in found)
+        source = self._opened.source
+        return end > source.size or any(True for _ in source.lost(begin, end))
+
+    def _archived(self, path: bytes, inode: Inode, outline: Outline) -> ArchivedFile:
         """Return what is to be said of a file."""
         kind = inode.type
         typeflag = _TYPEFLAGS.get(kind)
         if typeflag is None:
             raise FileError(f"inode {inode.number}: its type {kind:o} is none that is known")
-        content, link, size = None, b"", 0
         if (first := self._first_of.get(inode.number)) is not None:
-            typeflag, link = HARD_LINK, first
-        elif kind == S_IFREG:
-            content = self._opened.bytes_of(inode)
-            size = content.size
-            if not self._salvage:
-                content.refuse_lost()
-        elif kind == S_IFLNK:
-            link = self._opened.file_system.link_target(inode)
-        member = Member(
-            path + b"/" if kind == S_IFDIR else path,
-            typeflag,
-            inode.mode,
-            inode.uid,
-            inode.gid,
-            size,
-            inode.mtime // _NS,
-            link,
-            rdev=inode.rdev if kind in (S_IFCHR, S_IFBLK) else (0, 0),
-        )
-        return ArchivedFile(member, inode, content)
+            return ArchivedFile(path, HARD_LINK, inode, linkname=first)
+        if kind == S_IFREG:
+            content = self._opened.bytes_of(inode, outline)
+            return ArchivedFile(path, typeflag, inode, content.size, content=content)
+        if kind == S_IFLNK:
+            target = self._opened.file_system.link_target(inode)
+            return ArchivedFile(path, typeflag, inode, linkname=target)
+        return ArchivedFile(path + b"/" if kind == S_IFDIR else path, typeflag, inode)
 
     def _content(
-        self, path: bytes, content: FileBytes, ranges: Sequence[tuple[int, int]] | None
+        self, path: bytes, content: FileBytes, ranges: Ranges | None
     ) -> Iterator[bytes | memoryview]:
         size = 0
         for begin, length in ((0, content.size),) if ranges is None else ranges:

@@ -111,7 +111,7 @@ def _headers(members: Sequence[Member]) -> list[memoryview]:
     fields["chksum"] = b" " * _HEADER["chksum"].itemsize
     blocks = fields.view(np.uint8).reshape(-1, BLOCK_BYTES)
     _set_sums(fields, blocks.sum(axis=1, dtype=np.int64))
-    view = memoryview(blocks.reshape(-1))
+    view = blocks.reshape(-1).data
     return [view[at : at + BLOCK_BYTES] for at in range(0, len(view), BLOCK_BYTES)]
 
 
@@ -179,7 +179,7 @@ def records_of(member: Member) -> dict[bytes, bytes]:
     records = {
         key: text
         for key, text, width in (*texts, (b"gname", member.gname, 32))
-        if len(text) > width or not text.isascii()
+        if text and (len(text) > width or not text.isascii())
     }
     owners = ((b"uid", member.uid, 8), (b"gid", member.gid, 8))
     sizes = ((b"size", member.size, 12), (b"mtime", member.mtime, 12))

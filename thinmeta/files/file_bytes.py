@@ -104,15 +104,19 @@ class FileBytes:
     Attributes:
         inode: whose they are.
         size: how many.
+        place: where in the volume all of them are, in one piece; None if that is not known.
     """
 
-    def __init__(self, file_system: FileSystem, source: ByteSource, inode: Inode) -> None:
+    def __init__(
+        self, file_system: FileSystem, source: ByteSource, inode: Inode, place: int | None = None
+    ) -> None:
         """Ask where they are.
 
         Args:
             file_system: of the file.
             source: what the file system is on.
             inode: of the file.
+            place: where they are, in one piece, in bytes, if an `Outline` says so.
 
         Raises:
             FileError: it cannot be read or believed.
@@ -121,8 +125,10 @@ class FileBytes:
         self.size = inode.size
         self._source = source
         self._inline: bytes | None = None
-        self._few = file_system.few_extents(inode)
-        if self._few:
+        self.place = place
+        self._few: list[_Row] | None = None
+        if place is not None:
+            self._few = [(0, self.size, place)]
             return
         self._extents = extents = _in_order(file_system.extents(inode), inode)
         if len(extents.begin) <= _FEW:

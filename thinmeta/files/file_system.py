@@ -103,6 +103,19 @@ class Inode(NamedTuple):
         return stat.S_ISDIR(self.mode)
 
 
+class Outline(NamedTuple):
+    """What is known of an inode without reading anything else.
+
+    Attributes:
+        place: where in the volume a file's content is, which is in one piece, in bytes; None:
+            that has to be asked of `extents` and `inline`.
+        has_xattrs: whether it may have extended attributes.
+    """
+
+    place: int | None
+    has_xattrs: bool
+
+
 class Entry(NamedTuple):
     """A name in a directory.
 
@@ -175,12 +188,27 @@ class FileSystem(ABC):
     remark: str | None = None
 
     @abstractmethod
+    def inodes(self, numbers: Sequence[int]) -> list[Inode | FileError]:
+        """Return the inodes of these numbers, as many as there are in a directory, say.
+
+        Returns:
+            An inode each, or why there is none, or it cannot be read or believed.
+        """
+
     def inode(self, number: int) -> Inode:
         """Return the inode of this number.
 
         Raises:
             FileError: there is none, or it cannot be read or believed.
         """
+        (found,) = self.inodes([number])
+        if isinstance(found, FileError):
+            raise found
+        return found
+
+    def outlines(self, inodes: Sequence[Inode]) -> list[Outline]:
+        """Return what is known of inodes without reading anything else; nothing may be."""
+        return [Outline(None, has_xattrs=True)] * len(inodes)
 
     @abstractmethod
     def entries(self, directory: Inode) -> Sequence[Entry]:
@@ -216,17 +244,6 @@ class FileSystem(ABC):
         Raises:
             FileError: they cannot be read or believed.
         """
-
-    def few_extents(self, inode: Inode) -> list[tuple[int, int, int]] | None:
-        """Return `begin`, `length` and `place` of a file's extents, if that is quicker.
-
-        None, or an empty list: ask for `extents`.
-
-        Raises:
-            FileError: the inode cannot be read or believed.
-        """
-        del inode
-        return None
 
     @abstractmethod
     def inline(self, inode: Inode) -> bytes | None:

@@ -21,6 +21,7 @@ from thinmeta.files.file_system import (
 MOST_PATH_BYTES = 1 << 16
 """Of what is walked; PATH_MAX is 4096, which a tree may exceed."""
 
+_INODES_AT_ONCE = 256
 _MOST_LINKS = 40  # that lead from one path to its file, as in the kernel
 
 OnFileError = Callable[[bytes, FileError], None]
@@ -86,35 +87,45 @@ def walk(
     Returns:
         The path and inode of each file.
     """
-    inode_of = file_system.inode
+
+    def files_in(directory: Inode, here: bytes) -> Iterator[tuple[bytes, Inode | FileError]]:
+        return _with_inodes(file_system, entries_of(file_system, directory, here, on_error))
+
     entered = {top.number}
-    pending = [(path + b"/" if path else b"", iter(entries_of(file_system, top, path, on_error)))]
+    pending = [(path + b"/" if path else b"", files_in(top, path))]
     while pending:
-        prefix, entries = pending[-1]
-        for name, number in entries:
+        prefix, files = pending[-1]
+        for name, inode in files:
             here = prefix + name
-            try:
-                inode = inode_of(number)
-            except FileError as error:
-                on_error(here, error)
+            if isinstance(inode, FileError):
+                on_error(here, inode)
                 continue
             if not S_ISDIR(inode.mode):
                 yield here, inode
                 continue
-            if number in entered:
-                on_error(here, FileError(f"directory {number} is in another place, too"))
+            if inode.number in entered:
+                on_error(here, FileError(f"directory {inode.number} is in another place, too"))
                 continue
-            entered.add(number)
+            entered.add(inode.number)
             yield here, inode
             if len(here) > MOST_PATH_BYTES:
                 what = f"what is in it has paths of more than {MOST_PATH_BYTES} bytes"
                 on_error(here, FileError(what))
                 continue
-            inside = entries_of(file_system, inode, here, on_error)
-            pending.append((here + b"/", iter(inside)))
+            pending.append((here + b"/", files_in(inode, here)))
             break
         else:
             pending.pop()
+
+
+def _with_inodes(
+    file_system: FileSystem, entries: list[Entry]
+) -> Iterator[tuple[bytes, Inode | FileError]]:
+    """Yield names with their inodes, many of which are read at once."""
+    for begin in range(0, len(entries), _INODES_AT_ONCE):
+        some = entries[begin : begin + _INODES_AT_ONCE]
+        inodes = file_system.inodes([number for _, number in some])
+        yield from zip((name for name, _ in some), inodes, strict=True)
 
 
 def find(file_system: FileSystem, root: Inode, path: bytes, *, follow: bool) -> FoundFile:

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 from thinmeta.device.signatures import is_physical_volume, md_member, partition_table
 from thinmeta.errors import InputError
 from thinmeta.files.file_bytes import FileBytes
-from thinmeta.files.file_system import FileExtents, FileSystem, Inode
+from thinmeta.files.file_system import FileExtents, FileSystem, Inode, Outline
 from thinmeta.files.overlay import Replay
 from thinmeta.files.part_of_source import Lenient, open_partition, partitions_text, pieces_of
 from thinmeta.files.reading import ByteSource, Cache
@@ -80,13 +80,18 @@ class OpenedFiles(NamedTuple):
         about_files = [f"{self.source.name}: {remark}"] if remark else []
         return [*self.about_lvm, *about_files]
 
-    def bytes_of(self, inode: Inode) -> FileBytes:
+    def bytes_of(self, inode: Inode, outline: Outline | None = None) -> FileBytes:
         """Return the bytes of a file.
+
+        Args:
+            inode: of the file.
+            outline: of the inode, if many are asked for.
 
         Raises:
             FileError: it cannot be read or believed.
         """
-        return FileBytes(self.file_system, self.source, inode)
+        place = outline.place if outline is not None else None
+        return FileBytes(self.file_system, self.source, inode, place)
 
 
 def open_files(

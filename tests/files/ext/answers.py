@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.files.listing import refuse_wrong_outline
 from thinmeta.files.file_system import DirectoryError, Entry, FileError, FileSystem
 
 
@@ -62,6 +63,7 @@ def _asked(files: FileSystem, number: int, found: Answers) -> list[int]:
     inode = found.inodes[number] = answer(lambda: files.inode(number))
     if isinstance(inode, FileError):
         return []
+    refuse_wrong_outline(files, inode)
     found.xattrs[number] = answer(lambda: dict(files.xattrs(inode)))
     found.contents[number] = answer(lambda: _places(files, inode))
     if stat.S_ISLNK(inode.mode):

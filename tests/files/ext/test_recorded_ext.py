@@ -9,7 +9,7 @@ import pytest
 
 import thinmeta
 from tests.cases import unpacked
-from tests.files.listing import content, every_file, find_line
+from tests.files.listing import content, every_file, find_line, refuse_wrong_outline
 from tests.files.recorded import recorded_files
 from thinmeta.files.ext.ext4 import Ext4
 from thinmeta.files.reading import Cache, VolumeSource
@@ -56,6 +56,9 @@ def test_every_file_is_what_the_kernel_showed(case: str, device_id: int) -> None
         files = Ext4(cache)
         found = list(every_file(files))
         lines = [find_line(files, path, inode) for path, inode in found]
+        for _, inode in found:
+            refuse_wrong_outline(files, inode)
+        outlines = files.outlines([inode for _, inode in found])
         sums = {
             path: hashlib.sha256(content(files, cache, inode)).hexdigest()
             for path, inode in found
@@ -64,5 +67,6 @@ def test_every_file_is_what_the_kernel_showed(case: str, device_id: int) -> None
 
     assert sorted(lines) == sorted(recorded.lines)
     assert sums == recorded.sha256
+    assert sum(outline.place is not None for outline in outlines) >= len(sums) // 2
     assert files.kind == "ext4"
     assert not files.needs_recovery

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.files.image_source import BytesSource
+from tests.files.listing import refuse_wrong_outline
 from tests.files.mounted import needs_xfsprogs
 from tests.files.xfs.prototype import prepared
 from tests.files.xfs.small_images import small_image
@@ -68,6 +69,8 @@ def survey(cache: Cache) -> Survey:
             continue
         inode = asked(partial(files.inode, number))
         answers[path] = {"inode": inode}
+        if isinstance(inode, Inode):
+            refuse_wrong_outline(files, inode)
         if not isinstance(inode, Inode):
             continue
         entries: list[Entry] = []

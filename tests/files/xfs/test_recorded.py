@@ -9,7 +9,7 @@ import pytest
 
 import thinmeta
 from tests.cases import unpacked
-from tests.files.listing import content, every_file, find_line
+from tests.files.listing import content, every_file, find_line, refuse_wrong_outline
 from tests.files.recorded import recorded_files
 from thinmeta.files.reading import Cache, VolumeSource
 from thinmeta.files.xfs.xfs_file_system import Xfs
@@ -40,6 +40,9 @@ def test_every_file_is_what_the_kernel_showed(device_id: int) -> None:
     with opened(device_id) as (files, cache):
         found = list(every_file(files))
         lines = [find_line(files, path, inode) for path, inode in found]
+        for _, inode in found:
+            refuse_wrong_outline(files, inode)
+        outlines = files.outlines([inode for _, inode in found])
         sums = {
             path: hashlib.sha256(content(files, cache, inode)).hexdigest()
             for path, inode in found
@@ -49,3 +52,4 @@ def test_every_file_is_what_the_kernel_showed(device_id: int) -> None:
     assert files.log == (0x10006000, 64 << 20)  # as xfs_db says
     assert sorted(lines) == sorted(recorded.lines)
     assert sums == recorded.sha256
+    assert sum(outline.place is not None for outline in outlines) >= len(sums) // 2

@@ -17,7 +17,6 @@ from thinmeta.files.ext.attribute_entries import (
 from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.directories import read_directory
 from thinmeta.files.ext.ext_parts import ExtParts
-from thinmeta.files.ext.extent_nodes import few_rows
 from thinmeta.files.ext.file_contents import content_stretches, inline_content, small_content
 from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.inode_tables import InodeTables
@@ -30,13 +29,13 @@ from thinmeta.files.file_system import (
     FileExtents,
     FileSystem,
     Inode,
+    Outline,
     about_inode,
 )
 from thinmeta.files.posix_acl import ACCESS, DEFAULT
 from thinmeta.files.reading import Cache
 from thinmeta.schemas.ext4 import (
     EXT4_EA_INODE_FL,
-    EXT4_ENCRYPT_FL,
     EXT4_EXTENTS_FL,
     EXT4_FEATURE_INCOMPAT_EA_INODE,
     EXT4_FEATURE_INCOMPAT_RECOVER,
@@ -48,7 +47,6 @@ from thinmeta.walk.ragged import Places
 _SECTOR = 512
 _NS = 10**9
 _ACLS = (ACCESS, DEFAULT)
-_SAYS_WHERE = EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL | EXT4_ENCRYPT_FL
 _WITH_BLOCKS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
@@ -85,9 +83,20 @@ class Ext4(FileSystem):
         self.uuid = UUID(bytes=geometry.superblock.s_uuid)
         self.label: bytes = geometry.superblock.s_volume_name.partition(b"\0")[0]
 
-    def inode(self, number: int) -> Inode:
-        """Return the inode of this number; see `FileSystem.inode()`."""
-        return self._inodes.inode(number)
+    def inodes(self, numbers: Sequence[int]) -> list[Inode | FileError]:
+        """Return the inodes of these numbers; see `FileSystem.inodes()`."""
+        return self._inodes.inodes(numbers)
+
+    def outlines(self, inodes: Sequence[Inode]) -> list[Outline]:
+        """Return what is known of inodes already; see `FileSystem.outlines()`."""
+        blocks, have_xattrs = self._inodes.outlines([inode.number for inode in inodes])
+        unit, last = self.block_bytes, self._blocks.cache.size
+        outlines = []
+        for inode, block, has_xattrs in zip(inodes, blocks, have_xattrs, strict=True):
+            place = block * unit
+            is_plain = block and inode.type == stat.S_IFREG and place + inode.size <= last
+            outlines.append(Outline(place if is_plain else None, has_xattrs))
+        return outlines
 
     def entries(self, directory: Inode) -> Sequence[Entry]:
         """Return what is in a directory; see `FileSystem.entries()`."""
@@ -191,20 +200,6 @@ class Ext4(FileSystem):
                 return FileExtents(*np.empty((3, 0), dtype=np.uint64))
             columns = content_stretches(record, self._blocks)
             return FileExtents(*((column * self.block_bytes).view(np.uint64) for column in columns))
-
-    def few_extents(self, inode: Inode) -> list[tuple[int, int, int]] | None:
-        """Return the extents of an ordinary small file; see `FileSystem.few_extents()`."""
-        record = self._inodes.record(inode.number)
-        is_plain = record.flags & _SAYS_WHERE == EXT4_EXTENTS_FL
-        if not is_plain or record.inode.type != stat.S_IFREG:
-            return None
-        rows = few_rows(record, self._blocks)
-        unit, size = self.block_bytes, record.inode.size
-        return rows and [
-            (begin * unit, length * unit, place * unit)
-            for begin, length, place in rows
-            if begin * unit < size
-        ]
 
     def inline(self, inode: Inode) -> bytes | None:
         """Return a file's bytes if its inode has them; see `FileSystem.inline()`."""

@@ -1,12 +1,14 @@
 """A piece of the inodes of a block group, decoded at once into a row of some 70 bytes each."""
 
 import stat
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from thinmeta.files.ext.geometry import Geometry
+from thinmeta.files.ext.inode_outlines import content_blocks, have_attributes
 from thinmeta.files.ext.running_crc import going_on, inode_seeds
 from thinmeta.files.file_system import FileError, Inode
 from thinmeta.schemas.columns import dtype_of
@@ -54,7 +56,7 @@ _FAULTS = (
 )
 """Why an inode is not to be believed, by the code of it; 0 is a sound one."""
 
-_ROW = np.dtype(
+INODE_ROW = np.dtype(
     [
         ("mode", np.uint16),
         ("uid", np.uint32),
@@ -70,11 +72,16 @@ _ROW = np.dtype(
         ("major", np.uint16),
         ("minor", np.uint32),
         ("seed", np.uint32),
+        ("block", np.uint64),
         ("has_attribute_block", np.bool_),
+        ("has_xattrs", np.bool_),
         ("fault", np.uint8),
     ]
 )
-"""What is kept of an inode: 64 bits do not hold a time in ns."""
+"""What is kept of an inode: 64 bits do not hold a time in ns.
+
+`block` is where its content begins, if that is in one piece; else 0.
+"""
 
 Rows = npt.NDArray[np.uint8]
 InodeRows = npt.NDArray[Any]
@@ -89,14 +96,14 @@ def decoded(data: bytes, first: int, geometry: Geometry) -> InodeRows:
         geometry: of their file system.
 
     Returns:
-        A row of each, for `inode_of()`.
+        A row of each, for `inodes_of()`.
 
     Source: `__ext4_iget()`, fs/ext4/inode.c (Linux v6.6).
     """
     fields = padded_fields(data, geometry)
     rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, geometry.inode_bytes)
     numbers = np.arange(first, first + len(rows), dtype=np.uint64)
-    found = np.zeros(len(rows), dtype=_ROW)
+    found = np.zeros(len(rows), dtype=INODE_ROW)
     found["mode"] = fields["i_mode"]
     found["uid"] = fields["i_uid"] | fields["i_uid_high"].astype(np.uint32) << np.uint32(16)
     found["gid"] = fields["i_gid"] | fields["i_gid_high"].astype(np.uint32) << np.uint32(16)
@@ -107,6 +114,8 @@ def decoded(data: bytes, first: int, geometry: Geometry) -> InodeRows:
     _set_devices(found, fields)
     seeds = inode_seeds(geometry.seed, numbers, fields["i_generation"])
     found["seed"] = seeds
+    found["block"] = content_blocks(fields, found["size"], geometry)
+    found["has_xattrs"] = have_attributes(fields, rows, geometry)
     found["has_attribute_block"] = (fields["i_file_acl_lo"] != 0) | (fields["i_file_acl_high"] != 0)
     room = geometry.inode_bytes - EXT4_GOOD_OLD_INODE_SIZE
     for code, mask in enumerate(
@@ -132,29 +141,30 @@ def padded_fields(data: bytes, geometry: Geometry) -> npt.NDArray[Any]:
     return padded.view(_INODE)[:, 0]
 
 
-def inode_of(number: int, rows: InodeRows, place: int) -> tuple[Inode, int]:
-    """Return an inode, and with which running sum the checksums of what it leads to begin.
+def inodes_of(numbers: Sequence[int], rows: InodeRows) -> list[Inode | FileError]:
+    """Return inodes, or why one of them cannot be believed.
 
-    Raises:
-        FileError: it cannot be believed.
+    Args:
+        numbers: of the inodes.
+        rows: what is decoded of them.
     """
-    mode, uid, gid, nlink, size, *times, major, minor, seed, _, fault = rows[place].tolist()
-    if fault:
-        raise FileError(f"inode {number}: {_FAULTS[fault]}")
-    atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns = times
-    inode = Inode(
-        number,
-        mode,
-        uid,
-        gid,
-        nlink,
-        size,
-        atime * _NS + atime_ns,
-        mtime * _NS + mtime_ns,
-        ctime * _NS + ctime_ns,
-        (major, minor),
-    )
-    return inode, seed
+    names = ("mode", "uid", "gid", "nlink", "size")
+    columns = [
+        numbers,
+        *(rows[name].tolist() for name in names),
+        *(_ns(rows[name], rows[f"{name}_ns"]) for name in ("atime", "mtime", "ctime")),
+        zip(rows["major"].tolist(), rows["minor"].tolist(), strict=True),
+    ]
+    found: list[Inode | FileError] = list(map(Inode._make, zip(*columns, strict=True)))
+    for place in np.flatnonzero(rows["fault"]).tolist():
+        found[place] = FileError(f"inode {numbers[place]}: {_FAULTS[rows['fault'][place]]}")
+    return found
+
+
+def _ns(seconds: npt.NDArray[np.int64], ns: npt.NDArray[np.uint32]) -> list[int]:
+    """Return times in ns, for which 64 bits may not do."""
+    pairs = zip(seconds.tolist(), ns.tolist(), strict=True)
+    return [second * _NS + rest for second, rest in pairs]
 
 
 def are_plain(rows: InodeRows) -> npt.NDArray[np.bool_]:

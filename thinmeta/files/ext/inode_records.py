@@ -1,22 +1,12 @@
 """What inodes say of where their content and their attributes are, for several at once."""
 
-from itertools import starmap
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
 from thinmeta.files.ext.geometry import Geometry
-from thinmeta.files.ext.inode_pieces import InodeRows, inode_of, padded_fields
-from thinmeta.files.file_system import Inode
-from thinmeta.schemas.columns import dtype_of
-from thinmeta.schemas.ext4 import (
-    EXT4_FEATURE_INCOMPAT_64BIT,
-    EXT4_GOOD_OLD_INODE_SIZE,
-    Ext4ExtentRoot,
-)
-
-_ROOT = dtype_of(Ext4ExtentRoot)
+from thinmeta.files.ext.inode_outlines import attribute_blocks, roots_of
+from thinmeta.files.ext.inode_pieces import InodeRows, inodes_of, padded_fields
+from thinmeta.files.file_system import FileError, Inode
+from thinmeta.schemas.ext4 import EXT4_GOOD_OLD_INODE_SIZE
 
 
 class InodeRecord(NamedTuple):
@@ -49,8 +39,8 @@ class InodeRecord(NamedTuple):
 
 def records_of(
     first: int, rows: InodeRows, data: bytes, geometry: Geometry
-) -> list[InodeRecord | None]:
-    """Return more of some inodes; None for one that is not to be believed.
+) -> list[InodeRecord | FileError]:
+    """Return more of some inodes, or why one is not to be believed.
 
     Args:
         first: the number of the first one.
@@ -64,30 +54,18 @@ def records_of(
         data[begin + EXT4_GOOD_OLD_INODE_SIZE + extra : begin + size] if extra else b""
         for begin, extra in zip(range(0, len(data), size), extras, strict=True)
     ]
-    roots = np.frombuffer(fields["i_block"].tobytes(), dtype=np.uint8).view(_ROOT)
-    inodes = [
-        (None, 0) if fault else inode_of(first + place, rows, place)
-        for place, fault in enumerate(rows["fault"].tolist())
-    ]
+    roots = roots_of(fields)
     columns = zip(
-        (inode for inode, _ in inodes),
-        (seed for _, seed in inodes),
+        inodes_of(range(first, first + len(rows)), rows),
+        rows["seed"].tolist(),
         fields["i_flags"].tolist(),
         fields["i_block"].tolist(),
         fields["i_generation"].tolist(),
-        _attribute_blocks(fields, geometry),
+        attribute_blocks(fields, geometry).tolist(),
         tails,
         fields["i_blocks_lo"].tolist(),
         roots["header"].tolist(),
         roots["extents"].tolist(),
         strict=True,
     )
-    return [record if record.inode else None for record in starmap(InodeRecord, columns)]
-
-
-def _attribute_blocks(fields: npt.NDArray[Any], geometry: Geometry) -> list[int]:
-    blocks = fields["i_file_acl_lo"].astype(np.uint64)
-    if geometry.incompat & EXT4_FEATURE_INCOMPAT_64BIT:
-        blocks |= fields["i_file_acl_high"].astype(np.uint64) << np.uint64(32)
-    numbers: list[int] = blocks.tolist()
-    return numbers
+    return [each[0] if isinstance(each[0], FileError) else InodeRecord(*each) for each in columns]

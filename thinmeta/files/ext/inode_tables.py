@@ -1,13 +1,19 @@
 """Inodes by their numbers, decoded a piece of a table at a time."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from thinmeta.files.ext.block_groups import BlockGroups
-from thinmeta.files.ext.inode_pieces import InodeRows, are_plain, decoded, inode_of
+from thinmeta.files.ext.inode_pieces import (
+    INODE_ROW,
+    InodeRows,
+    are_plain,
+    decoded,
+    inodes_of,
+)
 from thinmeta.files.ext.inode_records import InodeRecord, records_of
 from thinmeta.files.file_system import FileError, Inode
 from thinmeta.walk.ragged import Places
@@ -37,13 +43,26 @@ class InodeTables:
         self._at_once = max(1, _PIECE_BYTES // blocks.geometry.inode_bytes)
         self._in_group: int = fields.s_inodes_per_group
         self._pieces: OrderedDict[tuple[int, int], InodeRows] = OrderedDict()
-        self._records: OrderedDict[tuple[int, int], list[InodeRecord | None]] = OrderedDict()
+        self._records: OrderedDict[tuple[int, int], list[InodeRecord | FileError]] = OrderedDict()
         self._last_key: tuple[int, int] | None = None
         self._last: InodeRecord | None = None
 
-    def inode(self, number: int) -> Inode:
-        """Return an inode; see `FileSystem.inode()`."""
-        return self._found(number)[0]
+    def inodes(self, numbers: Sequence[int]) -> list[Inode | FileError]:
+        """Return inodes; see `FileSystem.inodes()`."""
+        rows, faults = self._rows(numbers)
+        found = inodes_of(numbers, rows)
+        for place, error in faults.items():
+            found[place] = error
+        return found
+
+    def outlines(self, numbers: Sequence[int]) -> tuple[list[int], list[bool]]:
+        """Return where the contents of inodes begin, and whether they have attributes.
+
+        Returns:
+            A block each, 0 if the content is not in one piece, or the inode cannot be believed.
+        """
+        rows, _ = self._rows(numbers)
+        return np.where(rows["fault"], 0, rows["block"]).tolist(), rows["has_xattrs"].tolist()
 
     def record(self, number: int) -> InodeRecord:
         """Return more of an inode.
@@ -54,15 +73,17 @@ class InodeTables:
         last = self._last
         if last is not None and last.inode.number == number:
             return last
-        self._found(number)  # which refuses it
+        self._refuse_absent(number)
         key, place = self._place(number)
         records = self._records.get(key)
         if records is None and key == self._last_key:  # where one goes on, the rest is wanted
             records = self._read_records(key)
         self._last_key = key
-        record = records[place] if records else None
-        self._last = record or self._read_record(number)
-        return self._last
+        record = records[place] if records else self._read_record(number)
+        if isinstance(record, FileError):
+            raise record
+        self._last = record
+        return record
 
     def place(self, number: int) -> int:
         """Return at which byte an inode begins.
@@ -94,11 +115,9 @@ class InodeTables:
             while at < end:
                 part, place = divmod(index + at - begin, self._at_once)
                 stop = min(end, at + self._at_once - place)
-                try:
-                    rows = self._piece((group, part))[place : place + stop - at]
-                    found[at:stop] = are_plain(rows)
-                except _BrokenPieceError:
-                    pass
+                rows = self._piece((group, part))
+                if rows is not None:
+                    found[at:stop] = are_plain(rows[place : place + stop - at])
                 at = stop
         return found
 
@@ -119,9 +138,9 @@ class InodeTables:
             return bool(self.record(number).attribute_block)
         return bool(piece["has_attribute_block"][place])
 
-    def _read_records(self, key: tuple[int, int]) -> list[InodeRecord | None] | None:
+    def _read_records(self, key: tuple[int, int]) -> list[InodeRecord | FileError] | None:
         """Return more of a piece; None if a part of it cannot be read."""
-        rows = self._pieces.get(key)
+        rows = self._piece(key)
         if rows is None:
             return None
         group, begin = key[0], key[1] * self._at_once
@@ -132,16 +151,14 @@ class InodeTables:
             self._records.popitem(last=False)
         return records
 
-    def _read_record(self, number: int) -> InodeRecord:
-        geometry = self._blocks.geometry
-        data = self._read(*divmod(number - 1, self._in_group), 1)
+    def _read_record(self, number: int) -> InodeRecord | FileError:
         key, place = self._place(number)
         piece = self._pieces.get(key)
-        rows = decoded(data, number, geometry) if piece is None else piece[place : place + 1]
-        record = records_of(number, rows, data, geometry)[0]
-        if record is None:
-            raise FileError(f"inode {number}: it changed while it was read")
-        return record
+        if piece is None:
+            rows, data = self._alone(number)
+        else:
+            rows, data = piece[place : place + 1], self._bytes(number)
+        return records_of(number, rows, data, self._blocks.geometry)[0]
 
     def _place(self, number: int) -> tuple[tuple[int, int], int]:
         """Return in which piece an inode is, and where in it."""
@@ -149,21 +166,37 @@ class InodeTables:
         part, place = divmod(index, self._at_once)
         return (group, part), place
 
-    def _found(self, number: int) -> tuple[Inode, int]:
+    def _refuse_absent(self, number: int) -> None:
         if not 1 <= number <= self._count:
             raise FileError(f"inode {number}: there is none: the last one is {self._count}")
-        key, place = self._place(number)
-        try:
-            return inode_of(number, self._piece(key), place)
-        except _BrokenPieceError:
-            return self._alone(number, key[0], key[1] * self._at_once + place)
 
-    def _piece(self, key: tuple[int, int]) -> InodeRows:
-        """Return a piece of a table, decoded.
+    def _rows(self, numbers: Sequence[int]) -> tuple[InodeRows, dict[int, FileError]]:
+        """Return what is decoded of inodes, and of which that cannot be had, and why."""
+        rows = np.zeros(len(numbers), dtype=INODE_ROW)
+        faults: dict[int, FileError] = {}
+        wanted: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for at, number in enumerate(numbers):
+            try:
+                self._refuse_absent(number)
+            except FileError as error:
+                faults[at] = error
+                continue
+            key, place = self._place(number)
+            wanted.setdefault(key, []).append((at, place))
+        for key, some in wanted.items():
+            piece = self._piece(key)
+            if piece is not None:
+                rows[[at for at, _ in some]] = piece[[place for _, place in some]]
+                continue
+            for at, _ in some:
+                try:
+                    rows[at] = self._alone(numbers[at])[0][0]
+                except FileError as error:
+                    faults[at] = error
+        return rows, faults
 
-        Raises:
-            _BrokenPieceError: a part of it cannot be read.
-        """
+    def _piece(self, key: tuple[int, int]) -> InodeRows | None:
+        """Return what is decoded of a piece; None if a part of it cannot be read."""
         piece = self._pieces.get(key)
         if piece is not None:
             self._pieces.move_to_end(key)
@@ -171,21 +204,24 @@ class InodeTables:
         group, begin = key[0], key[1] * self._at_once
         try:
             data = self._read(group, begin, min(self._at_once, self._in_group - begin))
-        except FileError as error:
-            raise _BrokenPieceError from error
+        except FileError:
+            return None
         first = group * self._in_group + begin + 1
         piece = self._pieces[key] = decoded(data, first, self._blocks.geometry)
         if len(self._pieces) > _MOST_PIECES:
             self._pieces.popitem(last=False)
         return piece
 
-    def _alone(self, number: int, group: int, index: int) -> tuple[Inode, int]:
-        """Return an inode of which some that stand beside it cannot be read."""
+    def _alone(self, number: int) -> tuple[InodeRows, bytes]:
+        """Return what is decoded of an inode, and its bytes."""
+        data = self._bytes(number)
+        return decoded(data, number, self._blocks.geometry), data
+
+    def _bytes(self, number: int) -> bytes:
         try:
-            data = self._read(group, index, 1)
+            return self._read(*divmod(number - 1, self._in_group), 1)
         except FileError as error:
             raise FileError(f"inode {number}: {error}") from error
-        return inode_of(number, decoded(data, number, self._blocks.geometry), 0)
 
     def _read(self, group: int, index: int, count: int) -> bytes:
         """Return the bytes of inodes of a group, from `index` on."""

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.files.file_system import FileError, Inode
+from thinmeta.files.file_system import FileError, Inode, Outline
 from thinmeta.files.reading import Cache
 from thinmeta.files.xfs.crc import crcs_with_zeros
 from thinmeta.files.xfs.dinode_fields import Rows, devices_of, have_blocks_of_attributes
+from thinmeta.files.xfs.dinode_outlines import outlines_of
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
 from thinmeta.schemas import xfs
 from thinmeta.schemas.columns import dtype_of, field_of, fields_at
@@ -75,9 +76,21 @@ class Fork(NamedTuple):
     is_realtime: bool
 
 
+class Decoded(NamedTuple):
+    """Some inodes, in order.
+
+    Attributes:
+        inodes: each, or why it is none.
+        outlines: what is known of each without reading more.
+    """
+
+    inodes: list[Inode | str]
+    outlines: list[Outline]
+
+
 class _Window(NamedTuple):
     data: bytes
-    inodes: list[Inode | str]
+    decoded: Decoded
     has_outer: list[bool]
     is_plain: npt.NDArray[np.bool_]
 
@@ -92,18 +105,15 @@ class Dinodes:
         # Neither leads back to this object: what is read is given back with it, and at once.
         window = lru_cache(_MOST_RAW)(_WindowReader(cache, geometry).read)
         self._window = window
-        self._inodes = lru_cache(_MOST_DECODED)(lambda number: window(number).inodes)
+        self._decoded = lru_cache(_MOST_DECODED)(lambda number: window(number).decoded)
 
-    def inode(self, number: int) -> Inode:
-        """Return the inode of this number.
+    def inode(self, number: int) -> Inode | str:
+        """Return the inode of this number, or why there is none that can be believed."""
+        return self._decoded(number >> _WINDOW_BITS).inodes[number & (_WINDOW - 1)]
 
-        Raises:
-            FileError: there is none, or it cannot be read or believed.
-        """
-        found = self._inodes(number >> _WINDOW_BITS)[number & (_WINDOW - 1)]
-        if isinstance(found, str):
-            raise FileError(found)
-        return found
+    def outline(self, number: int) -> Outline:
+        """Return what is known of the inode of this number, which is one."""
+        return self._decoded(number >> _WINDOW_BITS).outlines[number & (_WINDOW - 1)]
 
     def has_outer_attributes(self, number: int) -> bool:
         """Tell whether an inode that is sound has blocks of attributes."""
@@ -163,7 +173,9 @@ class Dinodes:
         return begin
 
     def _fields(self, number: int) -> tuple[bytes, dict[str, Any]]:
-        self.inode(number)
+        found = self.inode(number)
+        if isinstance(found, str):
+            raise FileError(found)
         size = self._geometry.inode_bytes
         begin = (number & (_WINDOW - 1)) * size
         raw = self._window(number >> _WINDOW_BITS).data[begin : begin + size]
@@ -183,8 +195,9 @@ class _WindowReader:
         first = window << _WINDOW_BITS
         place, size = self._geometry.inode_place(first), self._geometry.inode_bytes
         if place is None:  # nor is there any other of the window, which is of one group
+            none = Decoded([_NO_SUCH] * _WINDOW, [Outline(None, has_xattrs=False)] * _WINDOW)
             nothing = np.zeros(_WINDOW, dtype=np.bool_)
-            return _Window(b"", [_NO_SUCH] * _WINDOW, nothing.tolist(), nothing)
+            return _Window(b"", none, nothing.tolist(), nothing)
         lost: dict[int, str] = {}
         if self._geometry.inode_place(first + _WINDOW - 1) is None:
             data = self._read_singly(first, lost)
@@ -195,7 +208,7 @@ class _WindowReader:
                 data = self._read_singly(first, lost)
         found = self._decode(data, first)
         for index, why in lost.items():
-            found.inodes[index] = why
+            found.decoded.inodes[index] = why
             found.is_plain[index] = False
         return found
 
@@ -242,9 +255,10 @@ class _WindowReader:
             inodes[index] = next(
                 what for what, bad in zip(_FAULTS, faults, strict=True) if bad[index]
             )
+        decoded = Decoded(inodes, outlines_of(rows, fields, self._geometry))
         has_outer = have_blocks_of_attributes(fields)
         is_directory = mode >> 12 == stat.S_IFDIR >> 12
-        return _Window(data, inodes, has_outer.tolist(), ~(is_bad | has_outer | is_directory))
+        return _Window(data, decoded, has_outer.tolist(), ~(is_bad | has_outer | is_directory))
 
     def _times(self, fields: npt.NDArray[Any]) -> tuple[Signed, Signed]:
         """Return the seconds since 1970 and ns of three times, each of shape `(3, n)`."""

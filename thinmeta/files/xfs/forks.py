@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from thinmeta.files.file_system import FileError, FileExtents
 from thinmeta.files.xfs.dinodes import Fork
+from thinmeta.files.xfs.extent_records import RECORD, taken_apart
 from thinmeta.files.xfs.metadata_blocks import EXTENT_BLOCK, MetadataBlocks
 from thinmeta.schemas import xfs
 from thinmeta.schemas.columns import dtype_of, fields_at
@@ -17,24 +17,13 @@ from thinmeta.walk.columnar import Columnar
 Blocks = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
-_RECORD, _POINTER = dtype_of(xfs.BmbtRec), dtype_of(xfs.BmbtPtr)
+_POINTER = dtype_of(xfs.BmbtPtr)
 _ROOT = dtype_of(xfs.BmdrBlock)
 _ENTRY_BYTES = 2 * _POINTER.itemsize
 _MOST_LEVELS = 16
-_MAX_BYTES = 2**63
 _OUTSIDE = "one of its extents is past the end of the file system, or of what a file may be"
 
 NO_EXTENTS = FileExtents(*(np.zeros(0, dtype=np.uint64) for _ in range(3)))
-
-
-class _Unpacked(NamedTuple):
-    """What is in a record, or in many; blocks, but for `place` (a byte)."""
-
-    begin: Any
-    length: Any
-    place: Any
-    is_unwritten: Any
-    is_sound: Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,10 +75,10 @@ def read_extents(fork: Fork, blocks: MetadataBlocks, nodes: list[int] | None = N
             records = _tree(fork, blocks, [] if nodes is None else nodes)
         case _:
             raise FileError(f"its format {fork.form} is wrong for its type")
-    unpacked = _unpacked(records["l0"].astype(np.uint64), records["l1"].astype(np.uint64), blocks)
-    if not unpacked.is_sound.all():
+    columns = (records["l0"].astype(np.uint64), records["l1"].astype(np.uint64))
+    begin, length, place, is_unwritten, is_sound = taken_apart(*columns, blocks.geometry)
+    if not is_sound.all():
         raise FileError(_OUTSIDE)
-    begin, length, place, is_unwritten, _ = unpacked
     if (begin[1:] < (begin + length)[:-1]).any():
         raise FileError("its extents are not in order")
     return ForkExtents(begin, length, place, is_unwritten != 0)
@@ -101,30 +90,7 @@ def read_file_extents(fork: Fork, blocks: MetadataBlocks) -> FileExtents:
     Raises:
         FileError: that cannot be read or believed.
     """
-    unit = blocks.geometry.block_bytes
-    if fork.form == xfs.XFS_DINODE_FMT_EXTENTS and fork.nr_extents == 1:
-        # As most files are, and in a tenth of the time that arrays take.
-        l0, l1 = _listed(fork)[0].tolist()
-        begin, length, place, is_unwritten, is_sound = _unpacked(l0, l1, blocks)
-        if not is_sound:
-            raise FileError(_OUTSIDE)
-        if is_unwritten:
-            return NO_EXTENTS
-        columns = (begin * unit, length * unit, place)
-        return FileExtents(*(np.array([each], dtype=np.uint64) for each in columns))
-    return _joined(read_extents(fork, blocks), np.uint64(unit))
-
-
-def _unpacked(l0: Any, l1: Any, blocks: MetadataBlocks) -> _Unpacked:
-    """Take records apart; of one as numbers, of many as columns, dtype uint64.
-
-    Source: `xfs_bmbt_disk_get_all()`, fs/xfs/libxfs/xfs_bmap_btree.c (Linux v6.6).
-    """
-    begin = l0 >> 9 & ((1 << 54) - 1)
-    length = l1 & ((1 << 21) - 1)
-    place, is_there = blocks.geometry.places((l0 & 511) << 43 | l1 >> 21, length)
-    is_in_file = begin + length <= _MAX_BYTES // blocks.geometry.block_bytes
-    return _Unpacked(begin, length, place, l0 >> 63, is_there & is_in_file & (length > 0))
+    return _joined(read_extents(fork, blocks), np.uint64(blocks.geometry.block_bytes))
 
 
 def _joined(extents: ForkExtents, unit: np.uint64) -> FileExtents:
@@ -156,14 +122,14 @@ def read_metadata_extents(fork: Fork, blocks: MetadataBlocks) -> ForkExtents:
 
 def _listed(fork: Fork) -> npt.NDArray[np.void]:
     """Return the records that are in the inode."""
-    size = fork.nr_extents * _RECORD.itemsize
+    size = fork.nr_extents * RECORD.itemsize
     if size > len(fork.data):
         raise FileError("it has more extents than room for them")
     return _records(fork.data[:size])
 
 
 def _records(data: bytes) -> npt.NDArray[np.void]:
-    return np.frombuffer(data, np.uint8).view(_RECORD)
+    return np.frombuffer(data, np.uint8).view(RECORD)
 
 
 def _tree(fork: Fork, blocks: MetadataBlocks, nodes: list[int]) -> npt.NDArray[np.void]:
@@ -200,7 +166,7 @@ def _tree(fork: Fork, blocks: MetadataBlocks, nodes: list[int]) -> npt.NDArray[n
             if level:
                 below += children
             else:
-                leaves.append(data[header : header + count * _RECORD.itemsize])
+                leaves.append(data[header : header + count * RECORD.itemsize])
         if not pointers:
             raise fault("has a block with none or too many below")
         pointers = below

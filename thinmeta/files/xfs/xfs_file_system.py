@@ -16,6 +16,7 @@ from thinmeta.files.file_system import (
     FileExtents,
     FileSystem,
     Inode,
+    Outline,
     about_inode,
 )
 from thinmeta.files.reading import Cache
@@ -77,12 +78,17 @@ class Xfs(FileSystem):
         size = geometry.log_blocks * geometry.block_bytes
         return geometry.place(geometry.log_start), size
 
-    def inode(self, number: int) -> Inode:
-        """Return the inode of this number; see `FileSystem.inode()`."""
-        try:
-            return self._dinodes.inode(number)
-        except FileError as error:
-            raise FileError(f"inode {number}: {error}") from error
+    def inodes(self, numbers: Sequence[int]) -> list[Inode | FileError]:
+        """Return the inodes of these numbers; see `FileSystem.inodes()`."""
+        found = zip(numbers, map(self._dinodes.inode, numbers), strict=True)
+        return [
+            FileError(f"inode {number}: {each}") if isinstance(each, str) else each
+            for number, each in found
+        ]
+
+    def outlines(self, inodes: Sequence[Inode]) -> list[Outline]:
+        """Return what is known of inodes already; see `FileSystem.outlines()`."""
+        return [self._dinodes.outline(inode.number) for inode in inodes]
 
     def entries(self, directory: Inode) -> Sequence[Entry]:
         """Return what is in a directory; see `FileSystem.entries()`."""
