@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.properties import examples
 from tests.volume.volumes import UNIT, Made, made_volumes
-from thinmeta.files.file_system import FileError, is_safe_name
+from thinmeta.files.file_system import FileError
+from thinmeta.files.file_tree import is_safe_name
 from thinmeta.files.reading import CHUNK_BYTES, Cache, Missing, VolumeSource
 from thinmeta.volume.contents import Volume
 from thinmeta.volume.layout import Source

@@ -20,10 +20,11 @@ from thinmeta.archive.ustar import (
     rendered,
 )
 from thinmeta.files.file_bytes import FileBytes, LostPart, zeros, zeros_instead
-from thinmeta.files.file_system import FileError, Inode, Outline
+from thinmeta.files.file_system import FileError, Inode
 from thinmeta.files.file_tree import OnFileError, shown
 from thinmeta.files.neighbours import read_together
 from thinmeta.files.opened_files import OpenedFiles
+from thinmeta.files.outline import Outline
 
 Ranges = Sequence[tuple[int, int]]
 """Parts of a file: where each begins, and its length, in bytes."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from thinmeta.errors import InputError
 from thinmeta.files.file_parts import FileParts
+from thinmeta.files.outline import Outline
 from thinmeta.volume.layout import Bytes
 from thinmeta.walk.columnar import Columnar
 from thinmeta.walk.ragged import Places
@@ -103,24 +104,11 @@ class Inode(NamedTuple):
         return stat.S_ISDIR(self.mode)
 
 
-class Outline(NamedTuple):
-    """What is known of an inode without reading anything else.
-
-    Attributes:
-        place: where in the volume a file's content is, which is in one piece, in bytes; None:
-            that has to be asked of `extents` and `inline`.
-        has_xattrs: whether it may have extended attributes.
-    """
-
-    place: int | None
-    has_xattrs: bool
-
-
 class Entry(NamedTuple):
     """A name in a directory.
 
     Attributes:
-        name: its bytes, as they are on disk; they may be hostile (see `is_safe_name`).
+        name: its bytes, as they are on disk; they may be hostile (see `file_tree.is_safe_name()`).
         number: of the inode that it leads to.
     """
 
@@ -304,12 +292,3 @@ class FileSystem(ABC):
     @abstractmethod
     def layout(self) -> Hashable:
         """Return what two file systems must have alike to read the same of the same bytes."""
-
-
-def is_safe_name(name: bytes) -> bool:
-    """Tell whether a name leads to one file of its directory, and to nothing else.
-
-    >>> is_safe_name(b"passwd"), is_safe_name(b".."), is_safe_name(b"../../etc/passwd")
-    (True, False, False)
-    """
-    return name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name

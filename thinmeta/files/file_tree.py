@@ -15,7 +15,6 @@ from thinmeta.files.file_system import (
     FileError,
     FileSystem,
     Inode,
-    is_safe_name,
 )
 
 MOST_PATH_BYTES = 1 << 16
@@ -173,6 +172,15 @@ def find(file_system: FileSystem, root: Inode, path: bytes, *, follow: bool) -> 
 def below(path: bytes, name: bytes) -> bytes:
     """Return the path of what is called `name` in the directory at `path`."""
     return b"%b/%b" % (path, name) if path else name
+
+
+def is_safe_name(name: bytes) -> bool:
+    """Tell whether a name leads to one file of its directory, and to nothing else.
+
+    >>> is_safe_name(b"passwd"), is_safe_name(b".."), is_safe_name(b"../../etc/passwd")
+    (True, False, False)
+    """
+    return name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name
 
 
 def shown(path: bytes) -> str:

@@ -6,7 +6,8 @@ from typing import NamedTuple, TypeVar
 from thinmeta.device.signatures import is_physical_volume, md_member, partition_table
 from thinmeta.errors import InputError
 from thinmeta.files.file_bytes import FileBytes
-from thinmeta.files.file_system import FileExtents, FileSystem, Inode, Outline
+from thinmeta.files.file_system import FileExtents, FileSystem, Inode
+from thinmeta.files.outline import Outline
 from thinmeta.files.overlay import Replay
 from thinmeta.files.part_of_source import Lenient, open_partition, partitions_text, pieces_of
 from thinmeta.files.reading import ByteSource, Cache

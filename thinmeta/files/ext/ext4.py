@@ -29,9 +29,9 @@ from thinmeta.files.file_system import (
     FileExtents,
     FileSystem,
     Inode,
-    Outline,
     about_inode,
 )
+from thinmeta.files.outline import Outline
 from thinmeta.files.posix_acl import ACCESS, DEFAULT
 from thinmeta.files.reading import Cache
 from thinmeta.schemas.ext4 import (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.files.file_system import Outline
+from thinmeta.files.outline import Outline
 from thinmeta.files.xfs.extent_records import RECORD, taken_apart
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
 from thinmeta.schemas import xfs

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.files.file_system import FileError, Inode, Outline
+from thinmeta.files.file_system import FileError, Inode
+from thinmeta.files.outline import Outline
 from thinmeta.files.reading import Cache
 from thinmeta.files.xfs.crc import crcs_with_zeros
 from thinmeta.files.xfs.dinode_fields import Rows, devices_of, have_blocks_of_attributes

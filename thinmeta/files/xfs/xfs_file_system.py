@@ -16,9 +16,9 @@ from thinmeta.files.file_system import (
     FileExtents,
     FileSystem,
     Inode,
-    Outline,
     about_inode,
 )
+from thinmeta.files.outline import Outline
 from thinmeta.files.reading import Cache
 from thinmeta.files.xfs import dir2
 from thinmeta.files.xfs.attr_fork import Attribute, attributes
