@@ -2,6 +2,7 @@
 
 import io
 import json
+import stat
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,7 @@ import pytest
 import thinmeta
 from tests.cases import FIXTURES, unpacked
 from tests.docker_cases import ODD, recorded_tar
+from tests.files.made_trees import MemoryFiles, MemorySource
 from thinmeta.archive.docker_export import DockerHeaders
 from thinmeta.archive.layer_archive import LayerMember, layer_members, layer_pieces
 from thinmeta.archive.tree_archive import TreeArchive
@@ -19,7 +21,9 @@ from thinmeta.files.container_root import container_root
 from thinmeta.files.file_changes import ComparedTree
 from thinmeta.files.file_system import FileError
 from thinmeta.files.opened_files import OpenedFiles, open_file_system
+from thinmeta.files.part_of_source import pieces_of
 from thinmeta.files.reading import VolumeSource
+from thinmeta.volume.byte_ranges import NO_RANGES
 
 
 def refuse(path: bytes, error: FileError) -> None:
@@ -103,6 +107,81 @@ def test_the_lowest_layer_is_all_files() -> None:
         assert {each.name: each.size for each in archive} == {
             name: size for name, size in expected.items() if name not in ("", ".")
         }
+
+
+def add_file(files: MemoryFiles, folder: int, *names: bytes, content: bytes, mtime: int) -> None:
+    values = {"nlink": len(names), "size": len(content), "mtime": mtime * 10**9}
+    number = files.add(stat.S_IFREG | 0o644, **values)
+    files.inlines[number] = content
+    for name in names:
+        files.enter(folder, name, number)
+
+
+def layer_of(left: MemoryFiles, right: MemoryFiles, told: list[bytes]) -> list[tuple[Any, ...]]:
+    """Return type, name, link and content of what is in the layer that makes one of the other."""
+
+    def tell(path: bytes, _: FileError) -> None:
+        told.append(path)
+
+    trees = [ComparedTree(each, each.inode(each.root), tell) for each in (left, right)]
+    source = MemorySource(b"")
+    opened = OpenedFiles(right, source, 0, None, NO_RANGES, pieces_of(source))
+    archive = TreeArchive(opened, DockerHeaders(), tell, salvage=False)
+    pieces = layer_pieces(archive, right, layer_members(*trees), lambda _: 0, tell)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(map(bytes, pieces)))) as made:
+        return [
+            (each.type, each.name, each.linkname, file.read() if file else b"")
+            for each in made
+            for file in [made.extractfile(each) if each.isreg() else None]
+        ]
+
+
+def test_links_of_one_file_are_links_as_far_as_they_changed() -> None:
+    left, right = MemoryFiles(), MemoryFiles()
+    for files in (left, right):
+        files.directory()
+    add_file(left, 2, b"linked", content=b"old", mtime=5)
+    add_file(left, 2, b"a", b"b", content=b"was", mtime=5)
+    add_file(right, 2, b"linked", b"anew", content=b"old", mtime=5)
+    add_file(right, 2, b"a", b"b", b"c", content=b"is now", mtime=6)
+
+    assert layer_of(left, right, []) == [
+        (tarfile.REGTYPE, "a", "", b"is now"),
+        (tarfile.REGTYPE, "anew", "", b"old"),
+        (tarfile.LNKTYPE, "b", "a", b""),
+        (tarfile.LNKTYPE, "c", "a", b""),
+    ]
+
+
+def test_a_folder_that_became_a_file_and_one_that_was_a_file() -> None:
+    left, right = MemoryFiles(), MemoryFiles()
+    for files in (left, right):
+        files.directory()
+    add_file(left, left.directory(2, b"folder"), b"in it", content=b"1", mtime=5)
+    add_file(left, 2, b"file", content=b"2", mtime=5)
+    add_file(left, left.directory(left.directory(2, b"gone"), b"below"), b"x", content=b"", mtime=5)
+    add_file(right, right.directory(2, b"file"), b"in it", content=b"1", mtime=5)
+    add_file(right, 2, b"folder", content=b"2", mtime=5)
+
+    assert layer_of(left, right, []) == [
+        (tarfile.DIRTYPE, "file", "", b""),
+        (tarfile.REGTYPE, "file/in it", "", b"1"),
+        (tarfile.REGTYPE, "folder", "", b"2"),
+        (tarfile.REGTYPE, ".wh.gone", "", b""),
+    ]
+
+
+def test_no_name_removes_another_file() -> None:
+    left, right, told = MemoryFiles(), MemoryFiles(), list[bytes]()
+    for files in (left, right):
+        add_file(files, files.directory(), b"kept", content=b"", mtime=5)
+    add_file(left, 2, b".wh..opq", content=b"", mtime=5)  # .wh..wh..opq empties a folder
+    add_file(right, 2, b".wh.kept", content=b"", mtime=5)
+    add_file(right, right.directory(2, b".wh.folder"), b"in it", content=b"", mtime=5)
+    add_file(right, 2, b"a.wh.b", content=b"", mtime=5)
+
+    assert layer_of(left, right, told) == [(tarfile.REGTYPE, "a.wh.b", "", b"")]
+    assert told == [b".wh..opq", b".wh.folder", b".wh.folder/in it", b".wh.kept"]
 
 
 def test_what_docker_does_not_see_is_found_by_ctime() -> None:

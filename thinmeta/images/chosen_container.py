@@ -83,7 +83,8 @@ def chosen_container(docker: DockerRoot, device: DockerDevice) -> ChosenContaine
         raise InputError(f"{path}: has no Config, which says what the container was run with")
     image = docker.images.get(container.image_id or "")
     if image is None:
-        what = f"the image of container {container.name}, {container.image_id}, is missing"
+        which = container.image_id or "of which nobody says the id"
+        what = f"the image of container {container.name}, {which}, is missing"
         raise InputError(f"{docker.path}: {what}{_INSTEAD}")
     os, state = fields.get("OS"), fields.get("State")
     return ChosenContainer(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from thinmeta.archive.docker_export import DockerHeaders
+from thinmeta.archive.docker_export import DockerHeaders, Owners
 from thinmeta.archive.layer_archive import LayerMember, layer_pieces
 from thinmeta.archive.tree_archive import TreeArchive
 from thinmeta.errors import InputError
@@ -12,7 +12,6 @@ from thinmeta.files.opened_files import OpenedFiles
 from thinmeta.images.saved_layers import digest_of
 
 _ROOT = {0: b"root"}
-"""All that is known of the users of the host, as which Docker 20.10 names owners."""
 
 
 class CommittedLayer:
@@ -24,11 +23,12 @@ class CommittedLayer:
         nr_sockets: that were left out: no tar has them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that its bytes hang on
         self,
         opened: OpenedFiles,
         members: Sequence[LayerMember],
         removed_at: int,
+        owners: Owners,
         on_error: OnFileError,
         *,
         salvage: bool,
@@ -40,6 +40,8 @@ class CommittedLayer:
             members: of the layer, in order.
             removed_at: what the tar has as time of the files that it removes, in seconds
                 since 1970.
+            owners: names on the container's host, as far as they are known, by which Docker
+                20.10 calls them; root is.
             on_error: told of what is left out, and with `salvage` of what is zeros instead.
             salvage: write zeros for what cannot be had.
 
@@ -49,6 +51,7 @@ class CommittedLayer:
         self._opened = opened
         self._members = members
         self._removed_at = removed_at
+        self._headers = DockerHeaders(*(_ROOT | names for names in owners))
         self._salvage = salvage
         archive = self._archive(on_error)
         self.diff_id, self._size = digest_of(self._tar(archive, on_error))
@@ -73,8 +76,7 @@ class CommittedLayer:
         return InputError(f"{what}: {why}" if why else f"{what}: something writes to it")
 
     def _archive(self, on_error: OnFileError) -> TreeArchive:
-        headers = DockerHeaders(_ROOT, _ROOT)
-        return TreeArchive(self._opened, headers, on_error, salvage=self._salvage)
+        return TreeArchive(self._opened, self._headers, on_error, salvage=self._salvage)
 
     def _tar(self, archive: TreeArchive, on_error: OnFileError) -> Iterator[bytes | memoryview]:
         file_system = self._opened.file_system

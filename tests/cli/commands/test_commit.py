@@ -108,6 +108,30 @@ def test_what_was_removed_was_so_when_the_container_stopped(committed: Result) -
     assert times == {1795660308}  # FINISHED
 
 
+def test_owners_are_called_as_on_the_host(thinmeta: Thinmeta, tmp_path: Path) -> None:
+    root = tmp_path / "var/lib/docker"
+    shutil.copytree(FIXTURES / ODD / "docker-state", root)
+    users = {33: "www-data", 34: "backup", 65534: "nobody"}
+    groups = users | {65534: "nogroup"}
+    (tmp_path / "etc").mkdir()
+    for file, names, rest in (("passwd", users, "::/:/bin/sh"), ("group", groups, "")):
+        lines = [
+            f"{name}:x:{number}:{number if rest else ''}{rest}\n" for number, name in names.items()
+        ]
+        (tmp_path / "etc" / file).write_text("".join(lines))
+
+    result = thinmeta("commit", "odd", "odd:committed", *docker_words(ODD, root))
+
+    named = {}
+    for content in (result.stdout_bytes, recorded_tar("docker-save-committed.tar")):
+        layer = read_image(content).layers[-1]
+        with tarfile.open(fileobj=io.BytesIO(layer), errors="surrogateescape") as archive:
+            named[content] = {each.name: (each.uname, each.gname) for each in archive}
+    ours, recorded = named.values()
+    assert ours == recorded
+    assert ours["odd-now/owner-65534"] == ("nobody", "nogroup")
+
+
 def test_the_same_container_gives_the_same_file(
     committed: Result, thinmeta: Thinmeta, tmp_path: Path
 ) -> None:
@@ -197,6 +221,44 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "docker"
 
 
+@pytest.fixture
+def lost_block(thinmeta: Thinmeta, tmp_path: Path) -> list[object]:
+    """Return options by which the one block of a file of the container, sparse, is not there."""
+    words = docker_words(ODD)
+    xml = thinmeta("dump", *words[:2]).stdout
+    block = '<single_mapping origin_block="2390" data_block="690" time="17"/>'
+    assert block in xml
+    (tmp_path / "dump.xml").write_text(
+        xml.replace(block, block.replace("690", "40000")).replace('="32768"', '="50000"')
+    )
+    made = thinmeta("restore", "-i", tmp_path / "dump.xml", "-o", tmp_path / "meta.bin")
+    assert made.exit_code == ExitCode.DONE
+    return ["-p", tmp_path / "meta.bin", *words[2:]]
+
+
+@pytest.mark.parametrize("is_salvaged", [False, True])
+def test_a_file_of_which_a_part_is_lost(
+    is_salvaged: bool, lost_block: list[object], recorded: ReadImage, thinmeta: Thinmeta
+) -> None:
+    salvage = ["--salvage"] if is_salvaged else []
+    result = thinmeta("commit", "odd", "a", *lost_block, *salvage)
+
+    assert result.exit_code == ExitCode.SALVAGED
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: /odd-now/sparse: ")
+    assert "bytes 1499136..1503231 of the file" in last
+    found = {each[0]: each for each in entries(read_image(result.stdout_bytes).layers[-1])}
+    expected = {each[0]: each for each in entries(recorded.layers[-1])}
+    whole = expected.pop("odd-now/sparse")
+    if is_salvaged:
+        assert "are zeros in the archive" in last
+        sparse = found.pop("odd-now/sparse")
+        assert sparse[:-1] == whole[:-1]
+        zeros = whole[-1][:1499136] + bytes(4096) + whole[-1][1503232:]
+        assert sparse[-1] == zeros != whole[-1]
+    assert found == expected
+
+
 def change_container(root: Path, **fields: Any) -> None:
     path = root / "containers" / ODD_ID / "config.v2.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
@@ -232,7 +294,9 @@ def test_a_container_that_was_not_stopped_is_as_old_as_its_newest_file(
     ("fields", "why"),
     [
         ({"Config": None}, "has no Config"),
-        ({"Image": "sha256:" + 64 * "0"}, "the image of container odd, "),
+        ({"Image": "sha256:" + 64 * "0"}, "the image of container odd, 0000000"),
+        ({"Image": "../../etc"}, "odd, of which nobody says the id, is missing; thinmeta export"),
+        ({"Config": {"A": float("nan")}}, "is out of shape"),
     ],
 )
 def test_what_docker_kept_is_not_complete(

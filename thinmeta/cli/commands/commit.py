@@ -163,7 +163,7 @@ def _layer(
         ComparedTree(new.opened.file_system, rootfs_of(new, container.device_id), new.on_error),
     )
     created = time_of(container, newest(new.opened, members))
-    layer = CommittedLayer(
-        new.opened, members, seconds_of(created) or 0, new.on_error, salvage=salvage
-    )
-    return layer, created
+    removed_at, owners = seconds_of(created) or 0, container.image.owners
+    return CommittedLayer(
+        new.opened, members, removed_at, owners, new.on_error, salvage=salvage
+    ), created
