@@ -93,6 +93,25 @@ class NotThereError(ThinmetaError):
     exit_code = ExitCode.NOT_THERE
 
 
+class NoLongerThereError(NotThereError):
+    """A device that somebody has a name for is not in the state that is read, or is another.
+
+    Attributes:
+        device_id: its id.
+        transaction_id: the pool's when it was created; None if the name does not say.
+        known: what is known of it, in words.
+    """
+
+    def __init__(
+        self, known: str, why: str, device_id: DeviceId, transaction_id: int | None
+    ) -> None:
+        """Carry what tells the device from others; `why` it is not meant is said, too."""
+        super().__init__(f"{known}; {why}")
+        self.known = known
+        self.device_id = device_id
+        self.transaction_id = transaction_id
+
+
 class NoSnapshotError(NotThereError):
     """No metadata snapshot is held.
 

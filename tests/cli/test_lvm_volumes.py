@@ -326,7 +326,6 @@ def test_where_no_name_fits_the_size_is_not_known(tmp_path: Path, thinmeta: Thin
 @pytest.mark.parametrize(
     ("device", "said"),
     [
-        ("vgthin/junk#16", "was removed; it was device 6, created in transaction 5; device 6 of"),
         (f"huge_unused@{PAST}", "is device 6, created in transaction 7; device 6 of state 124:126"),
         (f"newname@{PAST}", "is device 7, created in transaction 8; it is not in state 124:126"),
         ("root@124", "its details are not known, so nobody can tell"),

@@ -105,11 +105,12 @@ def test_names_need_a_source(thinmeta: Thinmeta) -> None:
     assert "--docker-root DIR, --lvm FILE" in result.stderr
 
 
-def test_what_was_removed_is_found_by_its_state_only(disk: Path, thinmeta: Thinmeta) -> None:
-    result = thinmeta("lookup", "vgthin/junk#16", "0", "--lvm", disk, "--lv", "vgthin/pool0")
+def test_a_dump_has_only_what_is_there(disk: Path, thinmeta: Thinmeta) -> None:
+    """It is of one state, so that of a removed volume is to be named."""
+    result = thinmeta("dump", "--dev-id", "vgthin/junk", "--lvm", disk, "--lv", "vgthin/pool0")
 
     assert result.exit_code == 4
-    assert "was removed; it was device 6" in result.stderr
+    assert "was removed after version 16; it was device 6" in result.stderr
     assert f"`thinmeta scan --lvm {disk} --lv vgthin/pool0` finds the state" in result.stderr
 
 

@@ -19,6 +19,7 @@ from thinmeta.lvm.spellings import dashed
 from thinmeta.model.pool import open_pool
 from thinmeta.names.catalogue import find
 from thinmeta.names.lvm_catalogue import lvm_catalogue
+from thinmeta.units import DeviceId
 
 CASE = FIXTURES / "c01-lvm-thin-one-pv"
 DOCKER = FIXTURES / "docker-direct-lvm-ext4-512k"
@@ -175,9 +176,23 @@ def test_a_removed_volume_is_found_in_an_older_text(disk: Path, on_disk: LvmStat
     assert (junk.device_id, junk.transaction_id, junk.size) == (6, 5, 52 << 20)
 
 
-def test_a_removed_volume_is_never_meant_by_its_old_name(on_disk: LvmState) -> None:
-    with pytest.raises(NotThereError, match="no device is called 'vgthin/junk'"):
-        find([lvm_catalogue(on_disk, "pool0")], "vgthin/junk")
+def test_a_removed_volume_is_meant_by_its_old_name_where_nobody_else_has_it(
+    on_disk: LvmState,
+) -> None:
+    catalogue = lvm_catalogue(on_disk, "pool0")
+
+    for name in ("vgthin/junk", "junk", "/dev/vgthin/junk", "junk#16", "vgthin/junk#16"):
+        named = find([catalogue], name)
+        assert (named.name, named.version, named.is_deleted) == ("vgthin/junk#16", 16, True)
+
+
+def test_a_plain_name_that_several_had_is_ambiguous(on_disk: LvmState) -> None:
+    catalogue = lvm_catalogue(on_disk, "pool0")
+    junk = find([catalogue], "junk")
+    other = junk._replace(name="vgthin/junk#20", device_id=DeviceId(9), transaction_id=8)
+
+    with pytest.raises(NotThereError, match=r"'junk' may be volume vgthin/junk#16 .*junk#20"):
+        find([catalogue._replace(devices=(*catalogue.devices, other))], "junk")
 
 
 def test_a_reused_device_id_has_the_name_of_now(on_disk: LvmState) -> None:

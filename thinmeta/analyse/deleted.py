@@ -21,6 +21,9 @@ from thinmeta.model.thin_device import ThinDevice
 from thinmeta.names.catalogue import Catalogue, NamedDevice
 from thinmeta.units import DeviceId, OnProgress
 
+_Identity = tuple[int, int | None, int | None]
+"""Device id, transaction and time of its creation."""
+
 _AT_ONCE = 1 << 22
 """Mappings of deleted devices that are in memory together."""
 
@@ -31,10 +34,13 @@ class PastDevice(NamedTuple):
     Attributes:
         state: the newest state in which all of it is there; if there is none, that with most.
         found: what that state has of it.
+        fuller: where the device had more blocks, not all of which are there any more; None
+            if there is no such state. Which of both is the newer one is not known.
     """
 
     state: Candidate
     found: FoundDevice
+    fuller: "PastDevice | None" = None
 
     def spec(self, name: str | None = None) -> DeviceSpec:
         """Return how it is named on a command line, by its id or a name."""
@@ -92,13 +98,12 @@ def past_devices(found: Scan, live: Pool) -> list[PastDevice]:
     """
     table = live.device_table
     now = DevicesById(table.devices)
-    best: dict[tuple[int, int | None, int | None], tuple[tuple[int, int], PastDevice]] = {}
+    best: dict[_Identity, tuple[tuple[int, int], PastDevice]] = {}
+    fullest: dict[_Identity, PastDevice] = {}
     for state in found.candidates:
-        roots = state.roots
-        if state.is_live or roots is None or roots.details_root is None:
+        if state.is_live:
             continue
-        if max(roots.mapping_root, roots.details_root) >= live.source.nr_blocks:
-            continue
+        can_be_read = _can_be_read(state, live)
         for device in found.devices(state):
             if device.transaction_id is None or _may_be_there(device, now.get(device.device_id)):
                 continue
@@ -106,9 +111,27 @@ def past_devices(found: Scan, live: Pool) -> list[PastDevice]:
                 continue
             identity = (device.device_id, device.transaction_id, device.creation_time)
             is_better = (-_wholeness(state, device), -device.nr_mappings)
-            if identity not in best or is_better < best[identity][0]:
+            if can_be_read and (identity not in best or is_better < best[identity][0]):
                 best[identity] = is_better, PastDevice(state, device)
-    return [past for _, past in best.values()]
+            if not device.is_whole and (device.mapped_blocks or 0) > _most(fullest.get(identity)):
+                fullest[identity] = PastDevice(state, device)
+    return [_beside(past, fullest.get(identity)) for identity, (_, past) in best.items()]
+
+
+def _can_be_read(state: Candidate, live: Pool) -> bool:
+    """Tell whether both trees of a state are there, within what the pool says is metadata."""
+    roots = state.roots
+    if roots is None or roots.details_root is None:
+        return False
+    return max(roots.mapping_root, roots.details_root) < live.source.nr_blocks
+
+
+def _most(past: PastDevice | None) -> int:
+    return -1 if past is None else past.found.mapped_blocks or 0
+
+
+def _beside(past: PastDevice, fullest: PastDevice | None) -> PastDevice:
+    return past._replace(fuller=fullest) if _most(fullest) > _most(past) else past
 
 
 def _wholeness(state: Candidate, device: FoundDevice) -> int:

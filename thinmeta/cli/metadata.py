@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import click
 
 from thinmeta.cli.name_options import names_options
-from thinmeta.cli.naming import metadata_place, metadata_words, resolved
+from thinmeta.cli.naming import metadata_place, metadata_words, resolved, resolved_anywhen
 from thinmeta.cli.parameters import (
     BLOCK_SIZE,
     FILE,
@@ -26,6 +26,7 @@ from thinmeta.errors import (
 )
 
 if TYPE_CHECKING:
+    from thinmeta.cli.damage import DamageReport
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.model.state import AnyState
@@ -80,10 +81,16 @@ class MetadataChoice(NamedTuple):
         return words
 
     def choose(self, pool: "Pool", spec: "DeviceSpec") -> "ChosenDevice":
-        """Find the device that `spec` names, also by a name; errors as of `choose_device`."""
+        """Find the device that `spec` names, now or before; errors as of `choose_device`."""
         from thinmeta.model.device_spec import choose_device
 
-        return self.names.introduced(choose_device(pool, self.resolved(pool, spec)))
+        return self.names.introduced(choose_device(pool, self.resolved_anywhen(pool, spec)))
+
+    def resolved_anywhen(
+        self, pool: "Pool", spec: "DeviceSpec", report: "DamageReport | None" = None
+    ) -> "DeviceSpec":
+        """Return `spec` with the device id and the state of it; see `naming.resolved_anywhen`."""
+        return resolved_anywhen(self.names, pool, spec, self.path, report)
 
     def resolved(self, pool: "Pool", spec: "DeviceSpec") -> "DeviceSpec":
         """Return `spec` with the device id that its name stands for; see `naming.resolved`."""

@@ -8,6 +8,7 @@ import click
 from thinmeta.cli.parameters import from_environment
 
 if TYPE_CHECKING:
+    from thinmeta.cli.damage import DamageReport
     from thinmeta.device.blocks import BlockDevice
     from thinmeta.device.compressed import Inspect
     from thinmeta.model.device_spec import DeviceSpec
@@ -68,14 +69,49 @@ def resolved(
         UsageError: there is no source of names.
         NotThereError: see `NameSources.resolved`.
     """
-    from thinmeta.formats.printable import command_text
+    if spec.name is None:
+        return spec
+    return names.resolved(pool, spec, _scan_command(names, pool, spec, path))
+
+
+def resolved_anywhen(
+    names: "NameSources",
+    pool: "Pool",
+    spec: "DeviceSpec",
+    path: Path | None,
+    report: "DamageReport | None" = None,
+) -> "DeviceSpec":
+    """Return the same, of a device that was deleted in the state where it is found, which is said.
+
+    Args:
+        names: as for `resolved`; so are the others, and the errors.
+        pool: the pool.
+        spec: as it was typed.
+        path: of the metadata.
+        report: says it; None is the one that is told what the pool is damaged of.
+    """
+    from thinmeta.analyse.deleted import past_fates
+    from thinmeta.analyse.removed_names import resolved_anywhen as found_anywhen
+    from thinmeta.cli.damage import DamageReport
+    from thinmeta.formats.deleted import found_note
 
     if spec.name is None:
         return spec
+    found = found_anywhen(names, pool, spec, _scan_command(names, pool, spec, path))
+    if report is None and isinstance(pool.on_damage, DamageReport):
+        report = pool.on_damage
+    if found.past is not None and report is not None:
+        (fates,) = past_fates(pool.for_salvage(lambda _damage: None), [found.past])
+        report.warn(found_note(found, fates))
+    return found.spec
+
+
+def _scan_command(names: "NameSources", pool: "Pool", spec: "DeviceSpec", path: Path | None) -> str:
+    from thinmeta.formats.printable import command_text
+
     if not names.catalogues(pool):
         raise click.UsageError(
             f"{spec.text!r} names no device: give an id such as 186, or say where names "
             "come from: --docker-root DIR, --lvm FILE"
         )
-    scan = command_text("scan", *metadata_words(names, path, pool.source.device.name))
-    return names.resolved(pool, spec, scan)
+    return command_text("scan", *metadata_words(names, path, pool.source.device.name))

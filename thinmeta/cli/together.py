@@ -51,9 +51,11 @@ def chosen_groups(
     choice: "MetadataChoice", pool: "Pool", groups: "Sequence[Sequence[DeviceSpec]]"
 ) -> list[Group]:
     """Return the groups that were typed; errors as of `MetadataChoice.choose`."""
+    from thinmeta.model.device_spec import choose_device
+
     found = []
     for specs in groups:
-        ids = [choice.choose(pool, spec).device_id for spec in specs]
+        ids = [choose_device(pool, choice.resolved(pool, spec)).device_id for spec in specs]
         name = ",".join(spec.text for spec in specs)
         found.append(Group(name, [each for each in ids if each is not None]))
     return found

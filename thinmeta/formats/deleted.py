@@ -6,11 +6,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from thinmeta.analyse.deleted import DeletedDevice
-from thinmeta.analyse.fate_ranges import Fate
+from thinmeta.analyse.deleted import DeletedDevice, PastDevice
+from thinmeta.analyse.fate_ranges import Fate, Fates
+from thinmeta.analyse.removed_names import Resolved
 from thinmeta.formats.columns_text import aligned
 from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import command_text, printable
+from thinmeta.formats.scan import state_text
 from thinmeta.formats.sizes import size_text
 from thinmeta.names.catalogue import NamedDevice
 
@@ -39,6 +41,11 @@ def deleted_text(found: Sequence[DeletedDevice], metadata: Sequence[str]) -> Ite
     rows = [_COLUMNS, *map(_row, found)] if found else []
     for line in aligned(rows, _LEFT):
         yield f"{line.rstrip()}\n".encode()
+    for each in (each.past.fuller for each in found if each.past and each.past.fuller):
+        yield (
+            f"device {each.found.device_id}: state {_state_of(each)}, in which it had "
+            f"{each.found.mapped_blocks} blocks, has {each.found.nr_mappings} of them\n"
+        ).encode()
     best = next((each for each in found if each.past is not None), None)
     if best is None or best.past is None:
         return
@@ -51,6 +58,23 @@ def deleted_text(found: Sequence[DeletedDevice], metadata: Sequence[str]) -> Ite
         ("what is lost of it", ("fate", spec, "--verbose", *salvage)),
     ):
         yield f"{what:<20}{command_text(*command, *metadata)}\n".encode()
+
+
+def _state_of(past: PastDevice) -> str:
+    return state_text(past.state) or f"-:{past.state.details_root}"
+
+
+def found_note(found: Resolved, fates: Fates) -> str:
+    """Return what to say where a device was found in an older state by its name."""
+    assert found.past is not None  # what it was found in
+    counts = fates.counts
+    nr_lost = counts[Fate.TAKEN] + counts[Fate.PAST_END] + counts[Fate.UNKNOWN]
+    return (
+        f"{found.known}; reading state {found.past.state.roots}, the newest that has all of it: "
+        f"of its {found.past.found.mapped_blocks} blocks others have taken {nr_lost} since, "
+        f"{sum(counts[each] for each in _SHARED)} are shared, {counts[Fate.FREE]} free, and "
+        "nobody can tell whether these were written in between"
+    )
 
 
 def _row(deleted: DeletedDevice) -> list[str]:
@@ -104,6 +128,7 @@ def deleted_json(found: Sequence[DeletedDevice]) -> Iterator[bytes]:
 def _past_fields(deleted: DeletedDevice) -> dict[str, Any]:
     past, fates = deleted.past, deleted.fates
     found = None if past is None else past.found
+    fuller = None if past is None else past.fuller
     counts = None if fates is None else fates.counts
     return {
         "creation_time": None if found is None else found.creation_time,
@@ -113,6 +138,9 @@ def _past_fields(deleted: DeletedDevice) -> dict[str, Any]:
         "whole": None if found is None else found.is_whole,
         "mapped_blocks": None if found is None else found.mapped_blocks,
         "nr_mappings": None if found is None else found.nr_mappings,
+        "fuller_state": None if fuller is None else _state_of(fuller),
+        "fuller_mapped_blocks": None if fuller is None else fuller.found.mapped_blocks,
+        "fuller_nr_mappings": None if fuller is None else fuller.found.nr_mappings,
         "complete": None if fates is None else fates.is_complete,
         **{
             f"{fate.name.lower()}_blocks": None if counts is None else counts[fate] for fate in Fate

@@ -12,6 +12,7 @@ from thinmeta.analyse.layers import MeasuredLayer, measured, stack
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.salvaging import pool_to_salvage
 from thinmeta.analyse.recover.scan import scan
+from thinmeta.analyse.removed_names import resolved_anywhen
 from thinmeta.errors import Damage, NotThereError
 from thinmeta.library import answers
 from thinmeta.library.opened_device import Device
@@ -54,6 +55,7 @@ class Questions:
         """Find a device, as every command takes it: `186`, `"vg/lv"`, `"12@63:66"`, `"root:9"`.
 
         `name:186` is the name 186; `@live`, `@snap` or `@MAPROOT[:DETAILSROOT]` names a state.
+        A device that was deleted is found by its name in the newest state that has all of it.
 
         >>> import thinmeta
         >>> with thinmeta.open_pool("fixtures/a13-metadata-snapshot-held/meta.bin.xz") as pool:
@@ -71,7 +73,7 @@ class Questions:
         """
         parsed = DeviceSpec.parse(str(spec))
         scan_command = f"thinmeta scan {self._pool.source.device.name}"
-        parsed = self._names.resolved(self._pool, parsed, scan_command)
+        parsed = resolved_anywhen(self._names, self._pool, parsed, scan_command).spec
         pool, losses = self._in_state(parsed.state or self._pool.state)
         chosen = choose_device(pool, parsed)
         return Device(self._names.introduced(chosen), self._names, losses)

@@ -44,8 +44,9 @@ def names_of(
 
     A volume that the version that counts has not is called `vg/lv#SEQNO`, after the last
     version of the text that has it, since both its name and its device id may have been
-    given to another one. What tells a device from all others is its id together with the
-    transaction that it was created in: a volume keeps its uuid when a snapshot is merged
+    given to another one; where nobody else has the plain name now, that is an alias of it.
+    What tells a device from all others is its id together with the transaction that it was
+    created in: a volume keeps its uuid when a snapshot is merged
     into it, but is another device from then on.
 
     Args:
@@ -63,9 +64,9 @@ def names_of(
             identity = _identity(one)
             names = called.setdefault(identity, {})
             names[f"{version.name}/{each.name}#{version.seqno}"] = None
-            if identity in there:
-                names.update(dict.fromkeys(spellings(version.name, each.name)))
-            else:
+            names[f"{each.name}#{version.seqno}"] = None
+            names.update(dict.fromkeys(spellings(version.name, each.name)))
+            if identity not in there:
                 others.setdefault(identity, (version, each, one))
     taken = {spelling for name in group.volumes for spelling in spellings(group.name, name)}
     taken |= {dashed(each.id) for each in group.volumes.values()}

@@ -1,10 +1,11 @@
 """Whether a pool, in one of its states, has the device that a name is about."""
 
-from thinmeta.errors import NotThereError
+from thinmeta.errors import NoLongerThereError, NotThereError
 from thinmeta.model.device_columns import DevicesById
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import State
 from thinmeta.names.catalogue import NamedDevice
+from thinmeta.units import DeviceId
 
 
 def refuse_other_device(pool: Pool, named: NamedDevice, scan: str) -> None:
@@ -19,7 +20,8 @@ def refuse_other_device(pool: Pool, named: NamedDevice, scan: str) -> None:
         scan: the command that lists the states of `pool`.
 
     Raises:
-        NotThereError: the device is not there, is another, or nobody can tell.
+        NoLongerThereError: the device is not there, or is another.
+        NotThereError: nobody can tell.
     """
     table = pool.device_table
     is_live = pool.state is State.LIVE
@@ -28,10 +30,12 @@ def refuse_other_device(pool: Pool, named: NamedDevice, scan: str) -> None:
     device = DevicesById(table.devices).get(named.device_id)
     if device is not None:
         if not named.fits(device.transaction_id, is_live=is_live):
-            raise NotThereError(
-                f"{_told(named)}; device {device.device_id} of {where} was created in "
+            raise NoLongerThereError(
+                _told(named),
+                f"device {device.device_id} of {where} was created in "
                 f"transaction {device.transaction_id}, so it may be another; "
-                f"{by_id} reads that one{_hint(named, scan)}"
+                f"{by_id} reads that one{_hint(named, scan)}",
+                *_identity(named),
             )
     elif named.device_id in table.without_details:
         if not named.fits(None, is_live=is_live):
@@ -40,14 +44,21 @@ def refuse_other_device(pool: Pool, named: NamedDevice, scan: str) -> None:
                 f"known, so nobody can tell whether it is the same; {by_id} reads it all the same"
             )
     elif not table.is_lost(named.device_id):
-        raise NotThereError(f"{_told(named)}; it is not in {where}{_hint(named, scan)}")
+        raise NoLongerThereError(
+            _told(named), f"it is not in {where}{_hint(named, scan)}", *_identity(named)
+        )
+
+
+def _identity(named: NamedDevice) -> tuple[DeviceId, int | None]:
+    return named.device_id, named.transaction_id
 
 
 def _told(named: NamedDevice) -> str:
     created = named.transaction_id
     of = "" if created is None else f", created in transaction {created}"
     if named.is_deleted:
-        return f"{named.name} was removed; it was device {named.device_id}{of}"
+        after = "" if named.version is None else f" after version {named.version}"
+        return f"{named.name} was removed{after}; it was device {named.device_id}{of}"
     return f"{named.kind.value} {named.name} is device {named.device_id}{of}"
 
 

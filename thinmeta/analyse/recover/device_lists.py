@@ -45,7 +45,8 @@ class FoundDevice:
     @property
     def is_whole(self) -> bool:
         """Whether nothing is lost, as far as its tree and its details can tell."""
-        return not self.nr_nodes_lost and self.nr_mappings == self.mapped_blocks
+        is_there = self.mapping_root is not None and not self.nr_nodes_lost
+        return is_there and self.nr_mappings == self.mapped_blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)

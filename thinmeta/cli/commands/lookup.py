@@ -65,7 +65,7 @@ def lookup(  # noqa: PLR0913  # one parameter an option
     # What is damaged is known from the answers, so it stops nothing before.
     with opened(choice.for_devices(device), lambda _damage: None) as pool:
         report.warn_of(pool)
-        spec = choice.resolved(pool, device)
+        spec = choice.resolved_anywhen(pool, device, report)
         try:
             found = choose_despite_damage(pool, spec, without_details=salvage)
         except DamagedMetadataError as error:
