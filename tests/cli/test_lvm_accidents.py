@@ -255,3 +255,44 @@ def test_groups_that_are_called_alike_are_told_apart(tmp_path: Path, thinmeta: T
     assert result.exit_code == ExitCode.NOT_THERE
     assert f"{ids[0]}/pool0" in result.stderr
     assert names_in(thinmeta, *words, "--lv", f"{ids[0]}/pool0") == NAMES
+
+
+def test_a_folder_of_texts(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """As /etc/lvm: the newest text counts, and the others are its history."""
+    texts = texts_on(real_disk())
+    newest = max(texts)
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "lvm.conf").write_text("devices {\n}\n")
+    (tmp_path / "backup/vgthin").write_text(texts[newest])
+    for seqno, text in texts.items():
+        (tmp_path / f"archive/vgthin_{seqno:05}.vg").write_text(text)
+    pool = ("-p", unpacked(REAL.name), *LV)
+    for folder in (tmp_path, tmp_path / "archive"):
+        assert names_in(thinmeta, "--lvm", folder, *pool) == NAMES
+        gone = thinmeta("lookup", "vgthin/junk#16", 0, "--lvm", folder, *pool)
+        assert "was created in transaction" in gone.stderr or gone.exit_code == ExitCode.NOT_THERE
+    refused = thinmeta("ls", "--lvm", tmp_path, *pool, "--output", tmp_path / "backup/vgthin")
+    assert refused.exit_code not in (ExitCode.DONE, ExitCode.USAGE)
+    assert (tmp_path / "backup/vgthin").read_text() == texts[newest]
+    (tmp_path / "none").mkdir()
+    empty = thinmeta("ls", "--lvm", tmp_path / "none", *pool)
+    assert empty.exit_code == ExitCode.INPUT
+    assert "there is no text metadata in it" in empty.stderr
+
+
+@pytest.mark.parametrize(
+    ("beginning", "what"),
+    [
+        (b"LUKS\xba\xbe\0\1", "cryptsetup open --readonly"),
+        (b"QFI\xfb\0\0\0\3", "qemu-img convert -O raw"),
+    ],
+)
+def test_disks_that_need_a_step_before_are_named(
+    beginning: bytes, what: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(beginning.ljust(1 << 20, b"\0"))
+    result = thinmeta("ls", "--lvm", disk, *LV)
+    assert result.exit_code == ExitCode.INPUT
+    assert what in result.stderr

@@ -57,8 +57,8 @@ def names_options(function: _Function) -> _Function:
             type=DISK,
             metavar="FILE",
             multiple=True,
-            help="Names from LVM: its text metadata, or a disk that holds it, FILE@OFFSET "
-            "where it begins further on; once for each disk.",
+            help="Names from LVM: its text metadata, a folder of texts such as /etc/lvm, or a "
+            "disk that holds one, FILE@OFFSET where it begins further on; once for each disk.",
         ),
         click.option(
             "--docker-root",

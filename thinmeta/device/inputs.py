@@ -35,8 +35,10 @@ class Inputs:
             self.add(path)
 
     def add(self, path: Path | int | None, what: str = "the input") -> None:
-        """Add a file, a device or an open descriptor; None is none."""
-        if path is not None:
+        """Add a file, a device, an open descriptor or all below a folder; None is none."""
+        if isinstance(path, Path) and path.is_dir():
+            self.add_folder(path, what)
+        elif path is not None:
             with suppress(OSError):
                 self._read.append((what, Storage.of(path, self._sysfs)))
 

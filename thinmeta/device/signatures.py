@@ -123,7 +123,7 @@ def _other_format(beginning: bytes) -> str | None:
     if not beginning:
         return "is empty"
     is_thin = _has_magic(beginning, THIN_SUPERBLOCK_MAGIC)
-    if what := _text(beginning) or (None if is_thin else _disk_image(beginning)):
+    if what := _text(beginning) or (None if is_thin else disk_image(beginning)):
         return what
     if len(beginning) < METADATA_BLOCK_BYTES:
         return f"has only {len(beginning)} bytes, less than the superblock"
@@ -151,7 +151,8 @@ def _text(beginning: bytes) -> str | None:
     return "is text, not binary metadata" if is_text else None
 
 
-def _disk_image(beginning: bytes) -> str | None:
+def disk_image(beginning: bytes) -> str | None:
+    """Return what to say of an image of a disk in a format that is not raw; else None."""
     if beginning.startswith((EWF_SIGNATURE, EWF2_SIGNATURE)):
         return "is an image in EnCase's format (E01); ewfexport -f raw makes a raw one of it"
     name = next((_DISK_IMAGES[each] for each in _DISK_IMAGES if beginning.startswith(each)), None)

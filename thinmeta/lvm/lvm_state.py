@@ -26,7 +26,7 @@ from thinmeta.lvm.places import (
     table_lines,
 )
 from thinmeta.lvm.spellings import dashed, is_called, spellings
-from thinmeta.lvm.versions import FoundGroup, newest_groups, read_file
+from thinmeta.lvm.versions import FoundGroup, newest_groups, read_file, texts_in
 
 _MOST_HISTORY = 4 << 20
 """Characters of older texts that are read, newest first."""
@@ -262,7 +262,7 @@ def read_lvm(files: Sequence[str]) -> LvmState:
     Args:
         files: backups of the text metadata, disks and images of disks with physical
             volumes, `FILE@OFFSET` for one that begins further on. A text that is given
-            counts, whatever version the disks have.
+            counts, whatever version the disks have. Of a folder such as /etc/lvm all texts.
 
     Raises:
         InputError: one of them cannot be used, or none describes a group.
@@ -273,6 +273,9 @@ def read_lvm(files: Sequence[str]) -> LvmState:
     notes: list[str] = []
     with ExitStack() as disks:
         for name in files:
+            if Path(name).is_dir():
+                texts += texts_in(Path(name))
+                continue
             disk = Disk.open(name)
             disks.callback(disk.close)
             notes += disk.notes

@@ -1,13 +1,21 @@
 """Which version of which volume group counts, of all that several files and disks hold."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from thinmeta.device.occupants import occupant_of
+from thinmeta.device.signatures import disk_image
 from thinmeta.errors import InputError
 from thinmeta.lvm.disk import Disk
 from thinmeta.lvm.group import VolumeGroup, read_group
 from thinmeta.lvm.label import FoundText, FoundVolume, Trust, physical_volumes
 from thinmeta.lvm.text import MOST_TEXT_BYTES
+from thinmeta.units import METADATA_BLOCK_BYTES
+
+_MOST_FILES = 4096
+"""How many files of a folder are looked at."""
 
 _MOST_TRIED = 16
 """How many texts of a group are tried until one can be read."""
@@ -36,7 +44,39 @@ def read_file(disk: Disk) -> FoundText | list[FoundVolume[Disk]]:
         text = disk.read(0, disk.size).decode(errors="replace")
         group = read_group(text, disk.name)
         return FoundText(group.id, group.seqno, text, Trust.GIVEN, disk.name)
-    return physical_volumes(disk)
+    try:
+        return physical_volumes(disk)
+    except InputError as error:
+        what = disk_image(disk.read(0, METADATA_BLOCK_BYTES))
+        if what is None and (held := occupant_of(disk.fd)) is not None:
+            what = f"{error}; it holds {held}"
+            if "LUKS" in held:
+                what += "; `cryptsetup open --readonly DISK NAME` makes /dev/mapper/NAME of it"
+            raise InputError(what) from error
+        if what is not None:
+            raise InputError(f"{disk.name}: {what}") from error
+        raise
+
+
+def texts_in(folder: Path) -> list[FoundText]:
+    """Return the texts in a folder such as /etc/lvm, in it and in its `backup` and `archive`.
+
+    They count where no disk has one, the newest first. What is no text is passed over.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = []
+    paths = [each for part in ("", "backup", "archive") for each in (folder / part).glob("*")]
+    for path in sorted(paths)[:_MOST_FILES]:
+        with suppress(InputError, OSError):
+            if path.is_file() and path.stat().st_size <= MOST_TEXT_BYTES:
+                text = path.read_text(errors="replace")
+                group = read_group(text, str(path))
+                found.append(FoundText(group.id, group.seqno, text, Trust.FOUND, str(path)))
+    if not found:
+        raise InputError(f"{folder}: there is no text metadata in it, nor in backup and archive")
+    return found
 
 
 def newest_groups(texts: Iterable[FoundText]) -> tuple[list[FoundGroup], list[str]]:
