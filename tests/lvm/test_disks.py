@@ -156,7 +156,7 @@ def test_a_file_whose_name_has_an_at_is_no_offset(tmp_path: Path) -> None:
         ("gone", "no such file or directory"),
         ("disk@gone", "no such file; and 'gone' is no offset"),
         ("disk@1T", "so nothing at 1099511627776"),
-        (".", "neither a regular file nor a block device"),
+        ("/dev/null", "neither a regular file nor a block device"),
     ],
 )
 def test_what_cannot_be_opened(disk: str, name: str, what: str) -> None:
