@@ -46,5 +46,5 @@ def report_option(function: _Function) -> _Function:
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="How to say on standard error what was left out.",
+        help="How to report on standard error what is left out, and why.",
     )(reported)

@@ -62,8 +62,8 @@ def copy(  # noqa: PLR0913  # one parameter an option
     the files of the image or container are.
 
     If DEST is a folder, or more than one PATH is given, each goes into it by its last
-    name; otherwise DEST is the new name. Of / and of what ends in /. the contents go
-    into the folder.
+    name; otherwise DEST is the new name. Of / and of a PATH that ends in /. the contents
+    go into the folder, not the directory itself.
 
     Copies have modes without setuid, setgid and sticky, times, symbolic and hard links,
     and holes. Files that exist are left as they are, and no link in DEST is followed.

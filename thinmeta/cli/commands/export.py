@@ -35,7 +35,7 @@ def export(
 ) -> None:
     """Write the files of CONTAINER as a tar, byte for byte what docker export writes.
 
-    CONTAINER is its name or the beginning of its id; a device id does, too. As in Docker,
+    CONTAINER is its name, the beginning of its id, or the id of its device. As in Docker,
     what is in volumes mounted there is not in the tar, and sockets are not.
 
     A file of which a part is lost is left out; with --salvage that part is zeros.

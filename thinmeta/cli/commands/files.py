@@ -46,7 +46,7 @@ def files(  # noqa: PLR0913  # one parameter an option
     place: VolumeChoice,
     output: Path | None,
 ) -> None:
-    """List the files of DEVICE: what is in the directory PATH, or PATH itself.
+    """List the files of DEVICE: what is in the directory PATH, or the file PATH.
 
     DEVICE is an id such as 186, a name, or root:N for the mapping tree at metadata block
     N; append @snap for the state that a metadata snapshot holds, @live for the state
