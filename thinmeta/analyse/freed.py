@@ -36,7 +36,7 @@ from thinmeta.walk.bad_leaves import BadLeaves
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.nodes import MAPPINGS
-from thinmeta.walk.ragged import Places, distinct_places, starts_of
+from thinmeta.walk.ragged import Places, distinct_places, nr_marked_before
 
 _BLOCKS_AT_ONCE = 1 << 23
 """Blocks with several leaves whose two numbers are in memory together: 64 MiB."""
@@ -244,7 +244,7 @@ class _Counter:
             for piece in self._reader.read():
                 starts = piece.entries.starts
                 is_repeated = seen.more_than_once(piece.entries.values)
-                cuts = starts_of(is_repeated.astype(np.int64))[starts]
+                cuts = nr_marked_before(is_repeated, starts)
                 if begin == 0:
                     alone[piece.places] -= np.diff(cuts)
                 owners = np.repeat(piece.places, np.diff(cuts))

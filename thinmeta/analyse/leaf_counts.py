@@ -17,7 +17,7 @@ from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import LeafPiece, leaf_pieces
 from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, Codes, Entries, Keys, Mask, Metadata
-from thinmeta.walk.ragged import Places, is_new, ragged, starts_of
+from thinmeta.walk.ragged import Places, is_new, nr_marked_before, ragged, starts_of
 from thinmeta.walk.runs import join
 from thinmeta.walk.shared_runs import occurrences_by_block
 
@@ -229,8 +229,8 @@ def _take_away_shared(
     if not seen.any_more_than_once():
         return
     for piece in reader.read(alone):
-        shared = starts_of(seen.more_than_once(piece.entries.values).astype(np.int64))
-        counts.exclusive[piece.places] -= np.diff(shared[piece.entries.starts])
+        shared = seen.more_than_once(piece.entries.values)
+        counts.exclusive[piece.places] -= np.diff(nr_marked_before(shared, piece.entries.starts))
 
 
 def _in_one_tree(forest: Forest) -> Mask:

@@ -12,7 +12,7 @@ from thinmeta.units import OnProgress
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.leaves import damage_of, leaf_pieces
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, Codes, Mask, Metadata
-from thinmeta.walk.ragged import Places, starts_of
+from thinmeta.walk.ragged import Places, nr_marked_before
 
 
 class LostRange(NamedTuple):
@@ -55,7 +55,7 @@ def count_leaves(
         places, entries = piece.places, piece.entries
         past = block_time.data_block(entries.values) >= nr_data_blocks
         counted.codes[places] = piece.codes
-        counted.beyond[places] = np.diff(starts_of(past.astype(np.int64))[entries.starts])
+        counted.beyond[places] = np.diff(nr_marked_before(past, entries.starts))
         counted.within[places] = np.diff(entries.starts) - counted.beyond[places]
         if len(entries.values):
             counted.newest[places[0]] = int(block_time.time(entries.values).max())

@@ -19,7 +19,7 @@ from thinmeta.walk.nodes import (
     checked_entries,
     read_nodes,
 )
-from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
+from thinmeta.walk.ragged import Places, distinct_places, nr_marked_before, ragged, starts_of
 
 Wanted = Callable[[Keys, Keys], npt.NDArray[np.bool_]]
 """Given children's lowest and highest keys, which of them to follow."""
@@ -150,5 +150,4 @@ def _children_of_few(
     if wanted is None:
         return children, counts
     keep = wanted(children.low, children.last)
-    kept = starts_of(keep.astype(np.int64))
-    return children[keep], kept[starts[1:]] - kept[starts[:-1]]
+    return children[keep], np.diff(nr_marked_before(keep, starts))

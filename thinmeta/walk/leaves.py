@@ -29,7 +29,7 @@ from thinmeta.walk.nodes import (
     checked_entries,
     read_nodes,
 )
-from thinmeta.walk.ragged import Places, distinct_places, ragged, starts_of
+from thinmeta.walk.ragged import Places, distinct_places, nr_marked_before, ragged, starts_of
 
 
 def read_leaves(source: Metadata, leaves: NodeList, kind: TreeKind) -> tuple[Entries, Codes]:
@@ -142,7 +142,7 @@ def _without_internal_nodes(nr_blocks: int, entries: Entries, codes: Codes) -> E
     """
     nr_entries = np.diff(entries.starts)
     is_child = (entries.values > 0) & (entries.values < nr_blocks)
-    nr_children = np.diff(starts_of(is_child.astype(np.int64))[entries.starts])
+    nr_children = np.diff(nr_marked_before(is_child, entries.starts))
     suspects = np.flatnonzero((nr_entries > 1) & (nr_children == nr_entries))
     for suspect in suspects.tolist():
         children = entries.values[entries.starts[suspect] : entries.starts[suspect + 1]]
@@ -154,8 +154,8 @@ def _without_internal_nodes(nr_blocks: int, entries: Entries, codes: Codes) -> E
 
 
 def _only(entries: Entries, kept: Mask) -> Entries:
-    before = starts_of(kept.astype(np.int64))
-    return Entries(entries.keys[kept], entries.values[kept], before[entries.starts])
+    starts = nr_marked_before(kept, entries.starts)
+    return Entries(entries.keys[kept], entries.values[kept], starts)
 
 
 def _on_the_data_device(entries: Entries, nr_data_blocks: int) -> Entries:

@@ -221,9 +221,8 @@ def checked_entries(
     descends = keys[1:] <= keys[:-1]
     if descends.any():
         # Between two nodes a step down is no fault of either: each is within its range.
-        inside = np.ones(len(keys), dtype=np.bool_)
-        inside[starts[full]] = False
-        wrong = np.flatnonzero(descends & inside[1:]) + 1
+        wrong = np.flatnonzero(descends) + 1
+        wrong = wrong[starts[np.searchsorted(starts, wrong)] != wrong]
         codes[np.searchsorted(starts, wrong, side="right") - 1] = KEYS_OUT_OF_ORDER
     if codes[full].any():
         return _entries(nodes, np.where(codes == 0, counts, 0), values)

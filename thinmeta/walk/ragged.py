@@ -35,6 +35,15 @@ def starts_of(counts: Places) -> Places:
     return starts
 
 
+def nr_marked_before(marks: npt.NDArray[np.bool_], places: Places) -> Places:
+    """Return how many of the marks before each of some places are set.
+
+    >>> nr_marked_before(np.array([True, False, True]), np.array([0, 1, 3])).tolist()
+    [0, 1, 2]
+    """
+    return np.searchsorted(np.flatnonzero(marks), places)
+
+
 _ScalarT = TypeVar("_ScalarT", bound=np.generic)
 
 _ROWS_ALIKE = 8
