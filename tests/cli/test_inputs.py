@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -80,12 +81,10 @@ PAIRS = [(command, what) for command in COMMANDS for what in inputs_of(command)]
 each_pair = pytest.mark.parametrize(("command", "what"), PAIRS)
 
 
-@pytest.fixture(autouse=True)
-def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make `read` in the working directory, a folder with all that can be read."""
-    monkeypatch.chdir(tmp_path)
-    folder = Path("read")
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def all_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with all that can be read."""
+    folder = tmp_path_factory.mktemp("inputs")
     written(folder / "xml", XML.ljust(2 * 512).encode())
     restore(folder / "xml", folder / "metadata")
     written(folder / "disk", bytes(physical_volume([TEXT], bytes(MIB))))
@@ -97,6 +96,13 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # It names no file system that would have to be on the base device of that metadata.
     written(folder / "docker/devicemapper/metadata/deviceset-metadata", b"{}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def read(all_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy it to `read` in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(all_inputs, "read", copy_function=shutil.copyfile))
 
 
 def words(command: str, what: str, name: Path) -> list[str]:
