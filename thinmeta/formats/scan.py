@@ -20,6 +20,9 @@ from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 _SHOWN = 20
 """States and orphans that are shown unless all are asked for."""
 
+_SHOWN_RANGES = 6
+"""Ranges of device ids of a state; JSON has all devices."""
+
 LABELS = {
     BlockClass.SUPERBLOCK: "superblock",
     BlockClass.HELD_SUPERBLOCK: "superblock of a metadata snapshot",
@@ -40,8 +43,9 @@ LABELS = {
 
 _STATE_COLUMNS = (
     *("STATE", "devices", "mappings", "expected", "lost nodes", "time", "transaction"),
-    *("highest block", ""),
+    *("highest block", "device ids", ""),
 )
+_WORDS = ("device ids", "", "origin blocks")
 _ORPHAN_COLUMNS = (
     *("ORPHAN", "height", "mappings", "lost nodes", "time", "highest block", "origin blocks"),
 )
@@ -179,8 +183,26 @@ def _state_row(scan: Scan, candidate: Candidate) -> list[str]:
         str(candidate.time),
         _or_dash(candidate.transaction_id),
         _or_dash(candidate.highest_data_block),
+        _ids_text([device.device_id for device in scan.devices(candidate)]),
         _remark(scan.live_superblock, candidate),
     ]
+
+
+def _ids_text(ids: Sequence[int]) -> str:
+    """Return ids, which ascend, as ranges, of which only the first few are shown.
+
+    >>> _ids_text([1, 2, 3, 5]), _ids_text(range(0, 40, 2)), _ids_text([])
+    ('1..3,5', '0,2,4,6,8,10,...', '-')
+    """
+    known = {*ids}
+    begins = [each for each in ids if each - 1 not in known]
+    ends = [each for each in ids if each + 1 not in known]
+    ranges = [
+        str(first) if first == last else f"{first}..{last}"
+        for first, last in zip(begins, ends, strict=True)
+    ]
+    more = ["..."] if len(ranges) > _SHOWN_RANGES else []
+    return ",".join([*ranges[:_SHOWN_RANGES], *more]) or "-"
 
 
 def _remark(live: Superblock | None, candidate: Candidate) -> str:
@@ -218,10 +240,11 @@ def _or_dash(number: int | None) -> str:
 def _table(
     title: str, columns: Sequence[str], shown: Sequence[Sequence[str]], nr_rows: int
 ) -> Iterator[bytes]:
-    """Return a table: the first and the last column to the left, numbers to the right."""
+    """Return a table: the first column and words to the left, numbers to the right."""
     yield f"{title}: {nr_rows or 'none'}\n".encode()
     rows = [columns, *shown] if shown else []
-    for line in aligned(rows, left=frozenset({0, len(columns) - 1})):
+    words = {place for place, name in enumerate(columns) if name in _WORDS}
+    for line in aligned(rows, left=frozenset({0, *words})):
         yield f"{line.rstrip()}\n".encode()
     if nr_rows > len(shown):
         yield f"... and {nr_rows - len(shown)} more, which --all shows\n".encode()

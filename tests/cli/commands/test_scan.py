@@ -76,6 +76,20 @@ def test_json_lists_the_devices_of_each_state(thinmeta: Thinmeta) -> None:
         assert each["nr_mappings"] == anatomy.mapped_blocks(each["device_id"])
 
 
+def test_text_says_which_devices_each_state_has(thinmeta: Thinmeta) -> None:
+    states = [each for each in objects(thinmeta, unpacked(DELETED)) if each["type"] == "state"]
+    text = thinmeta("scan", unpacked(DELETED)).stdout
+
+    for row, state in zip(rows(text, "States"), states, strict=True):
+        ranges = [each.partition("..") for each in row[8].split(",")] if row[8] != "-" else []
+        shown = {
+            number
+            for first, _, last in ranges
+            for number in range(int(first), int(last or first) + 1)
+        }
+        assert shown == {device["device_id"] for device in state["devices"]}
+
+
 def test_a_deleted_device_is_in_an_older_state(thinmeta: Thinmeta) -> None:
     found = [each for each in objects(thinmeta, unpacked(DELETED)) if each["type"] == "state"]
     ids = [{device["device_id"] for device in state["devices"]} for state in found]
