@@ -269,7 +269,7 @@ def _layers(rng: Rng, pair: Pair) -> None:
 
 def _commit(rng: Rng, pair: Pair) -> None:
     containers = ["dead1", "runner", "25", "1", "demo:latest", _device(rng, pair), "\x1b[1m"]
-    pair.args += [pick(rng, containers), pick(rng, ["a", "a/b:c", "A", "\x1b[1m"])]
+    pair.args += [pick(rng, containers), pick(rng, [*4 * ["a", "a/b:c"], "A", "\x1b[1m"])]
     pair.args += ["--data", _data_with_files(rng, pair)]
     _sometimes(rng, pair, 4, "--message", "\x1b[1m")
 

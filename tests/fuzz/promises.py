@@ -24,7 +24,7 @@ BYTES_OUT = {
 }
 """Commands whose output is no text."""
 
-REPORTING = {"copy", "export", "save", "tar"}
+REPORTING = {"commit", "copy", "export", "save", "tar"}
 """Commands whose `-f` is about what is said on standard error."""
 
 NEED_MAPPINGS = {"EXCLUSIVE_BLOCKS", "HIGHEST_BYTE", "NEW", "RUNS"}
