@@ -509,6 +509,11 @@ def files_cases(bench: Bench) -> Iterator[Case]:
     for name, (theirs, ours) in jobs.items():
         label = f"thinmeta {ours[0]}"
         yield Case(name, {theirs[0]: theirs, label: [THINMETA, *ours, "-o", bench.output]})
+    copied = {
+        "cp -a": ["cp", "-a", mount, bench.output],
+        "thinmeta copy": [THINMETA, "copy", "--archive", "1", "/", bench.output, *words[1:]],
+    }
+    yield Case("copy, 1.5 GiB in 50,500 entries", copied)
 
 
 def scan_cases(bench: Bench) -> Iterator[Case]:
@@ -646,6 +651,8 @@ def run(command: list[str], output: str) -> Sample:
     Raises:
         RuntimeError: it failed.
     """
+    if Path(output).is_dir():
+        shutil.rmtree(output)
     Path(output).unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
     started = subprocess.run(

@@ -175,17 +175,20 @@ def records_of(member: Member) -> dict[bytes, bytes]:
 
     Those of a number say it in decimal.
     """
-    texts = ((b"linkpath", member.linkname, NAME_BYTES), (b"uname", member.uname, 32))
     records = {
         key: text
-        for key, text, width in (*texts, (b"gname", member.gname, 32))
+        for key, text, width in (
+            (b"linkpath", member.linkname, NAME_BYTES),
+            (b"uname", member.uname, 32),
+            (b"gname", member.gname, 32),
+        )
         if text and (len(text) > width or not text.isascii())
     }
-    owners = ((b"uid", member.uid, 8), (b"gid", member.gid, 8))
-    sizes = ((b"size", member.size, 12), (b"mtime", member.mtime, 12))
-    records |= {
-        key: b"%d" % number for key, number, width in owners + sizes if not fits(number, width)
-    }
+    owners, sizes = (member.uid, member.gid), (member.size, member.mtime)
+    names = (b"uid", b"gid", b"size", b"mtime")
+    for key, number, width in zip(names, owners + sizes, (8, 8, 12, 12), strict=True):
+        if not fits(number, width):
+            records[key] = b"%d" % number
     return records
 
 

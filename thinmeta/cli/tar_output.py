@@ -41,7 +41,7 @@ def write_tar(  # noqa: PLR0913  # what, where to, and a hook
     from thinmeta.archive.tree_archive import TreeArchive
 
     archive = TreeArchive(volume.opened, headers, on_error or volume.on_error, salvage=salvage)
-    with open_output(output, volume.inputs, ahead=False) as file:
+    with open_output(output, volume.inputs) as file:
         for piece in archive.pieces(files):
             file.write(piece)
     warn_of_sockets(volume.report, archive.nr_sockets)

@@ -73,7 +73,8 @@ class InodeTables:
         last = self._last
         if last is not None and last.inode.number == number:
             return last
-        self._refuse_absent(number)
+        if not 1 <= number <= self._count:
+            raise self._absent(number)
         key, place = self._place(number)
         records = self._records.get(key)
         if records is None and key == self._last_key:  # where one goes on, the rest is wanted
@@ -166,9 +167,8 @@ class InodeTables:
         part, place = divmod(index, self._at_once)
         return (group, part), place
 
-    def _refuse_absent(self, number: int) -> None:
-        if not 1 <= number <= self._count:
-            raise FileError(f"inode {number}: there is none: the last one is {self._count}")
+    def _absent(self, number: int) -> FileError:
+        return FileError(f"inode {number}: there is none: the last one is {self._count}")
 
     def _rows(self, numbers: Sequence[int]) -> tuple[InodeRows, dict[int, FileError]]:
         """Return what is decoded of inodes, and of which that cannot be had, and why."""
@@ -176,10 +176,8 @@ class InodeTables:
         faults: dict[int, FileError] = {}
         wanted: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for at, number in enumerate(numbers):
-            try:
-                self._refuse_absent(number)
-            except FileError as error:
-                faults[at] = error
+            if not 1 <= number <= self._count:
+                faults[at] = self._absent(number)
                 continue
             key, place = self._place(number)
             wanted.setdefault(key, []).append((at, place))
