@@ -65,7 +65,7 @@ def check(path: Path, remains: Remains, thinmeta: Thinmeta, *, ids_are_lost: int
 def test_devices_whose_details_are_lost_get_others(
     case: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     image.zero(anatomy.details[0].block)
     remains = Remains(case)
     without_details(remains, image, set(anatomy.device_ids))
@@ -77,7 +77,7 @@ def test_devices_whose_details_are_lost_get_others(
 def test_devices_whose_mapping_trees_are_lost_are_empty(
     case: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    image, anatomy = DamagedImage.with_open_books(case), Anatomy.of(case)
     image.zero(anatomy.devices[0].block)
     remains = Remains(case)
     without_mappings(remains, image, set(anatomy.device_ids))
@@ -90,7 +90,7 @@ def test_devices_whose_mapping_trees_are_lost_are_empty(
 def test_a_leaf_of_the_trees_of_devices_costs_its_devices_only(
     part: int, tree: str, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
+    image, anatomy = DamagedImage.with_open_books(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
     children = image.push_down(getattr(anatomy, tree)[0].block, 4)
     pushed = Anatomy(DamagedImage(image.to_bytes()))
     (place,) = (each for each in getattr(pushed, tree) if each.block == children[part])
@@ -110,7 +110,7 @@ def test_a_device_that_one_tree_lacks_is_told_by_name(
     anatomy = Anatomy.of(DELETES)
     ids = {anatomy.device_ids[place]}
     for tree in ("details", "devices"):
-        image, remains = DamagedImage.of(DELETES), Remains(DELETES)
+        image, remains = DamagedImage.with_open_books(DELETES), Remains(DELETES)
         block = getattr(anatomy, tree)[0].block
         image.remove_entry(block, place)
         image.restamp(block)
@@ -120,7 +120,7 @@ def test_a_device_that_one_tree_lacks_is_told_by_name(
 
 
 def test_a_range_of_ids_that_is_lost_is_an_object(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    image, anatomy = DamagedImage.of(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
+    image, anatomy = DamagedImage.with_open_books(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
     root = anatomy.details[0].block
     children = image.push_down(root, 4)
     lows = [int(key) for key in image.keys(root)]
@@ -140,7 +140,7 @@ def test_a_range_of_ids_that_is_lost_is_an_object(tmp_path: Path, thinmeta: Thin
 def test_a_device_without_details_is_read_by_all_commands(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(DELETES), Anatomy.of(DELETES)
+    image, anatomy = DamagedImage.with_open_books(DELETES), Anatomy.of(DELETES)
     sound = image.write_to(tmp_path / "sound.bin")
     image.zero(anatomy.details[0].block)
     path = image.write_to(tmp_path / "meta.bin")
@@ -166,7 +166,7 @@ def test_a_device_without_details_is_read_by_all_commands(
 def test_a_diff_with_a_device_whose_mapping_tree_is_lost_is_unknown(
     left: int, right: int, tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(DELETES), Anatomy.of(DELETES)
+    image, anatomy = DamagedImage.with_open_books(DELETES), Anatomy.of(DELETES)
     image.remove_entry(anatomy.devices[0].block, 0)
     image.restamp(anatomy.devices[0].block)
     path = image.write_to(tmp_path / "meta.bin")
@@ -186,7 +186,7 @@ def test_a_diff_with_a_device_whose_mapping_tree_is_lost_is_unknown(
 def test_exclusive_is_bounded_where_nobody_knows_how_much_is_missing(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
+    image, anatomy = DamagedImage.with_open_books(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
     leaves = [place for each in anatomy.device_ids for place in anatomy.leaves(each)]
     image.zero(anatomy.details[0].block, leaves[1].block, leaves[-1].block)
     path = image.write_to(tmp_path / "meta.bin")
@@ -208,7 +208,7 @@ def test_exclusive_is_bounded_where_nobody_knows_how_much_is_missing(
 
 
 def test_numbers_that_no_pool_can_have_are_printed(tmp_path: Path, thinmeta: Thinmeta) -> None:
-    image, anatomy = DamagedImage.of(DELETES), Anatomy.of(DELETES)
+    image, anatomy = DamagedImage.with_open_books(DELETES), Anatomy.of(DELETES)
     image.values(anatomy.details[0].block, DEVICE_DETAILS)["mapped_blocks"] = 2**64 - 1
     image.superblock()["data_block_size"] = 2**32 - 1
     image.restamp(0, anatomy.details[0].block)
@@ -223,7 +223,7 @@ def test_numbers_that_no_pool_can_have_are_printed(tmp_path: Path, thinmeta: Thi
 def test_a_block_that_is_bad_in_a_tree_of_devices_may_be_a_sound_leaf(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
-    image, anatomy = DamagedImage.of(DELETES), Anatomy.of(DELETES)
+    image, anatomy = DamagedImage.with_open_books(DELETES), Anatomy.of(DELETES)
     image.superblock()["device_details_root"] = anatomy.device_roots[1]
     image.restamp(0)
     remains = Remains(DELETES)

@@ -34,6 +34,8 @@ class LosingPool:
         inner: nodes above the leaves of all mapping trees, held ones too.
         leaves: the leaves.
         children: of each inner node, by ascending key.
+        device_list: the root of the tree of devices.
+        device_roots: the mapping tree of each device.
     """
 
     def __init__(self, case: str, image: str) -> None:
@@ -44,6 +46,8 @@ class LosingPool:
         if states[0].held_root:
             states.append(Anatomy(sound, states[0].held_root))
         places = [place for state in states for place in state.mapping_places()]
+        self.device_list = states[0].devices[0].block
+        self.device_roots = states[0].device_roots
         self.inner = sorted({place.block for place in places if not place.is_leaf})
         self.leaves = sorted({place.block for place in places if place.is_leaf})
         self.children = {

@@ -93,6 +93,59 @@ def test_a_node_above_another_comes_back_with_it() -> None:
         pool.loses(*pair)
 
 
+DECIDED = {
+    "a08-snapshots-of-snapshots": 13,
+    "a15-data-full": 0,
+    "a18-large-device-ids": 2,
+    "docker-direct-lvm-ext4-512k": 7,
+    "docker-loop-lvm-xfs-64k": 4,
+    "a05-block-128k": 1,
+    "a06-block-512k": 1,
+    "a07-block-1m": 3,
+    "docker-files-direct-lvm-ext4-64k": 5,
+    "d02-shared-subtrees": 0,
+}
+"""How many devices are decided where their list is lost, where that is not all."""
+
+
+@pytest.mark.parametrize("case", sorted({case for case, _ in image_names()}))
+def test_a_lost_list_of_devices_comes_back_as_far_as_it_is_decided(case: str) -> None:
+    pool = LosingPool.of(case)
+
+    found = pool.rebuilt(pool.device_list).roots
+
+    for device_id, root in found.items():
+        true = pool.device_roots[device_id]
+        assert root.block == true or not (root.nr_mappings or pool.nr_mappings(true))
+    assert len(found) >= DECIDED.get(case, len(pool.device_roots))
+
+
+def test_a_pool_whose_list_of_devices_is_lost_is_printed_as_it_was(tmp_path: Path) -> None:
+    case = "a09-discards-and-deletes"
+    image = DamagedImage.of(case)
+    root = int(image.superblock()["data_mapping_root"])
+    image.zero(root)
+    path = image.write_to(tmp_path / "meta.bin")
+
+    result = invoked("dump", "--salvage", path)
+
+    assert result.stdout_bytes == sound_output(case, "meta", "xml-1.1")
+    assert result.exit_code == 0
+    assert result.stderr.count(f"metadata block {root}: the B-tree node is lost") == 4
+
+
+def test_devices_that_are_not_decided_are_told_as_lost(tmp_path: Path) -> None:
+    image = DamagedImage.of(SNAPSHOTS)
+    image.zero(int(image.superblock()["data_mapping_root"]))
+    path = image.write_to(tmp_path / "meta.bin")
+
+    result = invoked("ls", "--salvage", path)
+
+    assert result.exit_code == 6
+    assert result.stderr.count("its mapping tree is lost") == 2
+    assert "2 of 15 devices are not complete" in result.stderr
+
+
 def test_a_device_whose_root_is_lost_is_printed_as_it_was(tmp_path: Path) -> None:
     image, anatomy = DamagedImage.of(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
     path = image.write_to(tmp_path / "meta.bin")

@@ -4,13 +4,14 @@ A node that is lost takes with it nothing but the list of its children, and thes
 on disk, counted. See `books` for how they are found, `proof` for whose they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from thinmeta.analyse.recover.proof import Claim
+from thinmeta.analyse.recover.proof import Claim, MissingChild
 from thinmeta.analyse.recover.situation import Situation
 from thinmeta.analyse.recover.survey import Survey, survey, with_blocks
 from thinmeta.builder.store import made_nodes
@@ -32,11 +33,13 @@ class Rebuilt(NamedTuple):
 
     Attributes:
         pool: reads what was proven in the place of what was lost.
-        claims: what that is.
+        claims: what that is, of nodes of mapping trees.
+        roots: the mapping trees of devices whose list is lost, by their ids.
     """
 
     pool: Pool
-    claims: tuple[Claim, ...]
+    claims: tuple[Claim, ...] = ()
+    roots: Mapping[int, MissingChild] = MappingProxyType({})
 
 
 def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
@@ -51,6 +54,13 @@ def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
 
 def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
     """Put together what can be proven, given what one pass over the device found."""
+    roots = Situation.of(pool, found).roots()
+    if roots:
+        block = int(pool.live_superblock.data_mapping_root)
+        ids = sorted(roots)
+        rows = {block: _made(block, ids, [roots[each].block for each in ids], internal=False)}
+        pool = _read_instead(pool, [], rows)
+        found = with_blocks(found, *_columns(rows))
     claims: list[Claim] = []
     for _ in range(_MOST_ROUNDS):
         new = Situation.of(pool, found).claims()
@@ -64,7 +74,7 @@ def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
         if not exact:
             break
         found = with_blocks(found, *_columns(rows))
-    return Rebuilt(pool, tuple(claims))
+    return Rebuilt(pool, tuple(claims), roots)
 
 
 def rebuilt_where_lost(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
@@ -73,10 +83,10 @@ def rebuilt_where_lost(pool: Pool, on_progress: OnProgress = lambda *_: None) ->
     Nothing is scanned where none is, nor for a past state, whose blocks are not counted.
     """
     if isinstance(pool.state, Roots) or pool.superblock_damage is not None:
-        return Rebuilt(pool, ())
-    forest = MappingTrees.of(pool).forest
-    if not forest.levels[0].nodes.codes.any():
-        return Rebuilt(pool, ())
+        return Rebuilt(pool)
+    is_lost = bool(pool.device_table.lost)
+    if not is_lost and not MappingTrees.of(pool).forest.levels[0].nodes.codes.any():
+        return Rebuilt(pool)
     return rebuilt(pool, on_progress)
 
 
@@ -98,10 +108,19 @@ def _read_instead(pool: Pool, claims: list[Claim], rows: Mapping[int, Rows]) -> 
 
 def _node_of(claim: Claim) -> Rows:
     """Return the node as it may have been written."""
-    keys = np.array([child.first_key for child in claim.children], dtype=np.uint64)
-    children = np.array([child.block for child in claim.children], dtype=np.uint64)
-    blocks = np.array([claim.node.block], dtype=np.uint64)
-    rows = made_nodes(blocks, keys, children, np.array([len(keys)]), internal=True)
+    keys, children = zip(*((child.first_key, child.block) for child in claim.children), strict=True)
+    return _made(claim.node.block, keys, children, internal=True)
+
+
+def _made(block: int, keys: Sequence[int], children: Sequence[int], *, internal: bool) -> Rows:
+    """Return a node that leads to other nodes, shape `(4096,)`."""
+    rows = made_nodes(
+        np.array([block], dtype=np.uint64),
+        np.array(keys, dtype=np.uint64),
+        np.array(children, dtype=np.uint64),
+        np.array([len(keys)]),
+        internal=internal,
+    )
     put_checksums(rows, BTREE_CSUM_XOR)
     row: Rows = rows[0]
     return row

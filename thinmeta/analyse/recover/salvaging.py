@@ -52,4 +52,16 @@ def _ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRange, ..
         for owner in sorted(claim.node.owners)
         if owner.superblock == superblock and owner.device_id in ids
     )
-    return tuple(sorted(ranges))
+    roots = (
+        RebuiltRange(
+            device_id=DeviceId(device_id),
+            block=found.pool.live_superblock.data_mapping_root,
+            first_key=root.first_key,
+            last_key=root.last_key,
+            nr_mappings=root.nr_mappings,
+            origin="proven",
+        )
+        for device_id, root in found.roots.items()
+        if device_id in ids and root.nr_mappings
+    )
+    return tuple(sorted([*roots, *ranges]))

@@ -9,6 +9,7 @@ from thinmeta.analyse.recover.accounts import is_all_lost, nr_in_lost_leaves
 from thinmeta.analyse.recover.block_classes import BlockClass
 from thinmeta.analyse.recover.books import Books, balance
 from thinmeta.analyse.recover.lost_nodes import LostNode, MappingForest, Owner
+from thinmeta.analyse.recover.lost_roots import DetailsOf, proven_roots
 from thinmeta.analyse.recover.orphans import last_keys
 from thinmeta.analyse.recover.proof import Claim, MissingChild, OwnerSum, proven_claims
 from thinmeta.analyse.recover.shared_data import newest_shared
@@ -20,6 +21,8 @@ from thinmeta.model.device_table import read_device_table
 from thinmeta.model.pool import Pool
 from thinmeta.model.superblock import Superblock, read_superblock
 from thinmeta.schemas import block_time
+from thinmeta.schemas.columns import CHILD
+from thinmeta.schemas.node_layout import max_entries_of
 from thinmeta.walk.ragged import Places
 
 _OF_SPACE_MAPS = (BlockClass.BITMAP_INDEX, BlockClass.REF_COUNTS, BlockClass.BITMAP)
@@ -53,10 +56,44 @@ class Situation:
             bool(pool.live_superblock.held_root),
         )
 
-    def claims(self) -> list[Claim]:
-        """Return what is proven."""
-        if not self.books.are_whole or self.books.are_closed:
-            return []
+    def roots(self) -> dict[int, MissingChild]:
+        """Return the mapping trees that devices are proven to have, if their list is lost.
+
+        It must be one leaf, and all else that is in use be there.
+        """
+        live = self.pool.live_superblock
+        if not self.books.are_whole or self.trees.place_of(live.data_mapping_root) is not None:
+            return {}
+        there, unread = self._missing()
+        forest = MappingForest(self.trees, self.sums, self.owners, list(there))
+        devices = read_device_table(self.pool.source, live)
+        if unread or not forest.fits or forest.lost or forest.leaf_owners or devices.lost_details:
+            return {}
+        children = self._children(there)
+        listed = [
+            DetailsOf(each.device_id, each.mapped_blocks, each.snap_time)
+            for each in devices.devices
+        ]
+        if len(listed) > max_entries_of(CHILD) or not all(each.is_whole for each in children):
+            return {}
+        shared = self._shared_times()
+        if shared is not None:
+            found = newest_shared(self.pool.source, self.trees, self._leaves_in_use(), [*there])
+            timed = [
+                child._replace(shared_time=max(int(shared[place]), found[place]))
+                for child, place in zip(children, there, strict=True)
+            ]
+            proven = proven_roots(timed, listed)
+            if proven is not None:
+                return proven
+        return proven_roots(children, listed) or {}
+
+    def _missing(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Return what is missing of mapping trees, and how often.
+
+        Returns:
+            Sound nodes by their places; and by their blocks those that cannot be read.
+        """
         blocks, times = self.books.missing()
         places = [self.trees.place_of(block) for block in blocks.tolist()]
         there: dict[int, int] = {}
@@ -67,6 +104,13 @@ class Situation:
                 there[place] = number
             elif kind not in _OF_SPACE_MAPS:
                 unread[block] = number
+        return there, unread
+
+    def claims(self) -> list[Claim]:
+        """Return what is proven of nodes of mapping trees."""
+        if not self.books.are_whole or self.books.are_closed:
+            return []
+        there, unread = self._missing()
         forest = MappingForest(self.trees, self.sums, self.owners, list(there))
         if not forest.fits or not forest.lost or not there:
             return []
