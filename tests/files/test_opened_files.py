@@ -50,6 +50,26 @@ def test_what_is_no_file_system_is_named(kind: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+ELSEWHERE = {
+    "a second LUKS header": (0x4000, b"SKUL\xba\xbe", "encrypted volume (LUKS), the first header"),
+    "a ZFS label": (16404, b"\0\0\0\7version\0", "member of a ZFS pool, which is not read here"),
+    "md 0.90": (MIB - 65536, b"\xfc\x4e\x2b\xa9", "RAID member, which is not read here"),
+    "md 1.0": (MIB - 8192, b"\xfc\x4e\x2b\xa9", "RAID member, which is not read here"),
+    "f2fs": (0x400, b"\x10\x20\xf5\xf2", "file system (F2FS), which is not read here"),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_what_does_not_begin_with_its_name_is_named(kind: str) -> None:
+    place, text, what = ELSEWHERE[kind]
+
+    with pytest.raises(InputError) as caught:
+        open_file_system(MemorySource(at(place, text).ljust(MIB, b"\0"), name="a volume"))
+
+    assert f"a volume: is a{'n' if what[0] == 'e' else ''} {what}" in str(caught.value)
+    assert "thinmeta extract writes an image of it" in str(caught.value)
+
+
 @pytest.mark.parametrize("size", [0, 1, 511, 1023, 1080, 5000])
 def test_a_short_volume_has_no_file_system(size: int) -> None:
     with pytest.raises(InputError, match="has no file system"):

@@ -13,6 +13,17 @@ from thinmeta.files.part_of_source import Lenient, open_partition, partitions_te
 from thinmeta.files.reading import ByteSource, Cache
 from thinmeta.lvm.partitions import partitions
 from thinmeta.schemas.image_formats import LUKS_MAGIC
+from thinmeta.schemas.magics import (
+    EXT,
+    LUKS,
+    LVM,
+    PARTITIONS,
+    RAID_MEMBER,
+    SIGNATURES,
+    XFS,
+    ZFS_MEMBER,
+    signatures_at_end,
+)
 from thinmeta.schemas.other_filesystems import (
     BTRFS_MAGIC,
     EXFAT_SYSTEM_ID,
@@ -43,6 +54,16 @@ _OTHERS = (
         ((0, LUKS_MAGIC),),
     ),
 )
+
+_WAYS = {
+    LUKS: "the first header of which is gone; thinmeta extract writes an image of it, for "
+    "cryptsetup repair and cryptsetup open --readonly",
+    ZFS_MEMBER: "which is not read here; thinmeta extract writes an image of it, for "
+    "zpool import -o readonly=on -d FOLDER",
+    RAID_MEMBER: "which is not read here; thinmeta extract writes an image of it, for losetup "
+    "--read-only and mdadm --assemble --readonly",
+}
+_ASKED_BEFORE = {EXT, XFS, LVM, PARTITIONS}  # in other ways, which did not find them
 
 
 class OpenedFiles(NamedTuple):
@@ -185,9 +206,24 @@ def _instead(source: ByteSource, beginning: bytes) -> str:
     blocks = (beginning[at : at + METADATA_BLOCK_BYTES] for at in (0, METADATA_BLOCK_BYTES))
     if member := next(filter(None, map(md_member, blocks)), None):
         return member
+    return _unread(source, beginning)
+
+
+def _unread(source: ByteSource, beginning: bytes) -> str:
+    """Return what is on a volume, by its signatures alone."""
+    if what := _occupant(Lenient(source)):
+        return f"is {what}, {_WAYS.get(what, _NOT_READ)}"
     if not any(beginning):
         return f"has no file system: its first {len(beginning)} bytes are zeros"
     return f"has no file system that is known here; {_IMAGE}"
+
+
+def _occupant(source: Lenient) -> str | None:
+    """Return what else a volume has by its signatures, those at its end, too."""
+    for place, magic, what in (*SIGNATURES, *signatures_at_end(source.size)):
+        if what not in _ASKED_BEFORE and source.read(place, len(magic)) == magic:
+            return what
+    return None
 
 
 def _inside(source: ByteSource) -> str:

@@ -29,6 +29,13 @@ from thinmeta.schemas.superblock import THIN_SUPERBLOCK_MAGIC, Superblock
 from thinmeta.schemas.xfs import XFS_SB_MAGIC, XfsSuperblock
 
 METADATA = "metadata of a pool"
+LVM = "LVM's label"
+EXT = "a file system (ext2, ext3 or ext4)"
+XFS = "a file system (XFS)"
+LUKS = "an encrypted volume (LUKS)"
+ZFS_MEMBER = "a member of a ZFS pool"
+RAID_MEMBER = "a RAID member"
+PARTITIONS = "a partition table"
 
 
 class Signature(NamedTuple):
@@ -49,15 +56,15 @@ _ZFS_PAIR = (16 << 10) + 20
 
 SIGNATURES = (
     _signature(Superblock, "magic", THIN_SUPERBLOCK_MAGIC, METADATA),
-    *(Signature(sector * SECTOR, LABEL_ID, "LVM's label") for sector in range(LABEL_SCAN_SECTORS)),
+    *(Signature(sector * SECTOR, LABEL_ID, LVM) for sector in range(LABEL_SCAN_SECTORS)),
     _signature(
         Ext4Superblock,
         "s_magic",
         EXT4_SUPER_MAGIC,
-        "a file system (ext2, ext3 or ext4)",
+        EXT,
         at=EXT4_SUPERBLOCK_OFFSET,
     ),
-    _signature(XfsSuperblock, "sb_magicnum", XFS_SB_MAGIC, "a file system (XFS)"),
+    _signature(XfsSuperblock, "sb_magicnum", XFS_SB_MAGIC, XFS),
     Signature(0x10040, b"_BHRfS_M", "a file system (Btrfs)"),
     Signature(0x400, b"\x10\x20\xf5\xf2", "a file system (F2FS)"),
     Signature(0x10034, b"ReIsEr", "a file system (ReiserFS)"),
@@ -77,27 +84,21 @@ SIGNATURES = (
     Signature(3, b"EXFAT   ", "a file system (exFAT)"),
     Signature(0x36, b"FAT1", "a file system (FAT)"),
     Signature(0x52, b"FAT32   ", "a file system (FAT)"),
-    Signature(0, LUKS_MAGIC, "an encrypted volume (LUKS)"),
+    Signature(0, LUKS_MAGIC, LUKS),
     *(
-        Signature(kib << 10, LUKS2_MAGIC_2ND, "an encrypted volume (LUKS)")
+        Signature(kib << 10, LUKS2_MAGIC_2ND, LUKS)
         for kib in (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
     ),
-    *(
-        Signature(label + _ZFS_PAIR, b"\0\0\0\7version\0", "a member of a ZFS pool")
-        for label in (0, 256 << 10)
-    ),
+    *(Signature(label + _ZFS_PAIR, b"\0\0\0\7version\0", ZFS_MEMBER) for label in (0, 256 << 10)),
     Signature(4120, b"\xc6\x85\x73\xf6", "a bcache or bcachefs"),
     Signature(0, b"dmvdo001", "a VDO volume"),
     Signature(0, b"bluestore block device", "a Ceph volume"),
     _signature(TargetSuperblock, "magic", CACHE_SUPERBLOCK_MAGIC, "dm-cache metadata"),
     _signature(TargetSuperblock, "magic", ERA_SUPERBLOCK_MAGIC, "dm-era metadata"),
     Signature(4086, b"SWAPSPACE2", "swap space"),
-    *(
-        _signature(MdSuperblock, "magic", MD_SB_MAGIC, "a RAID member", at=begin)
-        for begin in (0, 4096)
-    ),
-    *(Signature(block, GPT_HEADER_SIGNATURE, "a partition table") for block in LOGICAL_BLOCKS),
-    _signature(BootRecord, "signature", MSDOS_LABEL_MAGIC, "a partition table"),
+    *(_signature(MdSuperblock, "magic", MD_SB_MAGIC, RAID_MEMBER, at=begin) for begin in (0, 4096)),
+    *(Signature(block, GPT_HEADER_SIGNATURE, PARTITIONS) for block in LOGICAL_BLOCKS),
+    _signature(BootRecord, "signature", MSDOS_LABEL_MAGIC, PARTITIONS),
 )
 """In the order in which they count: a boot sector of FAT ends as a partition table does."""
 
@@ -110,7 +111,7 @@ def signatures_at_end(size: int) -> tuple[Signature, ...]:
     sectors = size // SECTOR
     places = ((sectors & ~127) - 128, (sectors - 16) & ~7)  # formats 0.90 and 1.0
     return tuple(
-        _signature(MdSuperblock, "magic", MD_SB_MAGIC, "a RAID member", at=sector * SECTOR)
+        _signature(MdSuperblock, "magic", MD_SB_MAGIC, RAID_MEMBER, at=sector * SECTOR)
         for sector in places
         if sector > 0
     )
