@@ -18,6 +18,7 @@ from thinmeta.files.file_system import (
     Inode,
 )
 from thinmeta.files.reading import Missing
+from thinmeta.volume.byte_ranges import NO_RANGES, ByteRanges
 from thinmeta.volume.layout import Source
 from thinmeta.volume.sources import Unreadable
 from thinmeta.walk.ragged import Places
@@ -141,6 +142,20 @@ class MemoryFiles(FileSystem):
     def has_outer_attributes(self, inode: Inode) -> bool:
         del inode
         return False
+
+    @property
+    def nr_bytes(self) -> int:
+        return BLOCK
+
+    def journal(self) -> ByteRanges:
+        return NO_RANGES
+
+    def first_group(self) -> tuple[int, int]:
+        return 0, BLOCK
+
+    def free_in_group(self, group: int) -> ByteRanges:
+        del group
+        return NO_RANGES
 
     def layout(self) -> int:
         return BLOCK

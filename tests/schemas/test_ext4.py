@@ -37,6 +37,7 @@ OFFSETS: list[tuple[Construct, dict[str, int]]] = [
             "s_feature_ro_compat": 0x64,
             "s_uuid": 0x68,
             "s_volume_name": 0x78,
+            "s_reserved_gdt_blocks": 0xCE,
             "s_journal_uuid": 0xD0,
             "s_journal_inum": 0xE0,
             "s_journal_dev": 0xE4,
@@ -51,7 +52,18 @@ OFFSETS: list[tuple[Construct, dict[str, int]]] = [
     ),
     (
         Ext4GroupDescriptor64,
-        {"bg_inode_table_lo": 0x8, "bg_checksum": 0x1E, "bg_inode_table_hi": 0x28},
+        {
+            "bg_block_bitmap_lo": 0x0,
+            "bg_inode_bitmap_lo": 0x4,
+            "bg_inode_table_lo": 0x8,
+            "bg_flags": 0x12,
+            "bg_block_bitmap_csum_lo": 0x18,
+            "bg_checksum": 0x1E,
+            "bg_block_bitmap_hi": 0x20,
+            "bg_inode_bitmap_hi": 0x24,
+            "bg_inode_table_hi": 0x28,
+            "bg_block_bitmap_csum_hi": 0x38,
+        },
     ),
     (
         Ext4LargeInode,

@@ -4,9 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-import click
-from click.core import ParameterSource
-
 from thinmeta.cli.damage import DamageReport
 from thinmeta.cli.file_options import VolumeChoice, opened_device
 from thinmeta.cli.lost_files import LostFiles
@@ -19,20 +16,6 @@ if TYPE_CHECKING:
     from thinmeta.files.same_files import SameFiles
     from thinmeta.model.pool import Pool
     from thinmeta.units import DeviceId
-
-
-def refuse_options(options: tuple[str, ...], how: str) -> None:
-    """Fail if one of these options of the command was given.
-
-    Args:
-        options: their names, as parameters.
-        how: they go with `--files`.
-    """
-    context = click.get_current_context()
-    for param in context.command.params:
-        is_given = context.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
-        if param.name in options and is_given:
-            raise click.UsageError(f"{param.opts[0]} {how} with --files")
 
 
 def compared_tree(volume: VolumeFiles, root: "Inode", name: str, lost: LostFiles) -> "ComparedTree":

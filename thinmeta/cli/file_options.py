@@ -106,6 +106,23 @@ def no_replay_option(function: FC) -> FC:
     )(function)
 
 
+def part_options(function: FC) -> FC:
+    """Add `--partition` and `--inside`, which say where on a device the file system is."""
+    inside = click.option(
+        "--inside",
+        type=LogicalVolumeParameter(),
+        metavar="VG/LV",
+        help="Read this logical volume of a device that has LVM on it, or in a partition.",
+    )
+    partition = click.option(
+        "--partition",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Read this partition of a device that has a partition table.",
+    )
+    return inside(partition(function))
+
+
 def volume_options(function: _Function) -> _Function:
     """Add what says which files are read, and how; it arrives as a `VolumeChoice`, `place`."""
 
@@ -132,18 +149,7 @@ def volume_options(function: _Function) -> _Function:
     for decorate in (
         quiet_option,
         salvage_option,
-        click.option(
-            "--partition",
-            type=click.IntRange(1),
-            metavar="N",
-            help="Read this partition of a device that has a partition table.",
-        ),
-        click.option(
-            "--inside",
-            type=LogicalVolumeParameter(),
-            metavar="VG/LV",
-            help="Read this logical volume of a device that has LVM on it, or in a partition.",
-        ),
+        part_options,
         no_replay_option,
         origin_option,
         size_option,

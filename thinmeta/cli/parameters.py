@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from click.decorators import FC
 
 if TYPE_CHECKING:
@@ -130,3 +131,18 @@ def _parsed(
         return parse(str(value))
     except ValueError as error:
         kind.fail(str(error), param, ctx)
+
+
+def refuse_options(options: tuple[str, ...], how: str, switch: str = "--files") -> None:
+    """Fail if one of these options of the command was given.
+
+    Args:
+        options: their names, as parameters.
+        how: they go with `switch`.
+        switch: another option.
+    """
+    context = click.get_current_context()
+    for param in context.command.params:
+        is_given = context.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
+        if param.name in options and is_given:
+            raise click.UsageError(f"{param.opts[0]} {how} with {switch}")

@@ -5,22 +5,19 @@ catches it, says which file it was, and goes on.
 """
 
 import stat
-from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from thinmeta.errors import InputError
 from thinmeta.files.file_parts import FileParts
 from thinmeta.files.outline import Outline
+from thinmeta.files.space_account import SpaceAccount
 from thinmeta.volume.layout import Bytes
 from thinmeta.walk.columnar import Columnar
-from thinmeta.walk.ragged import Places
 
 
 class Outcome(StrEnum):
@@ -160,7 +157,7 @@ class FileExtents(Columnar):
     place: Bytes
 
 
-class FileSystem(ABC):
+class FileSystem(SpaceAccount):
     """A file system, open for reading.
 
     Attributes:
@@ -242,37 +239,6 @@ class FileSystem(ABC):
         """
 
     @abstractmethod
-    def inode_places(self, first: int, count: int) -> Places:
-        """Return at which bytes of what it is on inodes begin.
-
-        Args:
-            first: number of the first one.
-            count: how many follow one another.
-
-        Returns:
-            Shape `(count,)`; -1 where there is no inode of this number, or nobody can tell.
-        """
-
-    @abstractmethod
-    def plain_inodes(self, first: int, count: int) -> npt.NDArray[np.bool_]:
-        """Tell of which inodes nothing else has to be read to know all but the content.
-
-        These are sound, of no directory, and have all extended attributes in themselves.
-
-        Args:
-            first: number of the first one.
-            count: how many follow one another.
-
-        Returns:
-            Shape `(count,)`.
-        """
-
-    @property
-    @abstractmethod
-    def inode_bytes(self) -> int:
-        """How many bytes an inode has."""
-
-    @abstractmethod
     def parts(self, inode: Inode) -> FileParts:
         """Return all that a file takes of what the file system is on.
 
@@ -288,7 +254,3 @@ class FileSystem(ABC):
         Raises:
             FileError: the inode cannot be read or believed.
         """
-
-    @abstractmethod
-    def layout(self) -> Hashable:
-        """Return what two file systems must have alike to read the same of the same bytes."""

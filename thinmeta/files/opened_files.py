@@ -66,6 +66,10 @@ _WAYS = {
 _ASKED_BEFORE = {EXT, XFS, LVM, PARTITIONS}  # in other ways, which did not find them
 
 
+class NoFileSystemError(InputError):
+    """There is no file system that is read here, but something else; the message says what."""
+
+
 class OpenedFiles(NamedTuple):
     """A file system, open for reading.
 
@@ -154,7 +158,8 @@ def open_file_system(source: ByteSource, *, replay: bool = True) -> OpenedFiles:
         replay: read it with its journal replayed, in memory; nothing is written.
 
     Raises:
-        InputError: there is none that is read here; the message says what there is instead.
+        NoFileSystemError: there is none that is read here.
+        InputError: it, or what shows which it is, cannot be read or believed.
     """
     lenient = Lenient(source)
     beginning = lenient.read(0, TELLTALE_BYTES)
@@ -164,7 +169,7 @@ def open_file_system(source: ByteSource, *, replay: bool = True) -> OpenedFiles:
             cause = lenient.missing[0].cause
             raise InputError(f"{source.name}: nobody can tell what is on it: {cause}")
         what = _instead(source, beginning.ljust(TELLTALE_BYTES, b"\0"))
-        raise InputError(f"{source.name}: {what}")
+        raise NoFileSystemError(f"{source.name}: {what}")
     if kind is FilesystemKind.XFS:
         from thinmeta.files.xfs.log import replay_log
         from thinmeta.files.xfs.xfs_file_system import Xfs

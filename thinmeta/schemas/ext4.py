@@ -74,6 +74,7 @@ EXT4_EPOCH_MASK = 3
 
 EXT4_EXT_MAGIC = 0xF30A
 EXT4_MAX_EXTENT_DEPTH = 5
+EXT4_BG_BLOCK_UNINIT = 0x2
 EXT_INIT_MAX_LEN = 0x8000
 """Of an extent in blocks; what is more was set aside for so much less, and never written."""
 
@@ -101,7 +102,8 @@ Ext4Superblock = "ext4_super_block" / Struct(
     "s_feature_ro_compat" / Int32ul * "those that a reader can do without",
     "s_uuid" / Bytes(16) * "of the file system",
     "s_volume_name" / Bytes(16) * "its label, up to a zero",
-    Padding(72),
+    Padding(70),
+    "s_reserved_gdt_blocks" / Int16ul * "blocks after the descriptors, for more of them",
     "s_journal_uuid" / Bytes(16) * "of the device that the journal is on",
     "s_journal_inum" / Int32ul * "inode of the journal; 0: it is on another device, or nowhere",
     "s_journal_dev" / Int32ul * "device number of that device",
@@ -122,17 +124,25 @@ Ext4Superblock = "ext4_super_block" / Struct(
 )
 
 Ext4GroupDescriptor = "ext4_group_desc" / Struct(
-    Padding(8),
+    "bg_block_bitmap_lo" / Int32ul * "block with a bit for each block of the group",
+    "bg_inode_bitmap_lo" / Int32ul * "block with a bit for each inode",
     "bg_inode_table_lo" / Int32ul * "first block of the inodes",
-    Padding(18),
+    Padding(6),
+    "bg_flags" / Int16ul * "bit 1: the bits of the blocks were never written",
+    Padding(4),
+    "bg_block_bitmap_csum_lo" / Int16ul * "CRC-32C of the bits of the blocks",
+    Padding(4),
     "bg_checksum" / Int16ul * "CRC-16, or half of a CRC-32C, of the group's number and the rest",
 )
 
 Ext4GroupDescriptor64 = "ext4_group_desc" / Struct(
     *Ext4GroupDescriptor.subcon.subcons,
-    Padding(8),
-    "bg_inode_table_hi" / Int32ul * "bits 32 on of it",
-    Padding(20),
+    "bg_block_bitmap_hi" / Int32ul * "bits 32 on of the block of bits",
+    "bg_inode_bitmap_hi" / Int32ul * "bits 32 on of the other one",
+    "bg_inode_table_hi" / Int32ul * "bits 32 on of the first block of the inodes",
+    Padding(12),
+    "bg_block_bitmap_csum_hi" / Int16ul * "bits 16 on of the checksum",
+    Padding(6),
 )
 
 Ext4Inode = "ext4_inode" / Struct(

@@ -152,3 +152,48 @@ SymlinkHdr = "xfs_dsymlink_hdr" / Struct(
     "sl_blkno" / Int64ub * "where it is, in 512 bytes",
     "sl_lsn" / Int64ub * "of the log record that it was last logged in, when it was written",
 )
+
+XFS_AGF_MAGIC = 0x58414746
+XFS_ABTB_MAGIC = 0x41425442
+XFS_ABTB_CRC_MAGIC = 0x41423342
+
+Agf = "xfs_agf" / Struct(
+    "agf_magicnum" / Int32ub * "XAGF",
+    Padding(4),
+    "agf_seqno" / Int32ub * "number of the allocation group",
+    "agf_length" / Int32ub * "blocks of the group",
+    "agf_bno_root" / Int32ub * "root of the tree of free blocks, in the group",
+    Padding(8),
+    "agf_bno_level" / Int32ub * "its height",
+    Padding(32),
+    "agf_uuid" / Bytes(16) * "of the file system; version 5",
+    Padding(136),
+    "agf_crc" / Int32ul * "CRC-32C of the sector, with zeros in this field; version 5",
+)
+"""The free blocks of an allocation group; in its second sector."""
+
+AllocBlock = "xfs_btree_sblock" / Struct(
+    "bb_magic" / Int32ub * "ABTB",
+    "bb_level" / Int16ub * "0: records; else keys, then pointers",
+    "bb_numrecs" / Int16ub * "how many",
+    Padding(4),
+    "bb_rightsib" / Int32ub * "next block of this height; all bits: none",
+)
+
+AllocBlock3 = "xfs_btree_sblock (version 5)" / Struct(
+    "bb_magic" / Int32ub * "AB3B",
+    *AllocBlock.subcon.subcons[1:],
+    "bb_blkno" / Int64ub * "where it is, in 512 bytes",
+    Padding(8),
+    "bb_uuid" / Bytes(16) * "of the file system",
+    "bb_owner" / Int32ub * "number of the allocation group",
+    "bb_crc" / Int32ul * "CRC-32C of the block, with zeros in this field",
+)
+
+AllocRec = "xfs_alloc_rec" / Struct(
+    "ar_startblock" / Int32ub * "first free block, in the group",
+    "ar_blockcount" / Int32ub * "how many",
+)
+
+AllocPtr = Int32ub
+"""A child of a tree of free blocks, in the group; a key takes as much room as a record."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.compared_files import changes_between, refuse_options
+from thinmeta.cli.compared_files import changes_between
 from thinmeta.cli.damage import lost_lines
 from thinmeta.cli.file_options import VolumeChoice, opened_device, volume_options
 from thinmeta.cli.lost_files import LostFiles
 from thinmeta.cli.metadata import opened
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import DEVICE, ParameterType, format_option
+from thinmeta.cli.parameters import DEVICE, ParameterType, format_option, refuse_options
 
 if TYPE_CHECKING:
     from thinmeta.analyse.diff import Diff

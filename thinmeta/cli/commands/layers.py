@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.compared_files import StackFiles, refuse_options
+from thinmeta.cli.compared_files import StackFiles
 from thinmeta.cli.damage import DamageReport, lost_lines, report_for, salvage_option
 from thinmeta.cli.file_options import VolumeChoice, no_replay_option
 from thinmeta.cli.lost_files import LostFiles
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.name_options import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option
-from thinmeta.cli.parameters import format_option, quiet_option
+from thinmeta.cli.parameters import format_option, quiet_option, refuse_options
 from thinmeta.cli.progress import Progress
 from thinmeta.cli.together import Group, freed_lines
 from thinmeta.cli.volume_options import Files, data_option, inputs_of, open_needed_data

@@ -15,6 +15,7 @@ class BlockGroups:
         cache: what reads them.
         geometry: how many there are, and how large.
         end: how many of them are on the volume.
+        descriptors: of the groups.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -24,7 +25,8 @@ class BlockGroups:
         self.end = min(self.geometry.nr_blocks, cache.size // self.geometry.block_bytes)
         # Of another object: a cache of a method of this one would keep it, and all that was read,
         # until garbage is collected.
-        self._tables = lru_cache(maxsize=4096)(GroupDescriptors(cache, self.geometry).read)
+        self.descriptors = GroupDescriptors(cache, self.geometry)
+        self._tables = lru_cache(maxsize=4096)(self.descriptors.read)
 
     def read(self, block: int) -> bytes:
         """Return a block.

@@ -14,6 +14,7 @@ from thinmeta.files.ext.attribute_entries import (
     attributes_in_block,
     attributes_in_inode,
 )
+from thinmeta.files.ext.block_bitmaps import free_blocks
 from thinmeta.files.ext.block_groups import BlockGroups
 from thinmeta.files.ext.directories import read_directory
 from thinmeta.files.ext.ext_parts import ExtParts
@@ -21,7 +22,7 @@ from thinmeta.files.ext.file_contents import content_stretches, inline_content, 
 from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.inode_tables import InodeTables
 from thinmeta.files.ext.running_crc import going_on, stored
-from thinmeta.files.file_parts import FileParts
+from thinmeta.files.file_parts import FilePart, FileParts
 from thinmeta.files.file_system import (
     DirectoryError,
     Entry,
@@ -42,6 +43,7 @@ from thinmeta.schemas.ext4 import (
     EXT4_INLINE_DATA_FL,
     EXT4_ROOT_INO,
 )
+from thinmeta.volume.byte_ranges import NO_RANGES, ByteRanges
 from thinmeta.walk.ragged import Places
 
 _SECTOR = 512
@@ -234,6 +236,30 @@ class Ext4(FileSystem):
     def has_outer_attributes(self, inode: Inode) -> bool:
         """Tell whether it has attributes outside of its inode; see `FileSystem`."""
         return self._has_values_elsewhere or self._inodes.has_attribute_block(inode.number)
+
+    @property
+    def nr_bytes(self) -> int:
+        """How many bytes it has."""
+        return self._blocks.geometry.nr_blocks * self.block_bytes
+
+    def journal(self) -> ByteRanges:
+        """Return where the journal is; see `FileSystem.journal()`."""
+        if not self.journal_inode:
+            return NO_RANGES
+        parts = self.parts(self.inode(self.journal_inode))
+        parts = parts[parts.part != FilePart.INODE]
+        return ByteRanges.of(parts.place, parts.end)
+
+    def first_group(self) -> tuple[int, int]:
+        """Return where block groups are; see `FileSystem.first_group()`."""
+        fields = self._blocks.geometry.superblock
+        blocks = (fields.s_first_data_block, fields.s_blocks_per_group)
+        return blocks[0] * self.block_bytes, blocks[1] * self.block_bytes
+
+    def free_in_group(self, group: int) -> ByteRanges:
+        """Return what is free in a block group; see `FileSystem.free_in_group()`."""
+        begin = free_blocks(self._blocks, group).astype(np.uint64) * np.uint64(self.block_bytes)
+        return ByteRanges.of(begin, begin + np.uint64(self.block_bytes))
 
     def layout(self) -> Hashable:
         """Return what else must be alike; see `FileSystem.layout()`."""

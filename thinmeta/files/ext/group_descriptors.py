@@ -7,8 +7,9 @@ import numpy as np
 
 from thinmeta.files.ext.geometry import Geometry
 from thinmeta.files.ext.running_crc import going_on, stored
+from thinmeta.files.file_system import FileError
 from thinmeta.files.reading import Cache
-from thinmeta.schemas.columns import dtype_of, field_of
+from thinmeta.schemas.columns import dtype_of, field_of, fields_at
 from thinmeta.schemas.ext4 import (
     EXT4_FEATURE_COMPAT_SPARSE_SUPER2,
     EXT4_FEATURE_INCOMPAT_64BIT,
@@ -69,6 +70,41 @@ class GroupDescriptors:
             for wanted, found in zip(sums, fields["bg_checksum"].tolist(), strict=True)
         ]
         return list(zip(tables.tolist(), right, strict=True))
+
+    def fields(self, group: int) -> dict[str, Any]:
+        """Return the fields of a group's descriptor.
+
+        Raises:
+            FileError: it cannot be had, or believed.
+        """
+        geometry = self._geometry
+        part, place = divmod(group, geometry.block_bytes // geometry.descriptor_bytes)
+        if not self.read(part)[place][1]:
+            raise FileError(f"the checksum of the descriptor of block group {group} is wrong")
+        is_wide = geometry.incompat & EXT4_FEATURE_INCOMPAT_64BIT
+        layout = _DESCRIPTOR_64 if is_wide else _DESCRIPTOR
+        begin = self._descriptors_at(part) * geometry.block_bytes
+        return fields_at(
+            layout, self._cache.read(begin, geometry.block_bytes), place * geometry.descriptor_bytes
+        )
+
+    def beginning(self, group: int) -> tuple[int, int]:
+        """Return what a group begins with, in blocks: copies of superblock and descriptors.
+
+        Source: `ext4_num_base_meta_blocks()`, fs/ext4/balloc.c.
+        """
+        geometry = self._geometry
+        fields = geometry.superblock
+        per_block = geometry.block_bytes // geometry.descriptor_bytes
+        is_apart = bool(geometry.incompat & EXT4_FEATURE_INCOMPAT_META_BG)
+        has_superblock = self._has_superblock(group)
+        length = int(has_superblock)
+        if is_apart and group >= fields.s_first_meta_bg * per_block:
+            length += group % per_block in (0, 1, per_block - 1)
+        elif has_superblock:
+            nr_blocks = fields.s_first_meta_bg if is_apart else -(-geometry.nr_groups // per_block)
+            length += nr_blocks + fields.s_reserved_gdt_blocks
+        return fields.s_first_data_block + group * fields.s_blocks_per_group, length
 
     def _checksum(self, number: bytes, descriptor: bytes) -> int | None:
         """Return the checksum of a descriptor; None if it has none.

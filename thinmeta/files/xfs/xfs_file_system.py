@@ -24,11 +24,13 @@ from thinmeta.files.xfs import dir2
 from thinmeta.files.xfs.attr_fork import Attribute, attributes
 from thinmeta.files.xfs.dinodes import Dinodes, Fork
 from thinmeta.files.xfs.forks import NO_EXTENTS, read_file_extents, read_metadata_extents
+from thinmeta.files.xfs.free_extents import free_extents
 from thinmeta.files.xfs.metadata_blocks import SYMLINK_TARGET, MetadataBlocks
 from thinmeta.files.xfs.xfs_geometry import XfsGeometry
 from thinmeta.files.xfs.xfs_parts import parts_of_file
 from thinmeta.schemas import xfs, xfs_directory
 from thinmeta.schemas.columns import dtype_of, fields_at
+from thinmeta.volume.byte_ranges import NO_RANGES, ByteRanges
 from thinmeta.walk.ragged import Places
 
 _ACL_HEADER, _ACL_ENTRY = dtype_of(xfs_directory.AclHdr), dtype_of(xfs_directory.AclEntry)
@@ -62,6 +64,7 @@ class Xfs(FileSystem):
             self.remark = (
                 "the XFS is marked as in need of xfs_repair; the kernel would not mount it"
             )
+        self._cache = cache
         self._dinodes = Dinodes(cache, geometry)
         self._blocks = MetadataBlocks(cache, geometry)
 
@@ -167,6 +170,26 @@ class Xfs(FileSystem):
     def has_outer_attributes(self, inode: Inode) -> bool:
         """Tell whether attributes have blocks; see `FileSystem.has_outer_attributes()`."""
         return self._dinodes.has_outer_attributes(inode.number)
+
+    @property
+    def nr_bytes(self) -> int:
+        """How many bytes it has."""
+        return self.geometry.blocks * self.block_bytes
+
+    def journal(self) -> ByteRanges:
+        """Return where the log is; see `FileSystem.journal()`."""
+        if self.log is None:
+            return NO_RANGES
+        begin, length = self.log
+        return ByteRanges(*np.array([[begin], [begin + length]], dtype=np.uint64))
+
+    def first_group(self) -> tuple[int, int]:
+        """Return where allocation groups are; see `FileSystem.first_group()`."""
+        return 0, self.geometry.ag_blocks * self.block_bytes
+
+    def free_in_group(self, group: int) -> ByteRanges:
+        """Return what is free in an allocation group; see `FileSystem.free_in_group()`."""
+        return free_extents(self._cache, self._blocks, group)
 
     def layout(self) -> Hashable:
         """Return what else must be alike; see `FileSystem.layout()`."""

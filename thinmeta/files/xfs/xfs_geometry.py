@@ -38,6 +38,7 @@ class XfsGeometry:
         is_v5: whether blocks have checksums and say whose they are.
         has_ftype: whether directories have the types of files.
         needs_repair: whether it is marked as damaged.
+        sector_bytes: of a sector, of which the first ones of an allocation group say what is in it.
         block_bytes: of a block.
         blocks: of the file system.
         ag_blocks: of an allocation group.
@@ -57,6 +58,7 @@ class XfsGeometry:
     is_v5: bool
     has_ftype: bool
     needs_repair: bool
+    sector_bytes: int
     block_bytes: int
     blocks: int
     ag_blocks: int
@@ -104,6 +106,7 @@ class XfsGeometry:
             has_ftype=bool(incompat & xfs.XFS_SB_FEAT_INCOMPAT_FTYPE)
             or (not is_v5 and has_features2 and bool(features2 & xfs.XFS_SB_VERSION2_FTYPE)),
             needs_repair=bool(incompat & xfs.XFS_SB_FEAT_INCOMPAT_NEEDSREPAIR),
+            sector_bytes=int(fields.sb_sectsize),
             block_bytes=int(fields.sb_blocksize),
             blocks=int(fields.sb_dblocks),
             ag_blocks=int(fields.sb_agblocks),
