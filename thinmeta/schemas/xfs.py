@@ -167,7 +167,8 @@ Agf = "xfs_agf" / Struct(
     "agf_bno_level" / Int32ub * "its height",
     Padding(32),
     "agf_uuid" / Bytes(16) * "of the file system; version 5",
-    Padding(136),
+    Padding(128),
+    "agf_lsn" / Int64ub * "of the log record that it was last logged in, when it was written",
     "agf_crc" / Int32ul * "CRC-32C of the sector, with zeros in this field; version 5",
 )
 """The free blocks of an allocation group; in its second sector."""
@@ -184,7 +185,7 @@ AllocBlock3 = "xfs_btree_sblock (version 5)" / Struct(
     "bb_magic" / Int32ub * "AB3B",
     *AllocBlock.subcon.subcons[1:],
     "bb_blkno" / Int64ub * "where it is, in 512 bytes",
-    Padding(8),
+    "bb_lsn" / Int64ub * "of the log record that it was last logged in, when it was written",
     "bb_uuid" / Bytes(16) * "of the file system",
     "bb_owner" / Int32ub * "number of the allocation group",
     "bb_crc" / Int32ul * "CRC-32C of the block, with zeros in this field",

@@ -47,6 +47,8 @@ def _forms() -> dict[bytes, _Form]:
         (xfs.XfsSuperblock, "sb_", "sb_magicnum", (xfs.XFS_SB_MAGIC,)),
         (xfs.Dinode3, "di_", "di_magic", (xfs.XFS_DINODE_MAGIC,)),
         (xfs.BmbtBlock3, "bb_", "bb_magic", (xfs.XFS_BMAP_CRC_MAGIC,)),
+        (xfs.Agf, "agf_", "agf_magicnum", (xfs.XFS_AGF_MAGIC,)),
+        (xfs.AllocBlock3, "bb_", "bb_magic", (xfs.XFS_ABTB_CRC_MAGIC,)),
         (xfs.SymlinkHdr, "sl_", "sl_magic", (xfs.XFS_SYMLINK_MAGIC,)),
         (xfs_directory.Dir3DataHdr, "", "magic", directory),
         (xfs_directory.Da3NodeHdr, "", "magic", attributes),
