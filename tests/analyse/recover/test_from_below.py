@@ -190,6 +190,8 @@ def test_a_leak_is_not_taken_for_what_is_lost(*, loses_leaf: bool, counts_data: 
     sound = _mappings(image.sound.tobytes())[0]
     traps = list(_traps(pool, image))
     random.Random(6).shuffle(traps)
+    # Among the smallest are old lists of one device, which look like leaves of one mapping.
+    traps = [*sorted(traps, key=lambda each: len(_keys(image, each[2])))[:2], *traps]
     nr_tried = 0
     for node, leaf, leaked in traps:
         if counts_data and not _count_data(image, leaked):
@@ -231,7 +233,7 @@ def _traps(pool: LosingPool, image: DamagedImage) -> Iterator[tuple[int, int, in
 def _is_leaf(image: DamagedImage, block: int) -> bool:
     header = image.sound[block][: NODE_HEADER.itemsize].view(NODE_HEADER)[0]
     is_node = kind_of(image.sound[block]) is BlockKind.NODE and header["value_size"] == 8
-    return bool(is_node and header["flags"] == LEAF_NODE and header["nr_entries"] > 2)
+    return bool(is_node and header["flags"] == LEAF_NODE and header["nr_entries"] > 0)
 
 
 def _keys(image: DamagedImage, block: int) -> npt.NDArray[np.uint64]:

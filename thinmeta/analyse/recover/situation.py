@@ -168,6 +168,10 @@ class Situation:
         owners += of_leaves.values()
         nr_lost = 0
         if of_leaves or unread:
+            # An old list of one device, leaked, looks like a leaf of one mapping.
+            unsure = self.trees.nodes.blocks[self.trees.nodes.may_hold_roots]
+            if np.isin([child.block for child in children], unsure).any():
+                return False
             found = nr_in_lost_leaves(self.pool, self.trees, self._leaves_in_use())
             if found is None:
                 return False
