@@ -14,8 +14,7 @@ from thinmeta.walk.columnar import Columnar
 class FilePart(IntEnum):
     """What a part of a volume is to a file.
 
-    >>> import thinmeta
-    >>> [part.name for part in thinmeta.FilePart]
+    >>> [part.name for part in FilePart]
     ['CONTENT', 'UNWRITTEN', 'MAP', 'ATTRIBUTES', 'INODE']
     """
 

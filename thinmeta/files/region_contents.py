@@ -19,8 +19,7 @@ _FILES_AT_ONCE = 4096
 class Holding(Enum):
     """What a part of a volume holds; the values are how it is called in output.
 
-    >>> import thinmeta
-    >>> [holding.value for holding in thinmeta.Holding][:3]
+    >>> [holding.value for holding in Holding][:3]
     ['content', 'unwritten', 'map']
     """
 
