@@ -15,6 +15,7 @@ from tests.cases import FIXTURES, unpacked
 from tests.files.crash_fixtures import crash_image
 from tests.files.ext.ext_images import EXT2, EXT4, debugfs, mke2fs, needs_e2fsprogs
 from tests.files.image_source import BytesSource
+from tests.files.mounted import needs_xfsprogs
 from tests.files.xfs.small_images import small_image
 from tests.needs import IS_THOROUGH
 from tests.properties import examples
@@ -180,7 +181,13 @@ IMAGES = {
 }
 
 
-@pytest.mark.parametrize("kind", IMAGES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(each, marks=[needs_xfsprogs] if each.startswith("xfs ") else [])
+        for each in IMAGES
+    ],
+)
 @pytest.mark.parametrize("seed", range(20 if IS_THOROUGH else 3))
 def test_a_snapshot_with_other_bytes(kind: str, seed: int) -> None:
     image = IMAGES[kind]()
@@ -214,6 +221,7 @@ def test_what_a_journal_changes_counts(kind: str) -> None:
     assert len(held_against_the_full_comparison(new, old, NO_RANGES)) > 1
 
 
+@needs_xfsprogs
 def test_other_file_systems_are_compared_in_full() -> None:
     ext4, xfs, other = opened(crash_image("ext4")), opened(small_image(5)), opened(small_image(4))
 
