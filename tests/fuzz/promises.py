@@ -167,6 +167,8 @@ def assert_nothing_is_lost_in_silence(pair: Pair, ended: Ended) -> None:
         return
     if pair.has("--quiet") or b"going on with state" in ended.stderr:
         return  # another state was taken, and may have all that this one had
+    if b"proven by the pool's reference counts" in ended.stderr:
+        return  # the slow reader finds nothing below a node that is lost
     state = live_state(pair.image)
     if state is None:
         return

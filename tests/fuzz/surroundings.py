@@ -47,6 +47,8 @@ WORDS = [
     b"\xff",
     b"\xe2\x80\xae",
 ]
+_LONGEST_LINE = 1 << 20  # bytes; one may be repeated, and repeated again
+
 JUNK = [
     b"{",
     b"}",
@@ -90,7 +92,7 @@ def odd_text(rng: Rng, text: bytes) -> bytes:
             case 7:
                 return text[: int(rng.integers(len(text) + 1))]
             case _:
-                lines[at] = lines[at] * int(pick(rng, [2, 1000]))
+                lines[at] = (lines[at] * int(pick(rng, [2, 1000])))[:_LONGEST_LINE]
         text = b"\n".join(lines)
     return text
 

