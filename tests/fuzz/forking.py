@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 NR_MIB = 300
-CPU_SECONDS = 120  # a pack file may claim 16 GiB, all of which some commands read: 40 seconds
+CPU_SECONDS = 40
 WALL_SECONDS = 240
 LARGEST_STDOUT = 8 << 20
 """Bytes after which nobody listens any more, as `| head` does."""

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from thinmeta.device.holes import Holes
 from thinmeta.schemas.checksum import Rows
 from thinmeta.units import METADATA_BLOCK_BYTES
 
@@ -90,6 +92,18 @@ class BlockDevice:
         rows[faults != _NONE] = 0
         return BlockBatch(rows, faults)
 
+    def are_stored(self, begin: int, end: int) -> bool:
+        """Tell whether any of the blocks `begin..end`, half-open, may be other than zeros.
+
+        A hole of a file is not.
+        """
+        size = METADATA_BLOCK_BYTES
+        return bool(self._holes.stored(begin * size, end * size))
+
+    @cached_property
+    def _holes(self) -> Holes:
+        return Holes(self._fd)
+
     def _read_neighbours(
         self, first: int, places: npt.NDArray[np.intp], rows: Rows, faults: npt.NDArray[np.uint8]
     ) -> None:
@@ -129,6 +143,9 @@ class _BlocksInPieces(BlockDevice):
 
     def close(self) -> None:
         self._extents.close()
+
+    def are_stored(self, begin: int, end: int) -> bool:
+        return begin < end  # they are opened where metadata is, and seldom have holes
 
     def _preadv(self, buffers: list[memoryview], offset: int) -> int:
         return self._extents.preadv(buffers, offset)

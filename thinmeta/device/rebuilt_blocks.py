@@ -29,6 +29,11 @@ class RebuiltBlocks(BlockDevice):
         """Close the device beneath."""
         self.beneath.close()
 
+    def are_stored(self, begin: int, end: int) -> bool:
+        """Tell whether any block may be other than zeros; see `BlockDevice.are_stored`."""
+        is_rebuilt = (self._blocks >= begin) & (self._blocks < end)
+        return bool(is_rebuilt.any()) or self.beneath.are_stored(begin, end)
+
     def read(self, blocks: Blocks) -> BlockBatch:
         """Read blocks; see `BlockDevice.read`."""
         batch = self.beneath.read(blocks)

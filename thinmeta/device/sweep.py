@@ -24,7 +24,12 @@ def nr_blocks_of(device: BlockDevice) -> int:
 
 
 def sweep(
-    device: BlockDevice, nr_blocks: int, advance: OnProgress = _forget, *, ahead: bool = False
+    device: BlockDevice,
+    nr_blocks: int,
+    advance: OnProgress = _forget,
+    *,
+    ahead: bool = False,
+    only_stored: bool = False,
 ) -> Iterator[tuple[Blocks, BlockBatch]]:
     """Return the first blocks of a device: their numbers, and what was read.
 
@@ -33,16 +38,26 @@ def sweep(
         nr_blocks: how many.
         advance: told of what the caller is done with.
         ahead: read the next blocks while the caller looks at these.
+        only_stored: pass over holes of a file, where all blocks are zeros.
     """
 
     def read(begin: int) -> tuple[Blocks, BlockBatch]:
         blocks = np.arange(begin, min(begin + _BLOCKS_AT_ONCE, nr_blocks), dtype=np.uint64)
         return blocks, device.read(blocks)
 
-    begins = range(0, nr_blocks, _BLOCKS_AT_ONCE)
+    def is_read(begin: int) -> bool:
+        end = min(begin + _BLOCKS_AT_ONCE, nr_blocks)
+        return not only_stored or device.are_stored(begin, end)
+
+    begins = filter(is_read, range(0, nr_blocks, _BLOCKS_AT_ONCE))
+    done = 0
     for blocks, batch in in_threads(read, begins, 1) if ahead else map(read, begins):
         yield blocks, batch
-        advance(len(blocks), nr_blocks)
+        end = int(blocks[-1]) + 1
+        advance(end - done, nr_blocks)
+        done = end
+    if done < nr_blocks:
+        advance(nr_blocks - done, nr_blocks)
 
 
 def unreadable(blocks: Blocks, batch: BlockBatch, place: int) -> Damage:
@@ -59,7 +74,7 @@ def refuse_without_metadata(device: BlockDevice) -> None:
         InputError: none has; the message says what the device may be instead.
     """
     is_zeros = device.nr_blocks > 0
-    for _, batch in sweep(device, nr_blocks_of(device)):
+    for _, batch in sweep(device, nr_blocks_of(device), only_stored=True):
         if known_salts(batch.rows).any():
             return
         is_zeros = is_zeros and not batch.faults.any() and not batch.rows.any()

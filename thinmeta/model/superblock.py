@@ -141,7 +141,7 @@ def _copies(device: BlockDevice) -> Iterator[Any]:
     from thinmeta.device.sweep import sweep
 
     layout = dtype_of(SuperblockSchema)
-    for blocks, batch in sweep(device, device.nr_blocks):
+    for blocks, batch in sweep(device, device.nr_blocks, only_stored=True):
         rows = batch.rows
         magics = rows[:, : layout.itemsize].view(layout)["magic"][:, 0]
         for place in np.flatnonzero(magics == THIN_SUPERBLOCK_MAGIC).tolist():

@@ -3,11 +3,11 @@
 import errno
 import mmap
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from thinmeta.device.holes import Holes
 from thinmeta.units import OnProgress
 from thinmeta.volume.contents import fill
 from thinmeta.volume.copy_target import CopyTarget
@@ -113,7 +113,7 @@ class _Copier:
         self._extents = {Source.DATA.value: sources.data, Source.ORIGIN.value: sources.origin}
         self._in_kernel = target.holes
         self._buffer = memoryview(mmap.mmap(-1, _BUFFER))
-        self._holes: dict[int, _Holes] = {}
+        self._holes: dict[int, Holes] = {}
 
     def copy(self, pieces: Pieces) -> Iterator[int]:
         """Copy pieces in the order of their source; return sizes that add up, now and then."""
@@ -152,7 +152,7 @@ class _Copier:
         if not self._target.holes:
             return ((begin, end),)
         if fd not in self._holes:
-            self._holes[fd] = _Holes(fd)
+            self._holes[fd] = Holes(fd)
         return self._holes[fd].stored(begin, end)
 
     def _copy_in_kernel(self, fd: int, begin: int, end: int, shift: int) -> int:
@@ -186,32 +186,3 @@ class _Copier:
     def _lose(self, unreadable: Unreadable) -> None:
         self._on_unreadable(unreadable)
         self._target.zero(unreadable.begin, unreadable.end)
-
-
-class _Holes:
-    """Tells what of a file is stored; what is not is a hole, and need not be copied."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        # All is taken for stored where nobody can tell: on block devices.
-        self._is_file = stat.S_ISREG(os.fstat(fd).st_mode)
-        self._begin = self._end = 0
-
-    def stored(self, begin: int, end: int) -> list[tuple[int, int]]:
-        """Return the ranges of `begin..end` that are stored."""
-        if not self._is_file:
-            return [(begin, end)]
-        found = []
-        while begin < end:
-            if not self._begin <= begin < self._end:
-                try:
-                    self._begin = os.lseek(self._fd, begin, os.SEEK_DATA)
-                    self._end = os.lseek(self._fd, self._begin, os.SEEK_HOLE)
-                except OSError as error:
-                    if error.errno == errno.ENXIO:  # a hole up to the end
-                        break
-                    self._begin, self._end = begin, end
-            if self._begin < end:
-                found.append((max(begin, self._begin), min(end, self._end)))
-            begin = self._end
-        return found

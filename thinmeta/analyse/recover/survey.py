@@ -36,9 +36,9 @@ class Survey:
 
 def survey(device: BlockDevice, on_progress: OnProgress) -> Survey:
     """Read every block once, in order, and keep what the trees are made of."""
-    classes = np.full(device.nr_blocks, BlockClass.UNKNOWN, dtype=np.uint8)
+    classes = np.full(device.nr_blocks, BlockClass.ZERO, dtype=np.uint8)  # as holes are
     parts = [read_facts(np.empty(0, dtype=np.uint64), page_aligned(0), classes[:0])]
-    for blocks, batch in sweep(device, device.nr_blocks, on_progress, ahead=True):
+    for blocks, batch in sweep(device, device.nr_blocks, on_progress, ahead=True, only_stored=True):
         found = classify(blocks, batch)
         parts.append(read_facts(blocks, batch.rows, found))
         classes[int(blocks[0]) : int(blocks[-1]) + 1] = found
