@@ -6,6 +6,7 @@ from typing import IO, Any, TypeVar
 
 import click
 
+from thinmeta.cli.parameters import format_option
 from thinmeta.errors import ThinmetaError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -39,12 +40,9 @@ def report_option(function: _Function) -> _Function:
             end.exit_code = int(error.exit_code)  # type: ignore[misc]  # click declares a ClassVar
             raise end from error
 
-    return click.option(  # type: ignore[return-value]
-        "-f",
-        "--format",
-        "report_format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="How to report on standard error what is left out, and why.",
-    )(reported)
+    return format_option(
+        "text",
+        "json",
+        arrives_as="report_format",
+        what="How to report on standard error what is left out, and why.",
+    )(reported)  # type: ignore[return-value]

@@ -98,16 +98,18 @@ STATE = StateParameter()
 QUANTITY = QuantityParameter()
 
 
-def format_option(*names: str) -> Callable[[FC], FC]:
-    """Add `-f/--format` with these choices, the first being the default, as `format_name`."""
+def format_option(
+    *names: str, arrives_as: str = "format_name", what: str = "How to print."
+) -> Callable[[FC], FC]:
+    """Add `-f/--format` with these choices, the first being the default, and `what` as help."""
     return click.option(
         "-f",
         "--format",
-        "format_name",
+        arrives_as,
         type=click.Choice(names),
         default=names[0],
         show_default=True,
-        help="How to print.",
+        help=what,
     )
 
 

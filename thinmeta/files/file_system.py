@@ -6,7 +6,7 @@ catches it, says which file it was, and goes on.
 
 import stat
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -137,6 +137,25 @@ class PartsError(FileError):
         """Carry what was found."""
         super().__init__(message)
         self.found = found
+
+
+def gathered(inode_number: int, *sources: Iterable[FileParts]) -> FileParts:
+    """Return the parts of a file from several sources, each as far as it goes.
+
+    Raises:
+        PartsError: a source ended with an error; it has what all of them gave.
+    """
+    found: list[FileParts] = []
+    faults = []
+    for parts in sources:
+        try:
+            found += parts  # what comes before an error is kept
+        except FileError as error:
+            faults.append(str(error))
+    if faults:
+        what = f"inode {inode_number}: {'; '.join(faults)}"
+        raise PartsError(what, FileParts.joined(found))
+    return FileParts.joined(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

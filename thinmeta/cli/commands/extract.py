@@ -11,7 +11,7 @@ from thinmeta.cli.damage import DamageReport, lost_lines, report_for, salvage_op
 from thinmeta.cli.ending import say
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import force_option, open_output, output_option
-from thinmeta.cli.parameters import DEVICE, FILE, quiet_option
+from thinmeta.cli.parameters import DEVICE, FILE, format_option, quiet_option
 from thinmeta.cli.progress import Progress, bytes_text
 from thinmeta.cli.volume_options import (
     Files,
@@ -50,15 +50,7 @@ if TYPE_CHECKING:
     help="Where --salvage keeps its map. Default: OUT.map; a block device has no default.",
 )
 @force_option("--force")
-@click.option(
-    "-f",
-    "--format",
-    "format_name",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to list, on standard error, what --salvage left out.",
-)
+@format_option("text", "json", what="How to list, on standard error, what --salvage left out.")
 @quiet_option
 def extract(  # noqa: PLR0913  # one parameter an option
     *,

@@ -11,7 +11,7 @@ from thinmeta.files.ext.extent_nodes import Stretches, few_rows, read_extent_tre
 from thinmeta.files.ext.inode_records import InodeRecord
 from thinmeta.files.ext.inode_tables import InodeTables
 from thinmeta.files.file_parts import FilePart, FileParts
-from thinmeta.files.file_system import FileError, PartsError
+from thinmeta.files.file_system import gathered
 from thinmeta.schemas.ext4 import (
     EXT4_EXTENTS_FL,
     EXT4_FEATURE_INCOMPAT_EA_INODE,
@@ -39,17 +39,12 @@ class ExtParts:
         """
         width = self._blocks.geometry.inode_bytes
         place = self._inodes.place(record.inode.number)
-        found = [FileParts.of([(FilePart.INODE, 0, width, place)])]
-        faults = []
-        for parts in (self._content(record) if has_blocks else (), self._attributes(record)):
-            try:
-                found += parts
-            except FileError as error:
-                faults.append(str(error))
-        if faults:
-            what = f"inode {record.inode.number}: {'; '.join(faults)}"
-            raise PartsError(what, FileParts.joined(found))
-        return FileParts.joined(found)
+        return gathered(
+            record.inode.number,
+            [FileParts.of([(FilePart.INODE, 0, width, place)])],
+            self._content(record) if has_blocks else (),
+            self._attributes(record),
+        )
 
     def _content(self, record: InodeRecord) -> Iterator[FileParts]:
         if record.flags & EXT4_INLINE_DATA_FL:

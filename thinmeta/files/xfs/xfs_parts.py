@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from thinmeta.files.file_parts import FilePart, FileParts
-from thinmeta.files.file_system import FileError, Inode, PartsError
+from thinmeta.files.file_system import FileError, Inode, gathered
 from thinmeta.files.xfs.dinodes import Dinodes, Fork
 from thinmeta.files.xfs.forks import read_extents
 from thinmeta.files.xfs.metadata_blocks import MetadataBlocks
@@ -26,17 +26,12 @@ def parts_of_file(inode: Inode, dinodes: Dinodes, blocks: MetadataBlocks) -> Fil
     place = geometry.inode_place(inode.number)
     if place is None:
         raise FileError(f"inode {inode.number}: there is none of this number")
-    found = [FileParts.of([(FilePart.INODE, 0, geometry.inode_bytes, place)])]
-    faults = []
-    for parts in (_data(inode, dinodes, blocks), _attributes(inode, dinodes, blocks)):
-        try:
-            found += parts
-        except FileError as error:
-            faults.append(str(error))
-    if faults:
-        what = f"inode {inode.number}: {'; '.join(faults)}"
-        raise PartsError(what, FileParts.joined(found))
-    return FileParts.joined(found)
+    return gathered(
+        inode.number,
+        [FileParts.of([(FilePart.INODE, 0, geometry.inode_bytes, place)])],
+        _data(inode, dinodes, blocks),
+        _attributes(inode, dinodes, blocks),
+    )
 
 
 def _data(inode: Inode, dinodes: Dinodes, blocks: MetadataBlocks) -> Iterator[FileParts]:
