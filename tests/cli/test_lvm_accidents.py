@@ -296,3 +296,14 @@ def test_disks_that_need_a_step_before_are_named(
     result = thinmeta("ls", "--lvm", disk, *LV)
     assert result.exit_code == ExitCode.INPUT
     assert what in result.stderr
+
+
+def test_what_is_odd_of_lvm_stops_no_copy(
+    without_label: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """It is no damage of the metadata, which is written as it lies on the disk."""
+    output = tmp_path / "meta.bin"
+    result = thinmeta("unpack", "--lvm", f"{without_label}@0", *LV, "--output", output)
+    assert result.exit_code == ExitCode.DONE
+    assert "there is no LVM label at byte 0" in result.stderr
+    assert output.read_bytes() == unpacked(REAL.name).read_bytes()

@@ -135,9 +135,8 @@ class StackFiles:
     def _opened(self, device_id: "DeviceId") -> Iterator["_ComparedLayer | None"]:
         """Open what is below `rootfs` on a device; None, and tell, if it has none."""
         from thinmeta.files.file_system import FileError
-        from thinmeta.model.device_spec import DeviceSpec
 
-        chosen = self._place.choice.choose(self._pool, DeviceSpec.parse(str(device_id)))
+        chosen = self._place.device(self._pool, device_id)
         with opened_device(self._place, self._pool, chosen, self._report) as volume:
             why, root = "has no rootfs, below which Docker has the files", None
             try:

@@ -28,7 +28,8 @@ from thinmeta.cli.volume_options import (
 if TYPE_CHECKING:
     from thinmeta.model.device_spec import ChosenDevice, DeviceSpec
     from thinmeta.model.pool import Pool
-    from thinmeta.units import Quantity
+    from thinmeta.model.state import AnyState
+    from thinmeta.units import DeviceId, Quantity
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -61,6 +62,15 @@ class VolumeChoice(NamedTuple):
     def report(self) -> DamageReport:
         """Return the policy that the command line asks for."""
         return report_for(salvage=self.salvage, quiet=self.quiet, is_json=self.is_json)
+
+    def device(
+        self, pool: "Pool", device_id: "DeviceId", state: "AnyState | None" = None
+    ) -> "ChosenDevice":
+        """Return the device of an id, with its name; None is the state that was opened."""
+        from thinmeta.model.device_spec import DeviceSpec
+
+        spec = DeviceSpec.parse(str(device_id))._replace(state=state)
+        return self.choice.choose(pool, spec)
 
 
 class PathParameter(ParameterType):

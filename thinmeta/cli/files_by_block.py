@@ -65,9 +65,7 @@ class FilesByBlock:
 
     @contextmanager
     def _opened(self, device_id: "DeviceId") -> Iterator["OpenedFiles"]:
-        from thinmeta.model.device_spec import DeviceSpec
-
-        chosen = self._place.choice.choose(self._pool, DeviceSpec.parse(str(device_id)))
+        chosen = self._place.device(self._pool, device_id)
         with opened_device(self._place, self._pool, chosen, self._report) as files:
             yield files.opened
 

@@ -108,10 +108,7 @@ class ImageVolumes:
 
     def opened(self, device_id: "DeviceId") -> AbstractContextManager[VolumeFiles]:
         """Open the files of a device; see `opened_device`."""
-        from thinmeta.model.device_spec import DeviceSpec
-
-        spec = DeviceSpec.parse(str(device_id))._replace(state=self._state)
-        chosen = self._place.choice.choose(self._pool, spec)
+        chosen = self._place.device(self._pool, device_id, self._state)
         return opened_device(self._place, self._pool, chosen, self._report)
 
     @contextmanager

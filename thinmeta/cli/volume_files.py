@@ -150,7 +150,7 @@ class VolumeFiles:
         from thinmeta.formats.file_report import problem_object
 
         self._counts[outcome] += 1
-        noted.lose(what, (problem_object(each, outcome, what) for each in (path,)))
+        noted.lose(what, [problem_object(path, outcome, what)])
 
     def _say_before(self, *others: LostFiles) -> None:
         """Say what is not to be the last word; with JSON it is said."""

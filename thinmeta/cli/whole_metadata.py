@@ -1,7 +1,7 @@
 """The metadata of commands that copy it, block by block, whatever state it is in."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -17,6 +17,7 @@ from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_dama
 
 if TYPE_CHECKING:
     from thinmeta.analyse.recover.scan import Scan
+    from thinmeta.cli.damage import DamageReport
     from thinmeta.device.blocks import BlockDevice
     from thinmeta.names.name_sources import NameSources
 
@@ -118,6 +119,19 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
         except InputError as error:
             raise InputError(f"{device.name}: {error}") from error
         yield device
+
+
+def warn_of(device: "BlockDevice", choice: WholeChoice, report: "DamageReport") -> None:
+    """Say what was odd about opening metadata, and how LVM's transaction id is not the pool's."""
+    from thinmeta.model.pool import open_pool
+    from thinmeta.names.disagreements import transaction_note
+
+    for note in device.notes:
+        report.warn(note)
+    if choice.names.lvm:
+        with suppress(InputError, DamagedMetadataError):  # there may be no superblock to tell
+            if odd := transaction_note(open_pool(device), choice.names):
+                report.warn(odd)
 
 
 def missing_from(found: "Scan") -> Iterator[str]:

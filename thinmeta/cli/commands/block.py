@@ -14,6 +14,7 @@ from thinmeta.cli.whole_metadata import (
     WholeChoice,
     missing_from,
     opened_whole,
+    warn_of,
     whole_metadata_options,
 )
 from thinmeta.errors import SalvagedError
@@ -64,8 +65,7 @@ def block(  # noqa: PLR0913  # one parameter an option
     report = DamageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
     with opened_whole(choice) as device:
-        for note in device.notes:
-            report.warn(note)
+        warn_of(device, choice, report)
         with progress:
             whole = ScannedBlocks.of(device, progress.advance)
         for warning in missing_from(whole.scan):

@@ -14,6 +14,7 @@ from thinmeta.cli.whole_metadata import (
     WholeChoice,
     opened_whole,
     refuse_damaged_superblock,
+    warn_of,
     whole_metadata_argument,
 )
 from thinmeta.errors import SalvagedError
@@ -47,8 +48,7 @@ def pack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool) 
         report.warn(str(damage))
 
     with opened_whole(choice) as device:
-        for note in device.notes:
-            report.warn(note)
+        warn_of(device, choice, report)
         with open_output(output, choice.names.inputs(device.name), force=force) as file, progress:
             for part in packed(device, warn, progress.advance):
                 file.write(part)

@@ -1,8 +1,6 @@
 """`thinmeta scan`."""
 
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,13 +13,10 @@ from thinmeta.cli.whole_metadata import (
     WholeChoice,
     missing_from,
     opened_whole,
+    warn_of,
     whole_metadata_argument,
 )
-from thinmeta.errors import DamagedMetadataError, InputError, SalvagedError
-
-if TYPE_CHECKING:
-    from thinmeta.device.blocks import BlockDevice
-    from thinmeta.names.name_sources import NameSources
+from thinmeta.errors import InputError, SalvagedError
 
 
 @click.command()
@@ -51,8 +46,7 @@ def scan(  # one parameter an option
     progress = Progress(quiet=quiet)
     with opened_whole(choice) as device:
         path = device.name
-        for note in device.notes:
-            report.warn(note)
+        warn_of(device, choice, report)
         with progress:
             found = scanned(device, progress.advance)
         if found.is_empty:
@@ -60,8 +54,6 @@ def scan(  # one parameter an option
                 f"{path}: has no thin-pool superblock in its first block, "
                 "and nothing else of a thin pool in any other"
             )
-        if choice.names.lvm and (odd := _transaction_note(device, choice.names)):
-            report.warn(odd)
         for warning in missing_from(found):
             report.warn(f"{path}: {warning}")
         if format_name == "json":
@@ -78,13 +70,3 @@ def scan(  # one parameter an option
         raise SalvagedError(
             f"{path}: blocks that cannot be read: {nr_unreadable}; what they held is missing"
         )
-
-
-def _transaction_note(device: "BlockDevice", names: "NameSources") -> str | None:
-    """Return how LVM's transaction id is not the pool's, if there is a superblock to tell."""
-    from thinmeta.model.pool import open_pool
-    from thinmeta.names.disagreements import transaction_note
-
-    with suppress(InputError, DamagedMetadataError):
-        return transaction_note(open_pool(device), names)
-    return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thinmeta.cli.damage import DamageReport
 from thinmeta.cli.output import force_option, open_output, output_option
 from thinmeta.cli.parameters import from_environment, quiet_option
 from thinmeta.cli.progress import Progress
@@ -16,6 +17,7 @@ from thinmeta.cli.whole_metadata import (
     WholeChoice,
     opened_whole,
     refuse_damaged_superblock,
+    warn_of,
     whole_metadata_argument,
 )
 from thinmeta.errors import DamagedMetadataError, InputError, OutputError
@@ -53,12 +55,14 @@ def unpack(*, choice: WholeChoice, output: Path | None, force: bool, quiet: bool
                         file.write(rows.data.cast("B"))
             else:
                 device = _write_image(choice, output, stack, progress, force=force)
+        warn_of(device, choice, DamageReport(quiet=quiet))
         refuse_damaged_superblock(device)
 
 
 def _opened(choice: WholeChoice, stack: ExitStack, into: int | None = None) -> "BlockDevice":
     device = stack.enter_context(opened_whole(choice, into))
-    if device.notes:
+    is_on_disks = choice.path is None and choice.names.has_disks
+    if device.notes and not is_on_disks:  # so it is of a compressed image that is damaged
         raise InputError(f"{device.notes[0]}; nothing was written")
     return device
 
