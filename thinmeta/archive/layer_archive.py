@@ -12,7 +12,7 @@ from thinmeta.archive.tree_archive import TreeArchive
 from thinmeta.archive.ustar import END, REGULAR, Member
 from thinmeta.files.file_changes import ComparedTree, file_changes
 from thinmeta.files.file_system import FileError, FileSystem, Inode
-from thinmeta.files.file_tree import OnFileError, below
+from thinmeta.files.file_tree import OnFileError, below, with_inodes
 
 _WHITEOUT = b".wh."
 
@@ -27,6 +27,11 @@ class LayerMember(NamedTuple):
 
     path: bytes
     number: int | None
+
+
+def present(members: Iterable[LayerMember]) -> list[tuple[bytes, int]]:
+    """Return path and inode number of each file that a layer does not remove."""
+    return [(path, number) for path, number in members if number is not None]
 
 
 def layer_members(
@@ -75,13 +80,10 @@ def layer_pieces(
     """
 
     def inodes(some: Iterable[LayerMember]) -> Iterator[tuple[bytes, Inode]]:
-        for path, number in some:
-            if number is not None:
-                try:
-                    inode = file_system.inode(number)
-                except FileError as error:
-                    on_error(path, error)
-                    continue
+        for path, inode in with_inodes(file_system, present(some)):
+            if isinstance(inode, FileError):
+                on_error(path, inode)
+            else:
                 yield path, inode
 
     for is_removed, some in groupby(members, key=lambda member: member.number is None):

@@ -4,7 +4,7 @@ Neither trusts the disk: a directory is entered once, a name that leads elsewher
 and whatever is wrong with one file is told of that file alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from stat import S_ISDIR, S_ISLNK
 from typing import NamedTuple
 
@@ -88,7 +88,7 @@ def walk(
     """
 
     def files_in(directory: Inode, here: bytes) -> Iterator[tuple[bytes, Inode | FileError]]:
-        return _with_inodes(file_system, entries_of(file_system, directory, here, on_error))
+        return with_inodes(file_system, entries_of(file_system, directory, here, on_error))
 
     entered = {top.number}
     pending = [(path + b"/" if path else b"", files_in(top, path))]
@@ -117,10 +117,10 @@ def walk(
             pending.pop()
 
 
-def _with_inodes(
-    file_system: FileSystem, entries: list[Entry]
+def with_inodes(
+    file_system: FileSystem, entries: Sequence[tuple[bytes, int]]
 ) -> Iterator[tuple[bytes, Inode | FileError]]:
-    """Yield names with their inodes, many of which are read at once."""
+    """Yield names with the inodes of their numbers, many of which are read at once."""
     for begin in range(0, len(entries), _INODES_AT_ONCE):
         some = entries[begin : begin + _INODES_AT_ONCE]
         inodes = file_system.inodes([number for _, number in some])

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from thinmeta.archive.docker_export import DockerHeaders, Owners
-from thinmeta.archive.layer_archive import LayerMember, layer_pieces
+from thinmeta.archive.layer_archive import LayerMember, layer_pieces, present
 from thinmeta.archive.tree_archive import TreeArchive
 from thinmeta.errors import InputError
 from thinmeta.files.file_system import FileError
-from thinmeta.files.file_tree import OnFileError
+from thinmeta.files.file_tree import OnFileError, with_inodes
 from thinmeta.files.opened_files import OpenedFiles
 from thinmeta.images.saved_layers import digest_of
 
@@ -90,16 +90,10 @@ def newest(opened: OpenedFiles, members: Sequence[LayerMember]) -> int | None:
 
     None is a layer without files that can be read.
     """
-
-    def times() -> Iterator[int]:
-        for _, number in members:
-            if number is not None:
-                try:
-                    yield opened.file_system.inode(number).mtime
-                except FileError:  # whoever reads it tells of it
-                    continue
-
-    return max(times(), default=None)
+    found = (inode for _, inode in with_inodes(opened.file_system, present(members)))
+    # Whoever reads them tells of those that cannot be read.
+    times = (inode.mtime for inode in found if not isinstance(inode, FileError))
+    return max(times, default=None)
 
 
 def _said_before(path: bytes, error: FileError) -> None:
