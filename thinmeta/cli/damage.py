@@ -17,6 +17,7 @@ from thinmeta.errors import (
 from thinmeta.formats.printable import printable
 
 if TYPE_CHECKING:
+    from thinmeta.analyse.recover.from_below import Rebuilt
     from thinmeta.cli.progress import Progress
     from thinmeta.files.opened_files import OpenedFiles
     from thinmeta.model.device_spec import ChosenDevice
@@ -137,6 +138,13 @@ class DamageReport:
         """
         return pool, None
 
+    def prepared_volume(self, chosen: "ChosenDevice") -> "tuple[ChosenDevice, Losses | None]":
+        """Return a device with all that it maps, and what is lost of it; see `prepared`.
+
+        Unlike what `prepared_devices` returns, it has mappings past the data device's end.
+        """
+        return chosen, None
+
     def prepared_devices(
         self, *devices: "ChosenDevice"
     ) -> "tuple[list[ChosenDevice], Losses | None]":
@@ -177,6 +185,7 @@ class SalvageReport(DamageReport):
         self._disagreements: set[Damage] = set()
         self._met_later: Damage | None = None
         self._cost: str | None = None
+        self._rebuilt: tuple[Pool, Rebuilt] | None = None
 
     def __call__(self, damage: Damage) -> None:
         """Go on; tell of what is not known yet."""
@@ -202,18 +211,25 @@ class SalvageReport(DamageReport):
         self._tell(pool, losses)
         return salvaged(pool, losses, self), losses
 
+    def prepared_volume(self, chosen: "ChosenDevice") -> "tuple[ChosenDevice, Losses]":
+        """Tell what is lost of a device; return it as it is to be read, and that."""
+        from thinmeta.analyse.recover.from_below import rebuilt_where_lost
+        from thinmeta.analyse.recover.salvaging import device_to_salvage
+
+        pool = chosen.pool
+        if self._rebuilt is None or self._rebuilt[0] is not pool:
+            self._rebuilt = pool, rebuilt_where_lost(pool)  # of each device it is the same
+        device, losses = device_to_salvage(chosen, self._rebuilt[1])
+        self._tell(device.pool, losses)
+        return device, losses
+
     def prepared_devices(self, *devices: "ChosenDevice") -> "tuple[list[ChosenDevice], Losses]":
         """Tell what is lost of some devices; return what is left of them, and that."""
-        from thinmeta.analyse.recover.salvaging import device_to_salvage
         from thinmeta.model.losses import Losses
 
-        left, lost = [], []
-        for each in devices:
-            chosen, losses = device_to_salvage(each)
-            self._tell(chosen.pool, losses)
-            left.append(chosen._replace(pool=chosen.pool.for_salvage(self)))
-            lost.append(losses)
-        return left, Losses.joined(lost)
+        found = [self.prepared_volume(each) for each in devices]
+        left = [each._replace(pool=each.pool.for_salvage(self)) for each, _ in found]
+        return left, Losses.joined([losses for _, losses in found])
 
     def costs(self, what: str) -> None:
         """Take note of what a repair costs: the first is the last word, unless more is lost."""

@@ -205,7 +205,7 @@ def opened_device(
         sources,
         # What is not mapped is zeros, wherever the device ends.
         size=MAX_BYTES if size is None else size,
-        losses=lambda: report.prepared_devices(chosen)[1],
+        prepare=lambda: report.prepared_volume(chosen),
     )
     with volume:
         found = open_files(

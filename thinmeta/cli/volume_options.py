@@ -191,8 +191,8 @@ def read_layout(
 
     size = chosen.size if size is None else size
     chosen.pool.data_block_bytes()  # refuses a size that is not known before all else
-    _, losses = report.prepared_devices(chosen)
-    layout = layout_of(chosen, losses, size=size, data_bytes=data_bytes, origin_bytes=origin_bytes)
+    device, losses = report.prepared_volume(chosen)
+    layout = layout_of(device, losses, size=size, data_bytes=data_bytes, origin_bytes=origin_bytes)
     if size is None:
         report.warn(
             f"the metadata does not say how large device {chosen.name} is: its last mapped block "

@@ -1,23 +1,29 @@
 """What salvage has lost: as lines for people, and as JSON lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from thinmeta.errors import Damage
 from thinmeta.formats.json_text import json_line
 from thinmeta.model.losses import DeviceLoss, ExaminedTree, Losses
 from thinmeta.model.lost_leaves import LostRange
+from thinmeta.model.rebuilt_ranges import RebuiltRange
 from thinmeta.units import LAST_KEY
 
 
-def losses_text(losses: Losses) -> Iterator[str]:
-    """Return a line for each thing that is lost."""
-    for found in losses.rebuilt:
+def rebuilt_text(ranges: Iterable[RebuiltRange]) -> Iterator[str]:
+    """Return a line for each range that was lost and is there again."""
+    for found in ranges:
         yield (
             f"device {found.device_id}: origin blocks {found.first_key} to {found.last_key}: "
             f"metadata block {found.block}: the B-tree node is lost; {found.nr_mappings} mappings "
             f"that hung below it are proven by the pool's reference counts"
         )
+
+
+def losses_text(losses: Losses) -> Iterator[str]:
+    """Return a line for each thing that is lost, or was."""
+    yield from rebuilt_text(losses.rebuilt)
     for damage in losses.trees:
         yield f"{damage}; `thinmeta scan` looks for the mapping trees of devices"
     for loss in losses.devices:

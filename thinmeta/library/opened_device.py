@@ -179,7 +179,7 @@ class Device:
         if opened is None:
             raise InputError(f"{pool.source.device.name}: nobody says where the data is")
         sources = with_origin(names, self.chosen, opened, origin)
-        return volume_of(self.chosen, sources, size=size, losses=self._losses_to_leave_out)
+        return volume_of(self.chosen, sources, size=size, prepare=self._to_leave_out)
 
     def files(  # noqa: PLR0913  # each is a choice of its own
         self,
@@ -231,9 +231,12 @@ class Device:
             volume.close()
             raise
 
-    def _losses_to_leave_out(self) -> Losses | None:
-        """Return what is lost of it, if damage does not end the reading."""
-        return None if self.chosen.pool.on_damage is raise_damage else self.losses()
+    def _to_leave_out(self) -> tuple[ChosenDevice, Losses | None]:
+        """Return the device, and what is lost of it if damage does not end the reading."""
+        if self.chosen.pool.on_damage is raise_damage:
+            return self.chosen, None
+        known = self._known_loss
+        return device_to_salvage(self.chosen) if known is None else (self.chosen, Losses((known,)))
 
     @property
     def _known_loss(self) -> DeviceLoss | None:

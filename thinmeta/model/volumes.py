@@ -57,7 +57,7 @@ def volume_of(
     sources: Sources,
     *,
     size: int | None = None,
-    losses: Callable[[], Losses | None] = lambda: None,
+    prepare: Callable[[], tuple[ChosenDevice, Losses | None]] | None = None,
 ) -> Volume:
     """Return the contents of a device, of which nothing is read before it is asked for.
 
@@ -65,13 +65,15 @@ def volume_of(
         chosen: of a pool that must stay open until then.
         sources: its data and its external origin; the volume closes them.
         size: of the device, in bytes; see `layout_of`.
-        losses: finds out what is lost of it; see `layout_of`.
+        prepare: finds out what is lost of it, see `layout_of`, and returns the device as it is
+            to be read then; None reads it as it is.
     """
 
     def load() -> Layout:
+        device, losses = (chosen, None) if prepare is None else prepare()
         return layout_of(
-            chosen,
-            losses(),
+            device,
+            losses,
             size=size,
             data_bytes=sources.data.size,
             origin_bytes=sources.origin_bytes,

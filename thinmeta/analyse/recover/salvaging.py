@@ -25,19 +25,27 @@ def pool_to_salvage(
     found = rebuilt_where_lost(pool, on_progress)
     losses = losses_of_pool(found.pool, selected, on_progress)
     ids = {each.tree.device_id for each in losses.devices}
-    return found.pool, replace(losses, rebuilt=_ranges(found, ids))
+    return found.pool, replace(losses, rebuilt=rebuilt_ranges(found, ids))
 
 
-def device_to_salvage(chosen: ChosenDevice) -> tuple[ChosenDevice, Losses]:
-    """Return a device in whose mapping tree lost nodes are there again; see `pool_to_salvage`."""
-    found = rebuilt_where_lost(chosen.pool)
+def device_to_salvage(
+    chosen: ChosenDevice, found: Rebuilt | None = None
+) -> tuple[ChosenDevice, Losses]:
+    """Return a device in whose mapping tree lost nodes are there again; see `pool_to_salvage`.
+
+    Args:
+        chosen: the device.
+        found: its pool with them, if that is known.
+    """
+    found = rebuilt_where_lost(chosen.pool) if found is None else found
     device = chosen._replace(pool=found.pool)
     losses = losses_of_trees(found.pool, [ExaminedTree.of(device)])
     ids = {each.tree.device_id for each in losses.devices}
-    return device, replace(losses, rebuilt=_ranges(found, ids))
+    return device, replace(losses, rebuilt=rebuilt_ranges(found, ids))
 
 
-def _ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRange, ...]:
+def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRange, ...]:
+    """Return what is there again of some devices, by their ids."""
     superblock = found.pool.superblock.blocknr
     ranges = (
         RebuiltRange(

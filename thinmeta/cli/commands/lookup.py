@@ -76,8 +76,11 @@ def lookup(  # noqa: PLR0913  # one parameter an option
     --data, --lvm or --docker-root say where it is.
     """
     from thinmeta.analyse.lookup import choose_despite_damage, look_up, position_of
+    from thinmeta.analyse.recover.from_below import rebuilt_where_lost
+    from thinmeta.analyse.recover.salvaging import rebuilt_ranges
     from thinmeta.analyse.sharers import with_sharers
     from thinmeta.formats import lookup as formats
+    from thinmeta.formats.losses import rebuilt_text
 
     _refuse_what_does_not_go_together(bool(blocks), bool(paths), with_path, format_name)
     if paths:
@@ -95,7 +98,10 @@ def lookup(  # noqa: PLR0913  # one parameter an option
             report.fail_for(error.damage, pool.source.device.name)
         chosen = choice.names.introduced(found)
         if salvage:
-            chosen = chosen._replace(pool=chosen.pool.doubting_leaves())
+            again = rebuilt_where_lost(chosen.pool)
+            for told in rebuilt_text(rebuilt_ranges(again, {chosen.device_id})):
+                report.warn(told)
+            chosen = chosen._replace(pool=again.pool.doubting_leaves())
         if any(block.is_bytes for block in blocks):
             chosen.pool.data_block_bytes()  # fails where nobody knows it
         try:
