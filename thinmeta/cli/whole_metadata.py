@@ -14,6 +14,7 @@ from thinmeta.cli.name_options import names_options
 from thinmeta.cli.naming import metadata_place
 from thinmeta.cli.parameters import FILE
 from thinmeta.errors import Damage, DamagedMetadataError, InputError, raise_damage
+from thinmeta.units import MetadataBlock
 
 if TYPE_CHECKING:
     from thinmeta.analyse.recover.scan import Scan
@@ -124,13 +125,17 @@ def opened_whole(choice: WholeChoice, into: int | None = None) -> Iterator["Bloc
 def warn_of(device: "BlockDevice", choice: WholeChoice, report: "DamageReport") -> None:
     """Say what was odd about opening metadata, and how LVM's transaction id is not the pool's."""
     from thinmeta.model.pool import open_pool
+    from thinmeta.model.superblock import read_superblock
     from thinmeta.names.disagreements import transaction_note
+    from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 
     for note in device.notes:
         report.warn(note)
     if choice.names.lvm:
         with suppress(InputError, DamagedMetadataError):  # there may be no superblock to tell
-            if odd := transaction_note(open_pool(device), choice.names):
+            # First alone: where `open_pool` fails it closes the device.
+            read_superblock(device, MetadataBlock(SUPERBLOCK_LOCATION), ignore_unsupported=True)
+            if odd := transaction_note(open_pool(device, ignore_unsupported=True), choice.names):
                 report.warn(odd)
 
 
@@ -157,7 +162,6 @@ def refuse_damaged_superblock(device: "BlockDevice") -> None:
     from thinmeta.device.blocks import Fault
     from thinmeta.schemas.decode import checked_superblock
     from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
-    from thinmeta.units import MetadataBlock
 
     first = device.read(np.array([SUPERBLOCK_LOCATION], dtype=np.uint64))
     if first.faults[0] != Fault.NONE:
