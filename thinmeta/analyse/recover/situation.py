@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,31 @@ from thinmeta.schemas.node_layout import max_entries_of
 from thinmeta.walk.ragged import Places
 
 _OF_SPACE_MAPS = (BlockClass.BITMAP_INDEX, BlockClass.REF_COUNTS, BlockClass.BITMAP)
+
+
+class Puzzle(NamedTuple):
+    """Nodes of mapping trees that are lost, and children that may have been theirs.
+
+    Attributes:
+        nodes: all that are lost.
+        children: all that are missing.
+        places: of the children in `Trees`.
+        sums: what is missing of each device.
+        unread: what is missing, and cannot be read: block, and how often.
+        leaf_owners: the devices of each leaf that is lost, by its block.
+    """
+
+    nodes: list[LostNode]
+    children: list[MissingChild]
+    places: list[int]
+    sums: dict[Owner, OwnerSum]
+    unread: Mapping[int, int]
+    leaf_owners: Mapping[int, frozenset[Owner]]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more is lost than nodes above the leaves."""
+        return bool(self.unread or self.leaf_owners)
 
 
 @dataclass(slots=True)
@@ -78,7 +104,7 @@ class Situation:
             return {}
         shared = self._shared_times()
         if shared is not None:
-            found = newest_shared(self.pool.source, self.trees, self._leaves_in_use(), [*there])
+            found = newest_shared(self.pool.source, self.trees, self.leaves_in_use(), [*there])
             timed = [
                 child._replace(shared_time=max(int(shared[place]), found[place]))
                 for child, place in zip(children, there, strict=True)
@@ -108,12 +134,38 @@ class Situation:
 
     def claims(self) -> list[Claim]:
         """Return what is proven of nodes of mapping trees."""
-        if not self.books.are_whole or self.books.are_closed:
+        puzzle = self.puzzle()
+        if puzzle is None or not self.are_accounted_for(puzzle):
             return []
+        nodes, children, sums = puzzle.nodes, puzzle.children, puzzle.sums
+        shared = None if puzzle.is_open else self._shared_times()
+        if shared is not None:
+            children = [
+                child._replace(shared_time=int(shared[place]))
+                for child, place in zip(children, puzzle.places, strict=True)
+            ]
+        claims = proven_claims(nodes, children, sums, are_more_lost=bool(puzzle.unread))
+        if shared is None or claims is None or _are_all_exact(claims, nodes):
+            return claims or []
+        found = newest_shared(self.pool.source, self.trees, self.leaves_in_use(), puzzle.places)
+        children = [
+            child._replace(shared_time=max(child.shared_time, found[place]))
+            for child, place in zip(children, puzzle.places, strict=True)
+        ]
+        return proven_claims(nodes, children, sums, are_more_lost=False) or []
+
+    def puzzle(self) -> Puzzle | None:
+        """Return what is lost and what is missing, if the one may be what is missing of the other.
+
+        None where the books are not whole, where nothing is lost or missing, or where what is
+        there does not fit together.
+        """
+        if not self.books.are_whole or self.books.are_closed:
+            return None
         there, unread = self._missing()
         forest = MappingForest(self.trees, self.sums, self.owners, list(there))
         if not forest.fits or not forest.lost or not there:
-            return []
+            return None
         sums = {
             owner: OwnerSum(
                 None if owner.stored is None else owner.stored - forest.nr_left[owner],
@@ -122,42 +174,13 @@ class Situation:
             for owner in self.owners
         }
         children = self._children(there)
-        is_open = bool(unread or forest.leaf_owners)
-        if not self._are_accounted_for(forest, children, sums, unread):
-            return []
-        shared = None if is_open else self._shared_times()
-        if shared is not None:
-            children = [
-                child._replace(shared_time=int(shared[place]))
-                for child, place in zip(children, there, strict=True)
-            ]
-        claims = proven_claims(forest.lost, children, sums, are_more_lost=bool(unread))
-        if shared is None or claims is None or _are_all_exact(claims, forest.lost):
-            return claims or []
-        found = newest_shared(self.pool.source, self.trees, self._leaves_in_use(), [*there])
-        children = [
-            child._replace(shared_time=max(child.shared_time, found[place]))
-            for child, place in zip(children, there, strict=True)
-        ]
-        return proven_claims(forest.lost, children, sums, are_more_lost=False) or []
+        return Puzzle(forest.lost, children, [*there], sums, unread, forest.leaf_owners)
 
-    def _are_accounted_for(
-        self,
-        forest: MappingForest,
-        children: list[MissingChild],
-        sums: dict[Owner, OwnerSum],
-        unread: Mapping[int, int],
-    ) -> bool:
-        """Tell whether none of the children can be a leak; see `accounts`.
-
-        Args:
-            forest: the devices' trees.
-            children: what is missing.
-            sums: what is missing of each device.
-            unread: what is missing, and cannot be read: block, and how often.
-        """
-        owners = [node.owners for node in forest.lost if node.owners]
-        of_leaves = dict(forest.leaf_owners)
+    def are_accounted_for(self, puzzle: Puzzle) -> bool:
+        """Tell whether none of the children can be a leak; see `accounts`."""
+        children, unread = puzzle.children, puzzle.unread
+        owners = [node.owners for node in puzzle.nodes if node.owners]
+        of_leaves = dict(puzzle.leaf_owners)
         if not all(child.is_whole for child in children):
             return not (unread or of_leaves)  # what is below the lost ones comes first
         for block, times in unread.items():
@@ -172,13 +195,14 @@ class Situation:
             unsure = self.trees.nodes.blocks[self.trees.nodes.may_hold_roots]
             if np.isin([child.block for child in children], unsure).any():
                 return False
-            found = nr_in_lost_leaves(self.pool, self.trees, self._leaves_in_use())
+            found = nr_in_lost_leaves(self.pool, self.trees, self.leaves_in_use())
             if found is None:
                 return False
             nr_lost = found
-        return is_all_lost(owners, children, sums, nr_lost)
+        return is_all_lost(owners, children, puzzle.sums, nr_lost)
 
-    def _leaves_in_use(self) -> Places:
+    def leaves_in_use(self) -> Places:
+        """Return the leaves of mappings that are counted, by their places."""
         trees = self.trees
         is_leaf = (trees.kinds == BlockClass.MAPPINGS) & (trees.heights == 0)
         places = np.flatnonzero(is_leaf & self.books.in_use)
