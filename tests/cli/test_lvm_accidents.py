@@ -8,6 +8,7 @@ import pytest
 
 from tests.cases import unpacked
 from tests.conftest import Thinmeta
+from tests.damage import DamagedImage
 from tests.lvm.lvm_disks import REAL, changed_disk, real_disk, texts_on, without_volume
 from tests.lvm.lvm_images import SECTOR, dashed, lvm_crc, uuid_of
 from thinmeta.errors import ExitCode
@@ -45,6 +46,16 @@ def with_second_disk(text: str) -> str:
 
 def extents_of(block: str) -> int:
     return sum(int(each) for each in re.findall(r"extent_count = (\d+)", block))
+
+
+def write_volume(disk: Path, block: str, content: bytes) -> None:
+    """Write to the beginning of a volume of c01, whose block in the text this is."""
+    parts = re.findall(r'extent_count = (\d+).*?"pv0", (\d+)', block, flags=re.DOTALL)
+    with disk.open("r+b") as file:
+        for count, place in ((int(count), int(place)) for count, place in parts):
+            file.seek((2048 + place * 8192) * SECTOR)
+            file.write(content[: count * 8192 * SECTOR])
+            content = content[count * 8192 * SECTOR :]
 
 
 def below(text: str, name: str, legs: list[str], segment: str) -> str:
@@ -98,6 +109,32 @@ def test_a_raid1_is_read_by_a_leg_that_is_there(
     found, told = extracted(thinmeta, tmp_path, *given(tmp_path, text))
     assert found == HOME
     assert ("leg 1 is read, for a disk of those before is missing" in told) == (missing == 0)
+
+
+def test_an_image_of_a_raid1_that_is_behind_is_told(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """LVM's spare volume, as large as the metadata, is the first image: an older superblock."""
+    disk = changed_disk(tmp_path / "pv.img", TEXT)
+    image = DamagedImage.of(REAL.name)
+    image.superblock()["trans_id"] = 8
+    image.restamp(0)
+    spare, meta = block_of(TEXT, "lvol0_pmspare"), block_of(TEXT, "pool0_tmeta")
+    write_volume(disk, spare, image.to_bytes())
+    text = below(TEXT, "pool0_tmeta", LEGS[1:], RAID.format(*LEGS))
+    first = spare.replace("lvol0_pmspare", LEGS[0])
+    assert extents_of(spare) == extents_of(meta)
+    text = text.replace("logical_volumes {\n", f"logical_volumes {{\n{first}", 1)
+    (tmp_path / "text").write_text(text)
+    words = ("--lvm", disk, "--lvm", tmp_path / "text", *LV)
+    told = "{}, and pool0_tmeta_rimage_1 is at 9: `--metadata-lv vgthin/pool0_tmeta_rimage_1` reads"
+    behind = thinmeta("info", *words)
+    assert behind.exit_code == ExitCode.DONE
+    assert told.format("is at transaction 8") in behind.stderr
+    write_volume(disk, spare, bytes(4096))
+    wiped = thinmeta("info", *words)
+    assert wiped.exit_code == ExitCode.INPUT
+    assert told.format("has no sound superblock") in wiped.stderr
+    other = ("--metadata-lv", f"vgthin/{LEGS[1]}")
+    assert extracted(thinmeta, tmp_path, *words, *other)[0] == HOME
 
 
 @pytest.mark.parametrize(

@@ -30,13 +30,14 @@ def refusal(choice: "MetadataChoice", error: NoSuperblockError) -> InputError:
         return error
     with closing(device):
         seen = glance(device)
+        odd = "".join(f"; {note}" for note in device.notes)  # such as that a copy is sound
         if seen.sound_block is not None:
             return WipedSuperblockError(
                 f"{device.name}: has no thin-pool superblock in its first block, but sound "
                 f"metadata is left, as in block {seen.sound_block}: "
-                f"{_commands(choice, device)}"
+                f"{_commands(choice, device)}{odd}"
             )
-        return InputError(f"{device.name}: {_described(seen, choice, device.name)}")
+        return InputError(f"{device.name}: {_described(seen, choice, device.name)}{odd}")
 
 
 def recovery_commands(choice: "MetadataChoice") -> str:

@@ -25,6 +25,7 @@ from thinmeta.lvm.places import (
     extents_of,
     table_lines,
 )
+from thinmeta.lvm.raid_images import newer_image
 from thinmeta.lvm.spellings import dashed, is_called, spellings
 from thinmeta.lvm.versions import FoundGroup, newest_groups, read_file, texts_in
 
@@ -172,14 +173,16 @@ class LvmState:
         if exclusive and (holders := active_holders(group, metadata, self._given.paths, sysfs)):
             raise LiveDeviceError(live_message(Path(f"{group.name}/{volume.name}"), holders))
         device = BlockDevice.over(self._opened(group, metadata, direct=True))
-        device.notes += (*self.notes, *filter(None, [note]))
         first = device.read(np.zeros(1, dtype=np.uint64))
+        newer = newer_image(group, metadata, self._given, first) or ""
+        device.notes += (*self.notes, *filter(None, [note, newer]))
         try:
             if first.faults[0] != Fault.READ_ERROR:
                 inspect(first.rows[0].tobytes())
         except InputError as error:
             device.close()
-            raise type(error)(f"{device.name}: {error}") from error
+            hint = f"; {newer}" if newer else ""
+            raise type(error)(f"{device.name}: {error}{hint}") from error
         return device
 
     def open_data(self, pool: str | None) -> Extents:
