@@ -291,3 +291,16 @@ def _count(image: DamagedImage, block: int) -> None:
     image.block(bitmap)[16:] = pack_counts(counts[np.newaxis])[0]
     image.superblock()["metadata_space_map_root"]["nr_allocated"] += 1
     image.restamp(0, bitmap)
+
+
+def test_nothing_is_put_past_the_end(tmp_path: Path) -> None:
+    case = "a09-discards-and-deletes"
+    image, anatomy = DamagedImage.of(case), Anatomy.of(case)
+    top = anatomy.devices[0].block
+    image.children(top)[-1] = image.nr_blocks
+    image.restamp(top)
+
+    result = invoked("dump", "--salvage", image.write_to(tmp_path / "meta.bin"))
+
+    assert result.exit_code == 6
+    assert f"metadata block {image.nr_blocks}: the B-tree node is past the end" in result.stderr

@@ -54,16 +54,20 @@ def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
 
 def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
     """Put together what can be proven, given what one pass over the device found."""
-    roots = Situation.of(pool, found).roots()
+    block = int(pool.live_superblock.data_mapping_root)
+    nr_blocks = pool.source.device.nr_blocks
+    roots = Situation.of(pool, found).roots() if block < nr_blocks else {}
     if roots:
-        block = int(pool.live_superblock.data_mapping_root)
         ids = sorted(roots)
         rows = {block: _made(block, ids, [roots[each].block for each in ids], internal=False)}
         pool = _read_instead(pool, [], rows)
         found = with_blocks(found, *_columns(rows))
     claims: list[Claim] = []
     for _ in range(_MOST_ROUNDS):
-        new = Situation.of(pool, found).claims()
+        # What leads past the end is wrong itself: nothing can be read there.
+        new = [
+            claim for claim in Situation.of(pool, found).claims() if claim.node.block < nr_blocks
+        ]
         exact = [claim for claim in new if claim.is_exact]
         last = exact or new
         claims += last
