@@ -12,6 +12,7 @@ from tests.cli.invocations import process
 from tests.conftest import Thinmeta
 from tests.names.called import names_in
 from tests.names.docker_roots import CASE, CASES, copied, state_of, text_of
+from tests.names.other_homes import docker_1_9
 from thinmeta.model.pool import open_pool
 from thinmeta.names.name_sources import NameSources
 
@@ -128,6 +129,21 @@ def test_who_is_not_there_is_told(name: str, message: str, thinmeta: Thinmeta) -
 
     assert (result.exit_code, result.stdout) == (4, "")
     assert message in result.stderr
+
+
+def test_a_root_of_docker_1_9_tells_the_same(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    other = ("-p", str(unpacked(CASE)), "--docker-root", str(docker_1_9(tmp_path / "docker")))
+    made_otherwise = ("name", "hash", "chain_id", "diff_id", "images", "container")
+
+    layers, expected = (
+        [{key: each[key] for key in each if key not in made_otherwise} for each in shown]
+        for shown in (objects(thinmeta, "dead1", *other), objects(thinmeta, "dead1", *options()))
+    )
+
+    assert layers[-1]["device_id"] == 25
+    assert [layer | {"kind": None} for layer in layers] == [
+        layer | {"kind": None} for layer in expected
+    ]
 
 
 def test_json_fields_are_documented(thinmeta: Thinmeta) -> None:

@@ -221,16 +221,6 @@ def _of_records(parts: Parts) -> list[DockerDevice]:
             found.append(DockerDevice(device_hash, NameKind.INIT, f"{name}{INIT}", record=record))
         elif init in parts.records:
             found.append(DockerDevice(device_hash, NameKind.CONTAINER, name, init))
-        elif (container := parts.containers.get(device_hash)) is not None:  # before Docker 1.10
-            found.append(
-                DockerDevice(
-                    device_hash,
-                    NameKind.CONTAINER,
-                    container.name,
-                    container=container,
-                    container_id=device_hash,
-                )
-            )
         else:
             found.append(DockerDevice(device_hash, NameKind.LAYER, name, record=record))
     return found

@@ -47,6 +47,17 @@ def graph_id(text: str | None) -> str | None:
     return text if is_one else None
 
 
+def size_in(text: str | None) -> int | None:
+    """Return the number of bytes that a file of its own holds; None if it is none.
+
+    >>> size_in("4096"), size_in("-1"), size_in(None)
+    (4096, None, None)
+    """
+    if text is None or len(text) >= 20 or not (text.isascii() and text.isdigit()):
+        return None
+    return int(text)
+
+
 class JsonObject:
     """An object whose fields have the type that is asked for, or are missing."""
 

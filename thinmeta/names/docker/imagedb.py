@@ -30,7 +30,8 @@ class Image(NamedTuple):
     Attributes:
         image_id: names its configuration.
         references: its tags and digests: `guestbook:v1`, `guestbook@sha256:...`.
-        chain_ids: its layers, the lowest first.
+        chain_ids: its layers, the lowest first; before Docker 1.10 its own, for those below are
+            images, too.
         instructions: what made each of them; empty if that is not known.
         nr_steps: how many instructions it was built with, those without a layer included.
     """

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from thinmeta.names.docker.files import DockerFiles, digest, graph_id
+from thinmeta.names.docker.files import DockerFiles, digest, graph_id, size_in
 
 _REMOVING = re.compile(r"([0-9a-f]{64})-.*-removing", re.ASCII)
 
@@ -13,7 +13,7 @@ class Layer(NamedTuple):
     """A layer of images, read-only.
 
     Attributes:
-        chain_id: names it and all below it.
+        chain_id: names it and all below it; before Docker 1.10 the image's id does that.
         cache_id: the hash of its device.
         diff_id: names what it changes; None if it is not there.
         parent: chain id of the layer below; None if it is the lowest.
@@ -58,13 +58,12 @@ def read_layers(files: DockerFiles, folder: Path) -> dict[str, Layer]:
             if cache_id is None:
                 files.note(f"layer {name}: its cache-id is missing, so its device is not known")
                 continue
-            size = opened.text(f"{name}/size") or ""
             layers[chain_id] = Layer(
                 chain_id,
                 cache_id,
                 digest(opened.text(f"{name}/diff")),
                 digest(opened.text(f"{name}/parent")),
-                int(size) if len(size) < 20 and size.isascii() and size.isdigit() else None,
+                size_in(opened.text(f"{name}/size")),
                 removing is not None,
             )
     return layers

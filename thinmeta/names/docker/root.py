@@ -12,13 +12,14 @@ from thinmeta.names.docker.containers import read_containers
 from thinmeta.names.docker.devicemapper import Transaction, read_device_set
 from thinmeta.names.docker.devices import DockerDevice, Parts, joined, named, unidentified
 from thinmeta.names.docker.files import DockerFiles
+from thinmeta.names.docker.graph import own_mounts, read_graph
 from thinmeta.names.docker.imagedb import Image, read_images
 from thinmeta.names.docker.layerdb import read_layers, read_mounts
 
 _DRIVER = "devicemapper"
 _NAME = "name:"
 _LONGEST_ID = 20  # digits; Python refuses to read a number of some thousand
-_ABOVE = {"devicemapper", "metadata", "image", "containers"}
+_ABOVE = {"devicemapper", "metadata", "image", "containers", "graph"}
 """Folders of a root; where one of them was given, the root is above it."""
 
 
@@ -104,13 +105,14 @@ def read_docker_root(path: Path) -> DockerRoot:
     files = DockerFiles(root)
     image = root / "image" / _DRIVER
     device_set = read_device_set(files, driver, metadata)
-    parts = Parts(
-        records=device_set.records,
-        layers=read_layers(files, image / "layerdb/sha256"),
-        images=read_images(files, image),
-        mounts=read_mounts(files, image / "layerdb/mounts"),
-        containers=read_containers(files, root / "containers"),
-    )
+    records = device_set.records
+    layers, images = read_layers(files, image / "layerdb/sha256"), read_images(files, image)
+    if not layers:  # else what is in `graph` was brought here
+        layers, of_graph = read_graph(files, root)
+        images |= of_graph
+    containers = read_containers(files, root / "containers")
+    mounts = own_mounts(records, containers) | read_mounts(files, image / "layerdb/mounts")
+    parts = Parts(records, layers, images, mounts, containers)
     devices = joined(parts, files)
     in_order = {each.hash: each for each in sorted(devices.values(), key=_by_device)}
     return DockerRoot(
@@ -135,7 +137,8 @@ def folders_of(path: Path) -> list[Path]:
     folders = [path]
     with suppress(InputError):
         root, driver, metadata = _found(path)
-        folders += [root, driver, driver / _DRIVER, metadata, root / "image", root / "containers"]
+        folders += [root, driver, driver / _DRIVER, metadata]
+        folders += [root / each for each in ("image", "containers", "graph")]
     return [each for each in folders if not _is_top(each)]
 
 
