@@ -93,7 +93,8 @@ if [ "$mode" = quick ]; then
 else
     (
         job plain ''
-        job lvm '' 1024M 1025M
+        job lvm 'c01 c02 c03 c04' 1024M 1025M
+        job lvm 'c05 c06 c07' 160M 161M
         job large ''
     ) &
     first=$!

@@ -255,6 +255,159 @@ c04() {
     sync
 }
 
+# ---- pools over two disks; small, since whole disks are kept
+
+# Put text on a volume, of which every 4 KiB tell where they belong; it packs well.
+fill_with_text() { # LV TAG MIB
+    run "mount /dev/$VG/$1 /mnt"
+    run "mkdir -p /mnt/$2; echo $2 > /mnt/$2/name.txt;" \
+        "awk 'BEGIN { for (i = 0; i < $3 * 256; i++) printf \"%-4095s\\n\", \"$2 \" i }' > /mnt/$2/text.txt; sync"
+    run "umount /mnt"
+}
+
+copy_disks() { # whole, as they are after all was deactivated
+    sync
+    local disk
+    for disk in vdd vde; do
+        run "dd if=/dev/$disk of=$S/pv-$disk.img bs=1M iflag=direct conv=sparse"
+    done
+}
+
+new_group() { # GROUP
+    VG=$1
+    vgremove -f -y "${LAST:-none}" >/dev/null 2>&1
+    LAST=$VG
+    run "wipefs -aq /dev/vdd /dev/vde"
+    run "blkdiscard -f /dev/vdd; blkdiscard -f /dev/vde"
+    run "pvcreate -y /dev/vdd /dev/vde"
+    run "vgcreate $VG /dev/vdd /dev/vde"
+}
+
+c05() {
+    case_of c05-lvm-two-disks "LVM thin pool (64k chunks) with data and metadata on both of two\
+ PVs: thin LVs web, db, a snapshot of web, and old, which lvremove took (truth-before is from before\
+ that); a second pool, striped, with one volume"
+    new_group vgtwo
+    run "lvcreate -y -L 40M -T $VG/pool -c 64k --poolmetadatasize 4M /dev/vdd"
+    run "lvcreate -y -V 48M -T $VG/pool -n web"
+    run "mkfs.ext4 -q /dev/$VG/web"
+    fill_with_text web w1 8
+    run "lvcreate -y -V 32M -T $VG/pool -n old"
+    run "mkfs.ext4 -q /dev/$VG/old"
+    fill_with_text old o1 6
+    run "lvextend -L +40M $VG/pool /dev/vde"
+    run "lvextend --poolmetadatasize +4M $VG/pool /dev/vde"
+    run "lvcreate -y -s -n web_snap $VG/web"
+    run "lvcreate -y -V 48M -T $VG/pool -n db"
+    run "mkfs.ext4 -q /dev/$VG/db"
+    fill_with_text db d1 20
+    fill_with_text web w2 6
+    run "lvcreate -y -i2 -I64k -L 16M -n stripes $VG"
+    run "lvcreate -y -L 4M -n stripes_meta $VG /dev/vde"
+    run "lvconvert -y --thinpool $VG/stripes --poolmetadata $VG/stripes_meta -c 64k"
+    run "lvcreate -y -V 16M -T $VG/stripes -n thin_on_stripes"
+    run "mkfs.ext4 -q /dev/$VG/thin_on_stripes"
+    fill_with_text thin_on_stripes s1 3
+    run "vgcfgbackup -f $S/vgcfgbackup-before.txt $VG"
+    run "vgchange -an $VG"
+    truth "$S/before" web old web_snap db
+    mv "$S/before/truth" "$S/truth-before"
+    rm -r "$S/before"
+    run "lvremove -y $VG/old"
+    run "lvchange -ay $VG/web $VG/db"
+    describe lv_uuid,devices
+    run "vgcfgbackup -f $S/vgcfgbackup.txt $VG"
+    run "vgchange -an $VG"
+    copy_disks
+    copy_components pool "$S"
+    truth "$S" web web_snap db
+    truth "$S/stripes" thin_on_stripes
+    run "vgchange -an $VG"
+}
+
+c06() {
+    case_of c06-lvm-raid1 "LVM thin pool (64k chunks) of which data and metadata are raid1 over two\
+ PVs: thin LVs one, and a snapshot of it"
+    new_group vgraid
+    run "lvcreate -y --type raid1 -m1 -L 48M -n pool $VG"
+    run "lvcreate -y --type raid1 -m1 -L 4M -n pool_metadata $VG"
+    for _ in {1..120}; do
+        [ "$(lvs --noheadings -o sync_percent $VG/pool | tr -d ' ')" = 100.00 ] && break
+        sleep 1
+    done
+    run "lvs -o lv_name,sync_percent $VG"
+    run "lvconvert -y --thinpool $VG/pool --poolmetadata $VG/pool_metadata -c 64k"
+    run "lvcreate -y -V 40M -T $VG/pool -n one"
+    run "mkfs.ext4 -q /dev/$VG/one"
+    fill_with_text one a1 8
+    run "lvcreate -y -s -n one_snap $VG/one"
+    fill_with_text one a2 6
+    describe lv_uuid,devices
+    run "vgcfgbackup -f $S/vgcfgbackup.txt $VG"
+    run "vgchange -an $VG"
+    copy_disks
+    copy_components pool "$S"
+    truth "$S" one one_snap
+    run "vgchange -an $VG"
+}
+
+c07() {
+    local round offset length size id name meta data
+    case_of c07-lvm-cached-pool "LVM thin pool (64k chunks), its data on one PV behind a write-back\
+ cache on the other, with dirty blocks: thin LVs one, and a snapshot of it; truth-without-cache: the\
+ same read through the kernel from a pool over what is below the cache"
+    new_group vgcache
+    run "lvcreate -y -L 64M -T $VG/pool -c 64k --poolmetadatasize 4M /dev/vdd"
+    run "lvcreate -y -V 40M -T $VG/pool -n one"
+    run "mkfs.ext4 -q /dev/$VG/one"
+    fill_with_text one a1 8
+    run "lvcreate -y --type cache-pool -L 16M --poolmetadatasize 8M -n fast $VG /dev/vde"
+    run "lvconvert -y --type cache --cachepool $VG/fast --cachemode writeback --chunksize 32k" \
+        "--cachesettings migration_threshold=2048 $VG/pool"
+    run "lvchange -ay $VG/one"
+    run "lvcreate -y -s -n one_snap $VG/one"
+    run "mount /dev/$VG/one /mnt"
+    describe lv_uuid,devices
+    run "vgcfgbackup -f $S/vgcfgbackup.txt $VG"
+    # What is written again and again gets into the cache; then nothing may leave it.
+    for round in {1..30}; do
+        eval "awk 'BEGIN { for (i = 0; i < 512; i++) printf \"%-4095s\\n\", \"round $round \" i }' |" \
+            "dd of=/mnt/a1/text.txt bs=64k conv=notrunc,fsync iflag=fullblock 2>/dev/null"
+        [ "$round" = 29 ] && dmsetup message $VG-pool_tdata 0 migration_threshold 0
+    done
+    run "dmsetup status $VG-pool_tdata"
+    run "umount /mnt"
+    run "vgchange -an $VG"
+    copy_disks
+    run "lvchange -y -ay $VG/pool_tmeta"
+    run "dd if=/dev/mapper/$VG-pool_tmeta of=$S/meta.img bs=1M iflag=direct conv=sparse"
+    run "lvchange -an $VG/pool_tmeta"
+    truth "$S" one one_snap
+    run "lvchange -ay $VG/pool"
+    run "dmsetup status $VG-pool_tdata"
+    run "vgchange -an $VG"
+    # The same pool over the origin alone, from the copies.
+    length=$(awk '/pool_tdata_corig:/ {print $3}' "$S/dmsetup-table-live.txt")
+    offset=$(awk '/pool_tdata_corig:/ {print $6}' "$S/dmsetup-table-live.txt")
+    cp --sparse=always "$S/meta.img" /out/.gt-meta
+    dd if="$S/pv-vdd.img" of=/out/.gt-data bs=512 skip="$offset" count="$length" conv=sparse 2>/dev/null
+    truncate -s $((length * 512)) /out/.gt-data
+    meta=$(losetup -f --show /out/.gt-meta)
+    data=$(losetup -f --show /out/.gt-data)
+    run "dmsetup create gtpool --table '0 $length thin-pool $meta $data 128 0'"
+    mkdir -p "$S/truth-without-cache/devs"
+    while read -r id size name; do
+        dmsetup create -r gt --table "0 $((size / 512)) thin /dev/mapper/gtpool $id"
+        dd if=/dev/mapper/gt of="$S/truth-without-cache/devs/$id.img" bs=1M iflag=direct \
+            conv=sparse 2>/dev/null
+        dmsetup remove gt
+        echo "$id $size $name" >>"$S/truth-without-cache/ids.txt"
+    done <"$S/truth/ids.txt"
+    dmsetup remove gtpool
+    losetup -D
+    rm -f /out/.gt-*
+}
+
 # Each takes the disk of the one before, so the order matters.
-for wanted in $(cat /job/only 2>/dev/null || echo c01 c02 c03 c04); do "$wanted"; done
+for wanted in $(cat /job/only 2>/dev/null || echo c01 c02 c03 c04 c05 c06 c07); do "$wanted"; done
 say 'all done'
