@@ -49,7 +49,8 @@ class SumLimit(NamedTuple):
 
 
 Takers = frozenset[int]
-_State = tuple[tuple[int, ...], tuple[int, ...]]
+State = tuple[tuple[int, ...], tuple[int, ...]]
+"""Up to where each node is full, and what each limit's nodes have together."""
 
 
 def takers_in_all_ways(
@@ -75,9 +76,12 @@ def takers_in_all_ways(
     """
     if sum(comb(len(item.takers), item.times) for item in items) > MOST_STEPS:
         return None
-    search = _Search(items, limits)
-    start: _State = ((-1,) * nr_nodes, (0,) * len(limits))
-    layers: list[set[_State]] = [{start}]
+    options = [
+        [frozenset(some) for some in combinations(item.takers, item.times)] for item in items
+    ]
+    search = Search(items, limits, options)
+    start: State = ((-1,) * nr_nodes, (0,) * len(limits))
+    layers: list[set[State]] = [{start}]
     nr_steps = 0
     for place, item in enumerate(items):
         nr_steps += len(layers[-1]) * comb(len(item.takers), item.times)
@@ -97,13 +101,19 @@ def takers_in_all_ways(
     return found
 
 
-class _Search:
-    def __init__(self, items: Sequence[Item], limits: Sequence[SumLimit]) -> None:
+class Search:
+    """The steps from state to state, item by item."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        limits: Sequence[SumLimit],
+        options: Sequence[Sequence[Takers]],
+    ) -> None:
+        """Prepare for items, ascending by first key, each with its `options` of takers."""
         self._items = items
         self._limits = limits
-        self._options = [
-            [frozenset(some) for some in combinations(item.takers, item.times)] for item in items
-        ]
+        self._options = options
         self._left = [[0] * len(limits) for _ in range(len(items) + 1)]
         for place in range(len(items) - 1, -1, -1):
             for which, limit in enumerate(limits):
@@ -111,7 +121,7 @@ class _Search:
                 more = most * items[place].nr_mappings
                 self._left[place][which] = self._left[place + 1][which] + more
 
-    def steps(self, place: int, before: _State) -> list[tuple[_State, Takers]]:
+    def steps(self, place: int, before: State) -> list[tuple[State, Takers]]:
         """Return the states that an item can lead to, and who takes it."""
         item, left = self._items[place], self._left[place + 1]
         ends, sums = before
@@ -138,7 +148,7 @@ class _Search:
         new = (item.last_key if node in takers else end for node, end in enumerate(ends))
         return tuple(end if end >= following >= 0 else -1 for end in new)
 
-    def is_enough(self, state: _State) -> bool:
+    def is_enough(self, state: State) -> bool:
         """Tell whether all devices have what they need."""
         return all(
             total >= limit.least for total, limit in zip(state[1], self._limits, strict=True)

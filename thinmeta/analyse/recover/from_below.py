@@ -4,28 +4,19 @@ A node that is lost takes with it nothing but the list of its children, and thes
 on disk, counted. See `books` for how they are found, `proof` for whose they are.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-import numpy as np
-
 from thinmeta.analyse.recover.proof import Claim, MissingChild
+from thinmeta.analyse.recover.put_in import MOST_ROUNDS, with_claims, with_roots
+from thinmeta.analyse.recover.read_anew import Reading
 from thinmeta.analyse.recover.situation import Situation
-from thinmeta.analyse.recover.survey import Survey, survey, with_blocks
-from thinmeta.builder.store import made_nodes
-from thinmeta.device.blocks import Blocks
-from thinmeta.device.rebuilt_blocks import RebuiltBlocks
+from thinmeta.analyse.recover.survey import Survey, survey
 from thinmeta.model.mapping_trees import MappingTrees
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import Roots
-from thinmeta.schemas.btree_node import BTREE_CSUM_XOR
-from thinmeta.schemas.checksum import Rows, put_checksums
 from thinmeta.units import OnProgress
-
-_MOST_ROUNDS = 8
-"""A tree has no more levels in which one lost node can be below another."""
 
 
 class Rebuilt(NamedTuple):
@@ -54,31 +45,26 @@ def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
 
 def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
     """Put together what can be proven, given what one pass over the device found."""
-    block = int(pool.live_superblock.data_mapping_root)
+    reading = Reading(pool, found)
     nr_blocks = pool.source.device.nr_blocks
-    roots = Situation.of(pool, found).roots() if block < nr_blocks else {}
+    roots = {}
+    if pool.live_superblock.data_mapping_root < nr_blocks:
+        roots = Situation.of(*reading).roots()
     if roots:
-        ids = sorted(roots)
-        rows = {block: _made(block, ids, [roots[each].block for each in ids], internal=False)}
-        pool = _read_instead(pool, [], rows)
-        found = with_blocks(found, *_columns(rows))
+        reading = with_roots(reading, roots)
     claims: list[Claim] = []
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(MOST_ROUNDS):
         # What leads past the end is wrong itself: nothing can be read there.
-        new = [
-            claim for claim in Situation.of(pool, found).claims() if claim.node.block < nr_blocks
-        ]
+        new = [claim for claim in Situation.of(*reading).claims() if claim.node.block < nr_blocks]
         exact = [claim for claim in new if claim.is_exact]
         last = exact or new
         claims += last
         if not last:
             break
-        rows = {claim.node.block: _node_of(claim) for claim in last}
-        pool = _read_instead(pool, last, rows)
+        reading = with_claims(reading, last)
         if not exact:
             break
-        found = with_blocks(found, *_columns(rows))
-    return Rebuilt(pool, tuple(claims), roots)
+    return Rebuilt(reading.pool, tuple(claims), roots)
 
 
 def rebuilt_where_lost(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
@@ -92,39 +78,3 @@ def rebuilt_where_lost(pool: Pool, on_progress: OnProgress = lambda *_: None) ->
     if not is_lost and not MappingTrees.of(pool).forest.levels[0].nodes.codes.any():
         return Rebuilt(pool)
     return rebuilt(pool, on_progress)
-
-
-def _columns(rows: Mapping[int, Rows]) -> tuple[Blocks, Rows]:
-    blocks = sorted(rows)
-    return np.array(blocks, dtype=np.uint64), np.stack([rows[block] for block in blocks])
-
-
-def _read_instead(pool: Pool, claims: list[Claim], rows: Mapping[int, Rows]) -> Pool:
-    device = pool.source.device
-    gaps = {
-        claim.node.block: np.array(claim.gaps, dtype=np.uint64) for claim in claims if claim.gaps
-    }
-    source = pool.source._replace(
-        device=RebuiltBlocks(device, rows), gaps={**pool.source.gaps, **gaps}
-    )
-    return replace(pool, source=source, known_devices=None)
-
-
-def _node_of(claim: Claim) -> Rows:
-    """Return the node as it may have been written."""
-    keys, children = zip(*((child.first_key, child.block) for child in claim.children), strict=True)
-    return _made(claim.node.block, keys, children, internal=True)
-
-
-def _made(block: int, keys: Sequence[int], children: Sequence[int], *, internal: bool) -> Rows:
-    """Return a node that leads to other nodes, shape `(4096,)`."""
-    rows = made_nodes(
-        np.array([block], dtype=np.uint64),
-        np.array(keys, dtype=np.uint64),
-        np.array(children, dtype=np.uint64),
-        np.array([len(keys)]),
-        internal=internal,
-    )
-    put_checksums(rows, BTREE_CSUM_XOR)
-    row: Rows = rows[0]
-    return row

@@ -24,6 +24,7 @@ class Owner(NamedTuple):
         root: of its mapping tree.
         stored: mappings that its details say it has; None if they are lost.
         snap_time: when it was last snapshotted.
+        creation_time: when it was created.
     """
 
     superblock: int
@@ -31,6 +32,7 @@ class Owner(NamedTuple):
     root: int
     stored: int | None
     snap_time: int
+    creation_time: int
 
 
 @dataclass(frozen=True, slots=True)

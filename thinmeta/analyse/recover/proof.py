@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import product
+from math import prod
 from typing import NamedTuple
 
 from thinmeta.analyse.recover.assignment import Item, SumLimit, Takers, takers_in_all_ways
@@ -89,11 +90,11 @@ def proven_claims(
     """
     if len(nodes) * len(children) > _MOST_PAIRS:
         return None
-    takers = {child.block: _takers(child, nodes) for child in children}
+    takers = {child.block: takers_of(child, nodes) for child in children}
     if any(len(takers[child.block]) < child.times for child in children):
         return None
     claims: list[Claim] = []
-    for group in _groups(nodes, takers.values()):
+    for group in groups_of(nodes, takers.values()):
         own = [child for child in children if set(takers[child.block]) & group]
         if own:
             some = [nodes[each] for each in sorted(group)]
@@ -101,7 +102,7 @@ def proven_claims(
     return claims
 
 
-def _takers(child: MissingChild, nodes: Sequence[LostNode]) -> tuple[int, ...]:
+def takers_of(child: MissingChild, nodes: Sequence[LostNode]) -> tuple[int, ...]:
     """Return which nodes may have had a child.
 
     A mapping that is not older than its device's last snapshot is written in place, so
@@ -117,7 +118,7 @@ def _takers(child: MissingChild, nodes: Sequence[LostNode]) -> tuple[int, ...]:
     )
 
 
-def _groups(nodes: Sequence[LostNode], takers: Iterable[tuple[int, ...]]) -> list[set[int]]:
+def groups_of(nodes: Sequence[LostNode], takers: Iterable[tuple[int, ...]]) -> list[set[int]]:
     """Return which nodes depend on each other: by a child or by a device."""
     by_owner: dict[Owner, list[int]] = defaultdict(list)
     for place, node in enumerate(nodes):
@@ -206,25 +207,12 @@ def _all_takers(
     is_open: bool,
 ) -> list[set[Takers]] | None:
     """Return who takes each child in all ways, for all heights that roots may have."""
-    owners = set[Owner]().union(*(node.owners for node in nodes))
-    if any(sums[owner].missing is None for owner in owners):
-        return None
-    there = sorted({child.height for child in children})
-    choices = [
-        [node.child_height] if node.child_height is not None else [None, *there] for node in nodes
-    ]
-    ways = 1
-    for each in choices:
-        ways *= len(each)
-    if ways > _MOST_HEIGHTS:
+    choices = ways_to_stand(nodes, children, sums, is_open=is_open)
+    if choices is None:
         return None
     found: list[set[Takers]] = [set() for _ in children]
-    for heights in product(*choices):
-        items = [_item(child, nodes, heights) for child in children]
+    for items, limits in choices:
         if any(len(item.takers) < item.times for item in items):
-            continue
-        limits = _limits(nodes, heights, owners, sums, is_open=is_open)
-        if limits is None:
             continue
         part = takers_in_all_ways(items, len(nodes), limits)
         if part is None:
@@ -233,8 +221,43 @@ def _all_takers(
     return found
 
 
+def ways_to_stand(
+    nodes: Sequence[LostNode],
+    children: Sequence[MissingChild],
+    sums: dict[Owner, OwnerSum],
+    *,
+    is_open: bool,
+) -> list[tuple[list[Item], list[SumLimit]]] | None:
+    """Return who may take each child, and what devices allow, for all heights that roots may have.
+
+    Args:
+        nodes: that depend on each other, all of them.
+        children: theirs, ascending by key.
+        sums: what is missing of each owner.
+        is_open: whether mappings are missing that are nowhere.
+
+    Returns:
+        None where there are too many ways, or where details are lost.
+    """
+    owners = set[Owner]().union(*(node.owners for node in nodes))
+    if any(sums[owner].missing is None for owner in owners):
+        return None
+    there = sorted({child.height for child in children})
+    choices = [
+        [node.child_height] if node.child_height is not None else [None, *there] for node in nodes
+    ]
+    if prod(map(len, choices)) > _MOST_HEIGHTS:
+        return None
+    found = []
+    for heights in product(*choices):
+        limits = _limits(nodes, heights, owners, sums, is_open=is_open)
+        if limits is not None:
+            found.append(([_item(child, nodes, heights) for child in children], limits))
+    return found
+
+
 def _item(child: MissingChild, nodes: Sequence[LostNode], heights: tuple[int | None, ...]) -> Item:
-    takers = tuple(place for place in _takers(child, nodes) if heights[place] == child.height)
+    takers = tuple(place for place in takers_of(child, nodes) if heights[place] == child.height)
     return Item(child.first_key, child.last_key, child.nr_mappings, child.times, takers)
 
 

@@ -1,6 +1,7 @@
 """Which mappings below a node another device has, too, as leaves say that map the same block."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +15,28 @@ from thinmeta.walk.nodes import MAPPINGS, Keys, Mask, Metadata
 from thinmeta.walk.ragged import Places, distinct, places_among
 
 
-def newest_shared(
+class NewestTimes(NamedTuple):
+    """Newest times of mappings below nodes, by the nodes' places; -1 where there are none.
+
+    Attributes:
+        shared: of those whose block another leaf maps, too.
+        own: of the others.
+    """
+
+    shared: dict[int, int]
+    own: dict[int, int]
+
+
+def newest_times(
     source: Metadata, trees: Trees, leaves: Places, nodes: Sequence[int]
-) -> dict[int, int]:
-    """Return the newest time of a mapping below each of some nodes whose block others map, too.
+) -> NewestTimes:
+    """Return the newest times of mappings below some nodes.
 
     Args:
         source: where to read.
         trees: all sound nodes.
         leaves: of mappings, by their places: all that are in use.
         nodes: by their places; what is below them is among the leaves.
-
-    Returns:
-        The time by the node's place; -1 where there is no such mapping.
     """
     below = _leaves_below(trees, nodes)
     looked_for = _data_blocks(source, trees, np.flatnonzero(below))
@@ -34,13 +44,15 @@ def newest_shared(
     for _, blocks, _ in _mappings(source, trees, leaves):
         places, there = places_among(looked_for, distinct(blocks))
         tally[places[there]] += 1
-    shared = np.full(len(trees.nodes), -1, dtype=np.int64)
+    newest = np.full((2, len(trees.nodes)), -1, dtype=np.int64)
     for leaf, blocks, times in _mappings(source, trees, np.flatnonzero(below)):
         is_shared = tally[places_among(looked_for, blocks)[0]] > 1
-        shared[leaf] = int(times[is_shared].max(initial=-1))
+        newest[0, leaf] = times[is_shared].max(initial=-1)
+        newest[1, leaf] = times[~is_shared].max(initial=-1)
     for parents in trees.above_leaves(BlockClass.MAPPINGS):
-        shared[parents] = Below(trees, parents).highest(shared, lost=-1)
-    return {node: int(shared[node]) for node in nodes}
+        for column in newest:
+            column[parents] = Below(trees, parents).highest(column, lost=-1)
+    return NewestTimes(*({node: int(column[node]) for node in nodes} for column in newest))
 
 
 def _leaves_below(trees: Trees, nodes: Sequence[int]) -> Mask:

@@ -13,7 +13,7 @@ from thinmeta.analyse.recover.lost_nodes import LostNode, MappingForest, Owner
 from thinmeta.analyse.recover.lost_roots import DetailsOf, proven_roots
 from thinmeta.analyse.recover.orphans import last_keys
 from thinmeta.analyse.recover.proof import Claim, MissingChild, OwnerSum, proven_claims
-from thinmeta.analyse.recover.shared_data import newest_shared
+from thinmeta.analyse.recover.shared_data import NewestTimes, newest_times
 from thinmeta.analyse.recover.sums import MappingSums, sums_of_mappings
 from thinmeta.analyse.recover.survey import Survey
 from thinmeta.analyse.recover.trees import Below, Trees, find_trees
@@ -102,9 +102,9 @@ class Situation:
         ]
         if len(listed) > max_entries_of(CHILD) or not all(each.is_whole for each in children):
             return {}
-        shared = self._shared_times()
+        shared = self.shared_times()
         if shared is not None:
-            found = newest_shared(self.pool.source, self.trees, self.leaves_in_use(), [*there])
+            found = self.newest_times([*there]).shared
             timed = [
                 child._replace(shared_time=max(int(shared[place]), found[place]))
                 for child, place in zip(children, there, strict=True)
@@ -138,7 +138,7 @@ class Situation:
         if puzzle is None or not self.are_accounted_for(puzzle):
             return []
         nodes, children, sums = puzzle.nodes, puzzle.children, puzzle.sums
-        shared = None if puzzle.is_open else self._shared_times()
+        shared = None if puzzle.is_open else self.shared_times()
         if shared is not None:
             children = [
                 child._replace(shared_time=int(shared[place]))
@@ -147,7 +147,7 @@ class Situation:
         claims = proven_claims(nodes, children, sums, are_more_lost=bool(puzzle.unread))
         if shared is None or claims is None or _are_all_exact(claims, nodes):
             return claims or []
-        found = newest_shared(self.pool.source, self.trees, self.leaves_in_use(), puzzle.places)
+        found = self.newest_times(puzzle.places).shared
         children = [
             child._replace(shared_time=max(child.shared_time, found[place]))
             for child, place in zip(children, puzzle.places, strict=True)
@@ -201,6 +201,10 @@ class Situation:
             nr_lost = found
         return is_all_lost(owners, children, puzzle.sums, nr_lost)
 
+    def newest_times(self, places: list[int]) -> NewestTimes:
+        """Return the newest times of mappings below some nodes that are missing."""
+        return newest_times(self.pool.source, self.trees, self.leaves_in_use(), places)
+
     def leaves_in_use(self) -> Places:
         """Return the leaves of mappings that are counted, by their places."""
         trees = self.trees
@@ -226,7 +230,7 @@ class Situation:
             for place, times in there.items()
         ]
 
-    def _shared_times(self) -> Places | None:
+    def shared_times(self) -> Places | None:
         """Return the newest time below each node that several devices have.
 
         Returns:
@@ -278,12 +282,13 @@ def _owners(pool: Pool, superblock: Superblock) -> list[Owner]:
             device.mapping_root,
             device.mapped_blocks,
             device.snap_time,
+            device.creation_time,
         )
         for device in table.devices
         if device.mapping_root is not None
     ]
     found += [
-        Owner(int(superblock.blocknr), device_id, root, None, 0)
+        Owner(int(superblock.blocknr), device_id, root, None, 0, 0)
         for device_id, root in table.without_details.items()
     ]
     return found

@@ -4,6 +4,7 @@ Of leaves only sums are kept. Entries that lead to other nodes are kept, and tho
 device details, since all that follows is done from memory.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,3 +76,18 @@ def with_blocks(found: Survey, blocks: Blocks, rows: Rows) -> Survey:
         Links.joined([found.links, read.links])[links],
         DetailRows.joined([found.details, read.details])[details],
     )
+
+
+def without_blocks(found: Survey, blocks: Iterable[int]) -> Survey:
+    """Return a survey in which some blocks, whatever they are, are no nodes."""
+    nodes = found.nodes
+    lost = np.array(sorted(blocks), dtype=np.uint64)
+    kept = np.flatnonzero(~np.isin(nodes.blocks, lost))
+    nr_links = np.where(nodes.has_links, nodes.nr_entries, 0)
+    nr_details = np.where(nodes.classes == BlockClass.DETAILS, nodes.nr_entries, 0)
+    links, details = (
+        ragged(starts_of(counts)[:-1][kept], counts[kept]) for counts in (nr_links, nr_details)
+    )
+    classes = found.classes.copy()
+    classes[lost.astype(np.int64)] = BlockClass.BAD
+    return Survey(classes, nodes[kept], found.links[links], found.details[details])
