@@ -90,13 +90,13 @@ def resolved_anywhen(
         path: of the metadata.
         report: says it; None is the one that is told what the pool is damaged of.
     """
+    if spec.name is None:
+        return spec  # without loading what finds names
     from thinmeta.analyse.deleted import past_fates
     from thinmeta.analyse.removed_names import resolved_anywhen as found_anywhen
     from thinmeta.cli.damage import DamageReport
     from thinmeta.formats.deleted import found_note
 
-    if spec.name is None:
-        return spec
     found = found_anywhen(names, pool, spec, _scan_command(names, pool, spec, path))
     if report is None and isinstance(pool.on_damage, DamageReport):
         report = pool.on_damage

@@ -107,8 +107,11 @@ class BlockCounts:
         """Return the highest block that anything refers to; -1 if nothing does."""
         self._put_in_order()
         number = max((*self._windows, *self._few), default=-1)
-        window = self.window(number)
-        return -1 if window is None else number * BLOCKS_AT_ONCE + int(np.flatnonzero(window)[-1])
+        if number < 0:
+            return -1
+        few = number in self._few  # of which no window is needed
+        at = self._few_of(number)[0] if few else np.flatnonzero(self._windows[number])
+        return number * BLOCKS_AT_ONCE + int(at[-1])
 
     def _put_in_order(self) -> None:
         """Give what was gathered to its windows."""
