@@ -1,6 +1,8 @@
 """Which metadata is read: what was given, else the environment, else the only active pool."""
 
+import lzma
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from tests.cases import unpacked
-from tests.cli.invocations import READERS, arguments
+from tests.cli.invocations import DATA, GOOD, READERS, arguments
 from tests.conftest import Thinmeta
 from tests.device.test_kernel import fake_dmsetup
 from tests.golden import thin_dump
@@ -48,6 +50,63 @@ def dmsetup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dmsetup:
         monkeypatch.setenv("THINMETA_DMSETUP", fake_dmsetup(tmp_path, script))
 
     return prints
+
+
+@each_command
+def test_metadata_that_begins_further_on(command: str, tmp_path: Path) -> None:
+    """At a sector that is no block, with something behind it; a file of that very name wins."""
+    begin, image = (1 << 20) + 512, unpacked(GOOD).read_bytes()
+    disk, alone = tmp_path / "disk.img", tmp_path / "alone.img"
+    alone.write_bytes(image)
+    disk.write_bytes(bytes(begin) + image + bytes(8192))
+    words = without_metadata(command)
+    expected = run(*words, "-p", alone)
+
+    for name in (f"{disk}@{begin}", f"{disk}@{begin // 512}s"):
+        result = run(*words, "-p", name)
+        assert result.exit_code == expected.exit_code, result.stderr
+        said = result.stdout_bytes.replace(name.encode(), str(alone).encode())
+        assert said == expected.stdout_bytes
+    if command == "ls":
+        past, odd, block = (run(*words, "-p", f"{disk}@{each}") for each in ("1G", "x", "1M"))
+        assert (past.exit_code, odd.exit_code, block.exit_code) == (ExitCode.INPUT,) * 3
+        assert f"{disk}@1G: has {disk.stat().st_size} bytes, so nothing at" in past.stderr
+        assert "'x' is no offset: give bytes, or a unit" in odd.stderr
+        assert "has no thin-pool superblock in its first block" in block.stderr
+        packed = tmp_path / "disk.img.xz"
+        packed.write_bytes(lzma.compress(disk.read_bytes(), preset=0))
+        assert run(*words, "-p", f"{packed}@{begin}").stdout_bytes == expected.stdout_bytes
+        (tmp_path / f"disk.img@{begin}").write_bytes(unpacked(OTHER).read_bytes())
+        assert run(*words, "-p", f"{disk}@{begin}").stdout == run("ls", unpacked(OTHER)).stdout
+
+
+def test_an_input_that_begins_further_on_is_never_written_to(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(4096) + unpacked(GOOD).read_bytes())
+    before = disk.read_bytes()
+    for words in (["dump", "-o"], ["pack", "-f", "-o"], ["extract", "1", "--force", "-o"]):
+        data = ["--data", f"{DATA.name}@0", "--size", "49152000"] if words[0] == "extract" else []
+        result = run(*words, disk, "-p", f"{disk}@4096", *data)
+        assert result.exit_code == ExitCode.OTHER, result.stderr
+        assert disk.read_bytes() == before
+
+
+def test_data_that_begins_further_on(tmp_path: Path) -> None:
+    data = tmp_path / "data.img"
+    content = unpacked(GOOD, "data").read_bytes()
+    data.write_bytes(bytes(1536) + content)
+    outputs: list[bytes] = []
+    for name in (unpacked(GOOD, "data"), f"{data}@1536"):
+        output = tmp_path / f"out{len(outputs)}"
+        words = ("extract", "1", "--size", "48M", "-p", unpacked(GOOD), "-o", output)
+        assert run(*words, "--data", name).exit_code == ExitCode.DONE
+        outputs.append(output.read_bytes())
+    assert outputs[0] == outputs[1]
+    assert any(outputs[0])
+    table = run("table", "1", "-p", unpacked(GOOD), "--linear", f"{data}@1536", "--size", "48M")
+    plain = run("table", "1", "-p", unpacked(GOOD), "--linear", data, "--size", "48M")
+    shifted = re.sub(rf"{data} (\d+)", lambda found: f"{data} {int(found[1]) + 3}", plain.stdout)
+    assert (table.exit_code, table.stdout) == (ExitCode.DONE, shifted)
 
 
 def table(name: str, metadata: Path) -> str:

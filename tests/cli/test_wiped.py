@@ -125,8 +125,7 @@ def test_metadata_that_begins_further_on_is_placed(
     result = thinmeta(*arguments(command, path))
 
     assert result.exit_code == ExitCode.INPUT
-    assert "metadata begins at its byte 1048576; `losetup " in result.stderr
-    assert f"--offset 1048576 {path}`" in result.stderr
+    assert f"metadata begins at its byte 1048576: `-p {path}@1048576` reads it" in result.stderr
 
 
 @needs_superblock

@@ -164,8 +164,8 @@ def metadata_options(
             "--pool",
             metavar="METADATA",
             type=FILE,
-            help="The pool's metadata: a device, or an image of one, compressed, packed or not. "
-            f"{METADATA_ENVIRONMENT} sets it, too.",
+            help="The pool's metadata: a device, or an image of one, compressed, packed or not; "
+            f"FILE@OFFSET where it begins further on. {METADATA_ENVIRONMENT} sets it, too.",
         ),
     ):
         collected = decorate(collected)

@@ -42,7 +42,16 @@ class TablePlace:
         """The external origin, as a table names it."""
         if self.known_origin is not None:
             return self.known_origin.path
-        return str(self.files.origin) if self.files.origin else self.table_origin
+        if self.files.origin is None:
+            return self.table_origin
+        from thinmeta.device.part_of_file import PartOfFile
+
+        if not self.is_linear and PartOfFile.of(self.files.origin).offset is not None:
+            raise click.UsageError(
+                f"a thin target has a whole device for its origin: make one of {self.files.origin} "
+                "by losetup --offset"
+            )
+        return str(self.files.origin)
 
     def to_activate(self, host: "OnHost | None", *, on_disks: bool) -> list[str]:
         """Return the commands that activate what the table names."""
@@ -84,9 +93,11 @@ def origin_segments(
 
 
 def _whole(device: str) -> "DeviceSegment":
+    from thinmeta.device.part_of_file import PartOfFile
     from thinmeta.volume.linear import DeviceSegment
 
-    return DeviceSegment(device, 0, 2**63 - SECTOR_BYTES)
+    path, offset = PartOfFile.of(device)
+    return DeviceSegment(str(path), offset or 0, 2**63 - SECTOR_BYTES - (offset or 0))
 
 
 def _pieces(volume: str, lines: "list[TableLine]", instead: str) -> "list[DeviceSegment]":

@@ -37,8 +37,8 @@ def data_option(function: FC) -> FC:
         "--data",
         type=FILE,
         metavar="DATA",
-        help="The pool's data device, or an image of it; not needed where --lvm names the disks, "
-        "or --docker-root has the data.",
+        help="The pool's data device, or an image of it, FILE@OFFSET where it begins further on; "
+        "not needed where --lvm names the disks, or --docker-root has the data.",
     )(function)
 
 

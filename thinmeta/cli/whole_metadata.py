@@ -79,7 +79,8 @@ def whole_metadata_options(function: _Function) -> _Function:
             "pool",
             metavar="METADATA",
             type=FILE,
-            help="The metadata: a device, or an image of one, compressed, packed or not.",
+            help="The metadata: a device, or an image of one, compressed, packed or not; "
+            "FILE@OFFSET where it begins further on.",
         ),
     ):
         collected = decorate(collected)

@@ -102,6 +102,7 @@ def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":
 
 
 def _described(seen: "Glance", choice: "MetadataChoice", name: str) -> str:
+    from thinmeta.device.part_of_file import PartOfFile
     from thinmeta.formats.printable import command_text, shell_word
     from thinmeta.formats.sizes import size_text
 
@@ -111,11 +112,12 @@ def _described(seen: "Glance", choice: "MetadataChoice", name: str) -> str:
     if seen.written_over is not None:
         return seen.written_over
     if seen.begins_at is not None:
-        place = shell_word(name)
-        return (
-            f"{nothing}, but metadata begins at its byte {seen.begins_at}; `losetup --find --show "
-            f"--read-only --offset {seen.begins_at} {place}` makes a device of it"
-        )
+        found = f"{nothing}, but metadata begins at its byte {seen.begins_at}"
+        if choice.path is None and choice.names.has_disks:
+            return found
+        path, offset = PartOfFile.of(name)
+        place = shell_word(f"{path}@{(offset or 0) + seen.begins_at}")
+        return f"{found}: `-p {place}` reads it"
     if seen.is_zeros:
         return "is all zeros" if seen.is_all else f"is all zeros in its first {looked}; {scan}"
     tmeta = "a pool's data device (_tdata) has none, its metadata device (_tmeta) has"

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from thinmeta.errors import InputError
+
 
 class Extent(NamedTuple):
     """A piece of a file; all in bytes."""
@@ -74,9 +76,16 @@ class Extents:
         self.size = self._ends[-1] if self._ends else 0
 
     @classmethod
-    def of_file(cls, fd: int, name: str) -> "Extents":
-        """Take over a whole file or block device."""
-        return cls(name, [Extent(fd, 0, os.lseek(fd, 0, os.SEEK_END))])
+    def of_file(cls, fd: int, name: str, begin: int = 0, notes: tuple[str, ...] = ()) -> "Extents":
+        """Take over a file or block device, what of it follows byte `begin`.
+
+        Raises:
+            InputError: that is past its end.
+        """
+        size = os.lseek(fd, 0, os.SEEK_END)
+        if begin > size:
+            raise InputError(f"has {size} bytes, so nothing at {begin}")
+        return cls(name, [Extent(fd, begin, size - begin)], notes=notes)
 
     @staticmethod
     def open_missing() -> int:

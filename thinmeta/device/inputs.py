@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from thinmeta.device.kernel import SYSFS
+from thinmeta.device.part_of_file import PartOfFile
 from thinmeta.device.storage import Identity, Storage, identity_of, status_of
-from thinmeta.errors import OutputError
+from thinmeta.errors import InputError, OutputError
 
 
 class Inputs:
@@ -35,11 +36,12 @@ class Inputs:
             self.add(path)
 
     def add(self, path: Path | int | None, what: str = "the input") -> None:
-        """Add a file, a device, an open descriptor or all below a folder; None is none."""
+        """Add a file or a part of it, a device, an open descriptor, all below a folder; or None."""
         if isinstance(path, Path) and path.is_dir():
             self.add_folder(path, what)
         elif path is not None:
-            with suppress(OSError):
+            with suppress(OSError, InputError):
+                path = PartOfFile.of(path).path if isinstance(path, Path) else path
                 self._read.append((what, Storage.of(path, self._sysfs)))
 
     def add_files(self, inodes: Mapping[int, Set[int]], what: str) -> None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from thinmeta.device.part_of_file import PartOfFile
 from thinmeta.errors import InputError
 
 SYSFS = Path("/sys")
@@ -24,8 +25,10 @@ class ActivePool(NamedTuple):
 def holders_of(path: Path, sysfs: Path = SYSFS) -> list[str]:
     """Return the names of the devices stacked on `path`, dm names where there are any.
 
-    A regular file is held when a loop device over it is, as in Docker's loop-lvm.
+    A regular file is held when a loop device over it is, as in Docker's loop-lvm; a part of a
+    file, `FILE@OFFSET`, when the file is.
     """
+    path = PartOfFile.of(path).path
     status = path.stat()
     if status.st_rdev:
         return _holders(

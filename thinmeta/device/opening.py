@@ -9,7 +9,10 @@ import numpy as np
 
 from thinmeta.device.blocks import BlockDevice, Fault
 from thinmeta.device.compressed import MAGIC_BYTES, Inspect, packing_of, unpack
+from thinmeta.device.extents import Extents
 from thinmeta.device.kernel import SYSFS, holders_of
+from thinmeta.device.part_of_file import PartOfFile
+from thinmeta.device.signatures import counted
 from thinmeta.errors import InputError, LiveDeviceError, OutputError
 from thinmeta.units import METADATA_BLOCK_BYTES
 
@@ -28,7 +31,8 @@ def open_blocks(
     live metadata below it.
 
     Args:
-        path: a regular file, which may be compressed or a pack file, or a block device.
+        path: a regular file, which may be compressed or a pack file, or a block device;
+            `FILE@OFFSET` where the metadata begins further on in it.
         inspect: refuses what is no metadata; says how much of a compressed image to unpack.
         exclusive: refuse what a pool or anything else holds open; False is for
             reading a metadata snapshot, which stands still.
@@ -39,14 +43,17 @@ def open_blocks(
         InputError: `path` is missing, unreadable or of the wrong kind.
         LiveDeviceError: `exclusive`, and it is in use.
     """
+    part = PartOfFile.of(path)
     try:
-        if path.is_dir():
+        if part.path.is_dir():
             raise InputError(f"{path}: is a directory, not a metadata device or image")
-        if is_block_device(path):
-            return _open_block_device(path, inspect, exclusive=exclusive, sysfs=sysfs)
+        if is_block_device(part.path):
+            return _open_block_device(part, str(path), inspect, exclusive=exclusive, sysfs=sysfs)
         if exclusive and (holders := holders_of(path, sysfs)):
             raise LiveDeviceError(live_message(path, holders))
-        return _open_file(path, inspect, into)
+        if part.offset is None:
+            return _open_file(path, inspect, into)
+        return _open_part(part, str(path), inspect)
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
@@ -124,6 +131,22 @@ def _open_file(path: Path, inspect: Inspect, into: int | None) -> BlockDevice:
     return BlockDevice(unpacked, str(path), (f"{path}: {wrong}",) if wrong else ())
 
 
+def _open_part(part: PartOfFile, name: str, inspect: Inspect) -> BlockDevice:
+    """Open what begins further on in a file; of a compressed one, in what that unpacks to."""
+    fd = open_to_read(part.path, direct=False)
+    wrong = None
+    try:
+        if packing_of(os.pread(fd, MAGIC_BYTES, 0)):
+            packed, (fd, wrong) = fd, unpack(fd, lambda _: None)
+            os.close(packed)
+        notes = (f"{name}: {wrong}",) if wrong else ()
+        extents = Extents.of_file(fd, name, part.offset or 0, notes)
+    except InputError as error:
+        os.close(fd)
+        raise type(error)(f"{name}: {error}") from error
+    return _inspected(BlockDevice.over(extents), inspect, is_part=True)
+
+
 def _passes(inspect: Inspect, beginning: bytes) -> bool:
     """Tell whether it is metadata whose checksum looks like a compressed file's magic."""
     try:
@@ -144,20 +167,37 @@ def _read_beginning(fd: int) -> bytes | None:
 
 
 def _open_block_device(
-    path: Path, inspect: Inspect, *, exclusive: bool, sysfs: Path
+    part: PartOfFile, name: str, inspect: Inspect, *, exclusive: bool, sysfs: Path
 ) -> BlockDevice:
+    begin = part.offset or 0
     try:
-        fd = open_to_read(path, direct=True, exclusive=exclusive)
+        is_aligned = begin % METADATA_BLOCK_BYTES == 0
+        fd = open_to_read(part.path, direct=is_aligned, exclusive=exclusive)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-        raise LiveDeviceError(live_message(path, holders_of(path, sysfs))) from error
-    device = BlockDevice(fd, str(path))
+        raise LiveDeviceError(live_message(Path(name), holders_of(part.path, sysfs))) from error
+    try:
+        device = BlockDevice.over(Extents.of_file(fd, name, begin))
+    except InputError:
+        os.close(fd)
+        raise
+    return _inspected(device, inspect, is_part=part.offset is not None)
+
+
+def _inspected(device: BlockDevice, inspect: Inspect, *, is_part: bool) -> BlockDevice:
+    """Return a device, unless its first block can be read, and is of something else.
+
+    A part of a larger one ends where its superblock says, if that is sound.
+    """
+    inspect = counted(inspect) if is_part else inspect
     try:
         first = device.read(np.zeros(1, dtype=np.uint64))
         if first.faults[0] != Fault.READ_ERROR:
-            inspect(first.rows[0].tobytes() if device.nr_blocks else b"")
+            nr_blocks = inspect(first.rows[0].tobytes() if device.nr_blocks else b"")
+            if nr_blocks is not None and is_part:
+                device.nr_blocks = min(device.nr_blocks, nr_blocks)
     except InputError as error:
         device.close()
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{device.name}: {error}") from error
     return device

@@ -70,7 +70,7 @@ def refuse_foreign(beginning: bytes) -> None:
     )
 
 
-def counted(refuse: Callable[[bytes], None]) -> Callable[[bytes], int]:
+def counted(refuse: Callable[[bytes], int | None]) -> Callable[[bytes], int]:
     """Return `refuse` that also tells how many blocks of an image can be of use.
 
     That is what the superblock counts, or after a resize, of which it may know nothing,

@@ -7,8 +7,9 @@ from typing import Self
 
 from thinmeta.device.compressed import MAGIC_BYTES, packing_of, unpack
 from thinmeta.device.opening import is_block_device, open_to_read
+from thinmeta.device.part_of_file import PartOfFile
 from thinmeta.errors import InputError
-from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES, Quantity
+from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 _PIECE = 4096
 _MOST_UNPACKED = MAX_METADATA_BLOCKS * METADATA_BLOCK_BYTES
@@ -43,7 +44,7 @@ class Disk:
         Raises:
             InputError: it is missing, unreadable, or neither a file nor a block device.
         """
-        path, offset = _path_and_offset(name)
+        path, offset = PartOfFile.of(name)
         try:
             is_block_device(path)  # or it raises: it is neither
             fd = open_to_read(path, direct=False)
@@ -76,18 +77,6 @@ class Disk:
     def close(self) -> None:
         """Close the file; further reads fail."""
         os.close(self.fd)
-
-
-def _path_and_offset(name: str) -> tuple[Path, int | None]:
-    file, at, offset = name.rpartition("@")
-    if not at or Path(name).exists():
-        return Path(name), None
-    try:
-        return Path(file), Quantity.parse(offset).in_bytes(1)
-    except ValueError as error:
-        raise InputError(
-            f"{name}: no such file; and {offset!r} is no offset: give bytes, or a unit, as in 1M"
-        ) from error
 
 
 def _unpacked(fd: int, path: Path) -> tuple[bool, int, tuple[str, ...]]:

@@ -126,8 +126,7 @@ class NameSources:
 
         inputs = Inputs(*map(Path, paths))
         for name in self.lvm:
-            path = Path(name)
-            inputs.add(path if path.exists() else Path(name.rpartition("@")[0]))
+            inputs.add(Path(name))
         for root in {*self._roots, *filter(None, [self._root])}:
             from thinmeta.names.docker.root import folders_of, loop_files
 

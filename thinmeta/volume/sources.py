@@ -9,7 +9,9 @@ from pathlib import Path
 from thinmeta.device.compressed import MAGIC_BYTES, packing_of
 from thinmeta.device.extents import Extents
 from thinmeta.device.opening import is_block_device, open_to_read
+from thinmeta.device.part_of_file import PartOfFile
 from thinmeta.errors import InputError
+from thinmeta.units import METADATA_BLOCK_BYTES
 from thinmeta.volume.layout import Source
 
 SMALLEST_READ = 4096
@@ -152,24 +154,30 @@ def open_source(path: Path, *, direct: bool = False) -> Extents:
     """Open a data device or an external origin, or an image of one, for reading.
 
     Args:
-        path: a regular file or a block device.
+        path: a regular file or a block device; `FILE@OFFSET` where it begins further on.
         direct: read a block device past the page cache (O_DIRECT); reads must then be
             aligned, as whole blocks are.
 
     Raises:
         InputError: it cannot be read, is of the wrong kind, or compressed.
     """
+    file, begin = PartOfFile.of(path)
     try:
-        if is_block_device(path):
-            fd = _open_block_device(path, direct=direct)
+        if is_block_device(file):
+            is_aligned = (begin or 0) % METADATA_BLOCK_BYTES == 0
+            fd = _open_block_device(file, direct=direct and is_aligned)
         else:
-            fd = open_to_read(path, direct=False)
-            if path.suffix in _PACKED_NAMES and packing_of(os.pread(fd, MAGIC_BYTES, 0)):
+            fd = open_to_read(file, direct=False)
+            if file.suffix in _PACKED_NAMES and packing_of(os.pread(fd, MAGIC_BYTES, 0)):
                 os.close(fd)
                 raise InputError(f"{path}: is compressed; unpack it first")
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    return Extents.of_file(fd, str(path))
+    try:
+        return Extents.of_file(fd, str(path), begin or 0)
+    except InputError as error:
+        os.close(fd)
+        raise InputError(f"{path}: {error}") from error
 
 
 def _open_block_device(path: Path, *, direct: bool) -> int:
