@@ -101,3 +101,24 @@ def test_without_its_second_disk_a_volume_has_lost_ranges(
     assert "once /dev/vde; what is on it cannot be read" in strict.stderr
     assert salvaged.exit_code == ExitCode.SALVAGED, salvaged.stderr
     assert "lost" in salvaged.stderr
+
+
+BELOW_THE_CACHE = volumes(CACHED, "vgcache/pool", "truth-without-cache")
+
+
+@pytest.mark.parametrize("volume", BELOW_THE_CACHE, ids=str)
+def test_what_a_write_back_cache_holds_is_warned_of(
+    volume: Volume, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """66 blocks of it were dirty: what is below is older, and what the kernel reads there."""
+    output = tmp_path / "out.img"
+
+    result = thinmeta("extract", volume.name, "-o", output, *on(disks(CACHED), volume.pool))
+
+    assert result.exit_code == ExitCode.DONE
+    assert "is cached by fast_cpool, which may hold newer data" in result.stderr
+    assert sha256_of(output) == volume.sha256
+
+
+def test_what_is_below_the_cache_is_older() -> None:
+    assert BELOW_THE_CACHE[0] not in volumes(CACHED, "vgcache/pool")
