@@ -4,11 +4,15 @@ Neither Docker 1.9 nor containers-storage could be run: the files are those that
 sources read, and say of the same devices what the root of Docker 20 says.
 """
 
+import base64
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from tests.names.docker_roots import CASE, root_of, state_of
+from thinmeta.names.catalogue import NameKind
+from thinmeta.names.docker.root import DockerRoot
 
 METADATA = Path("devicemapper/metadata")
 
@@ -51,3 +55,64 @@ def docker_1_9(folder: Path, case: str = CASE) -> Path:
             record = folder / METADATA / f"{mount_id}{suffix}"
             record.rename(record.with_name(f"{container.name}{suffix}"))
     return folder
+
+
+def containers_storage(folder: Path, case: str = CASE) -> Path:
+    """Write a root as Podman would have it: lists of layers, images and containers."""
+    docker = root_of(case)
+    shutil.copytree(state_of(case) / METADATA, folder / METADATA)
+    layers: list[Any] = []
+    containers: list[Any] = []
+    images: dict[str, Any] = {}
+    for device in docker.devices.values():
+        parent = docker.devices[device.parent].hash if device.parent else "base"
+        fields = {"id": device.hash} | ({} if parent == "base" else {"parent": parent})
+        if device.layer is not None:
+            of_layer = {"diff-digest": f"sha256:{device.layer.diff_id}"}
+            layers.append(fields | of_layer | {"diff-size": device.layer.size})
+        elif device.container is not None and device.kind is NameKind.CONTAINER:
+            below = docker.devices[device.parent or ""].parent
+            layers.append(fields | {"parent": docker.devices[below or ""].hash})
+            words = {"name": device.container.name, "image-name": device.container.image_name}
+            of_container = {"names": [device.container.name], "metadata": json.dumps(words)}
+            image_id = device.container.image_id
+            containers.append(
+                of_container | {"id": device.container_id, "image": image_id, "layer": device.hash}
+            )
+        for image in device.images:
+            images[image.image_id] = {"id": image.image_id, "layer": device.hash}
+            images[image.image_id]["names"] = list(image.tags)
+            config = folder / "devicemapper-images" / image.image_id
+            config.mkdir(parents=True)
+            content = state_of(case) / "image/devicemapper/imagedb/content/sha256" / image.image_id
+            name = "=" + base64.b64encode(f"sha256:{image.image_id}".encode()).decode()
+            shutil.copyfile(content, config / name)
+    for what, listed in (
+        ("layers", layers),
+        ("images", [*images.values()]),
+        ("containers", containers),
+    ):
+        (folder / f"devicemapper-{what}").mkdir(exist_ok=True)
+        (folder / f"devicemapper-{what}" / f"{what}.json").write_text(json.dumps(listed))
+    return folder
+
+
+def told_of(docker: DockerRoot, *, with_state: bool = True) -> dict[int, tuple[Any, ...]]:
+    """Return what is said of each device but for ids that others make up otherwise."""
+
+    def device_id(name: str | None) -> int | None:
+        record = docker.devices[name].record if name else None
+        return record.device_id if record else None
+
+    told = {}
+    for device in docker.devices.values():
+        whose = device.container
+        told[device_id(device.hash) or 0] = (
+            device_id(device.parent),
+            device.record,
+            [tag for image in device.images for tag in image.tags],
+            device.instruction,
+            device.layer.size if device.layer else None,
+            (whose.name, whose.image_name, whose.state if with_state else None) if whose else None,
+        )
+    return told

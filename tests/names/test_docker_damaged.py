@@ -20,7 +20,8 @@ from thinmeta.errors import InputError
 from thinmeta.names.catalogue import NamedDevice, NameKind, find
 from thinmeta.names.docker.devices import DockerDevice
 from thinmeta.names.docker.files import DockerFiles
-from thinmeta.names.docker.root import DockerRoot, loop_files, read_docker_root
+from thinmeta.names.docker.found_root import loop_files
+from thinmeta.names.docker.root import DockerRoot, read_docker_root
 
 METADATA = Path("devicemapper/metadata")
 LAYERDB = Path("image/devicemapper/layerdb")

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from tests.names.called import names_in
 from tests.names.docker_roots import CASES, root_of, state_of
-from tests.names.other_homes import METADATA, docker_1_9
+from tests.names.other_homes import METADATA, docker_1_9, told_of
 from tests.names.test_docker_damaged import ANYTHING
 from tests.properties import examples
 from thinmeta.analyse.layers import stack
 from thinmeta.names.catalogue import NameKind, find
-from thinmeta.names.docker.devices import DockerDevice
-from thinmeta.names.docker.root import DockerRoot, read_docker_root
+from thinmeta.names.docker.root import read_docker_root
 
 TOP = "f4641a59475094eac3f43d043dec5a4f72f4574dff84fcbe649996705dcb9202"  # demo:latest
 
@@ -26,37 +25,12 @@ def root(tmp_path: Path) -> Path:
     return docker_1_9(tmp_path / "docker")
 
 
-def device_id(device: DockerDevice) -> int:
-    assert device.record is not None
-    return device.record.device_id
-
-
-def told(docker: DockerRoot) -> dict[int, tuple[Any, ...]]:
-    """Return what is said of each device but for ids that older Dockers made up otherwise."""
-    of_container = {
-        device.hash: (device.container.name, device.container.image_name, device.container.state)
-        for device in docker.devices.values()
-        if device.container
-    }
-    return {
-        device_id(device): (
-            device_id(docker.devices[device.parent]) if device.parent else None,
-            device.record,
-            [tag for image in device.images for tag in image.tags],
-            device.instruction,
-            device.layer.size if device.layer else None,
-            of_container.get(device.hash),
-        )
-        for device in docker.devices.values()
-    }
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_it_tells_of_each_device_what_a_newer_root_tells(case: str, tmp_path: Path) -> None:
     docker = read_docker_root(docker_1_9(tmp_path / "docker", case))
 
     assert docker.notes == ()
-    assert told(docker) == told(root_of(case))
+    assert told_of(docker) == told_of(root_of(case))
 
 
 def test_containers_and_tags_are_names_of_their_devices(root: Path) -> None:

@@ -64,8 +64,8 @@ def names_options(function: _Function) -> _Function:
             "--docker-root",
             metavar="DIR",
             type=FILE,
-            help="Names from Docker: /var/lib/docker or a copy of it; of a live pool that is "
-            f"the default. {ENVIRONMENT} sets it, too.",
+            help="Names from Docker, Podman or CRI-O: /var/lib/docker, /var/lib/containers/storage "
+            f"or a copy of it; of a live pool that is the default. {ENVIRONMENT} sets it, too.",
         ),
     ):
         collected = decorate(collected)

@@ -106,7 +106,7 @@ class NameSources:
         Raises:
             InputError: it cannot be read there.
         """
-        from thinmeta.names.docker.root import loop_files
+        from thinmeta.names.docker.found_root import loop_files
         from thinmeta.volume.sources import open_source
 
         disks = self._lvm_disks()
@@ -128,7 +128,7 @@ class NameSources:
         for name in self.lvm:
             inputs.add(Path(name))
         for root in {*self._roots, *filter(None, [self._root])}:
-            from thinmeta.names.docker.root import folders_of, loop_files
+            from thinmeta.names.docker.found_root import folders_of, loop_files
 
             for folder in folders_of(root):
                 inputs.add_folder(folder, _DOCKERS_ROOT)
@@ -161,7 +161,7 @@ class NameSources:
         Raises:
             InputError: the root is none.
         """
-        from thinmeta.names.docker.root import loop_files
+        from thinmeta.names.docker.found_root import loop_files
 
         files = loop_files(self.docker_root) if self.docker_root else None
         if files is None and environment is not None:

@@ -273,7 +273,8 @@ def test_long_names_and_many_branches_cut_no_number(tmp_path: Path, thinmeta: Th
 def test_of_a_live_pool_the_host_s_own_root_is_read(
     tmp_path: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thinmeta.names.docker.live_root._DOCKER_ROOT", copied(tmp_path / "docker"))
+    roots = (copied(tmp_path / "docker"), tmp_path / "storage")
+    monkeypatch.setattr("thinmeta.names.docker.live_root._ROOTS", roots)
     names = NameSources()
     with open_pool(unpacked(CASE)) as pool:
         assert names.catalogues(pool) == []

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from thinmeta.names.docker.files import DockerFiles, JsonObject, digest
+from thinmeta.names.docker.files import DockerFiles, digest
+from thinmeta.names.docker.json_object import JsonObject
 
 _NEVER = "0001-01-01T00:00:00Z"
 _FILES = ("config.v2.json", "config.json")  # the second is that of Docker before 1.10

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from thinmeta.names.docker.files import DockerFiles, DockerFolder, JsonObject, graph_id
+from thinmeta.names.docker.files import DockerFiles, DockerFolder, graph_id
+from thinmeta.names.docker.json_object import JsonObject
 from thinmeta.units import DeviceId
 
 BASE = "base"

@@ -169,8 +169,8 @@ def _of_layers(parts: Parts) -> list[DockerDevice]:
     on_top: dict[str, list[Image]] = {}
     instructions: dict[str, Instruction] = {}
     for image in sorted(parts.images.values(), key=lambda image: len(image.chain_ids)):
-        if image.chain_ids:
-            on_top.setdefault(image.chain_ids[-1], []).append(image)
+        for top in (*image.chain_ids[-1:], *image.also_on):
+            on_top.setdefault(top, []).append(image)
         for chain_id, instruction in zip(image.chain_ids, image.instructions, strict=False):
             instructions.setdefault(chain_id, instruction)
     found = []

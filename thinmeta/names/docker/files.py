@@ -6,7 +6,6 @@ becomes a note; what has another type than it should is taken as missing.
 """
 
 import errno
-import json
 import os
 import re
 import stat
@@ -14,6 +13,8 @@ from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Self
+
+from thinmeta.names.docker.json_object import JSON, JsonObject
 
 _OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FILE_BYTES = 8 << 20
@@ -23,7 +24,6 @@ _ENTRIES = 1 << 18  # of one folder; a layer is an entry
 _NOTES = 100
 _NOT_REGULAR = "it is no regular file"
 _GRAPH_ID = re.compile(r"[a-z0-9][\w.-]*", re.ASCII)
-_JSON = json.JSONDecoder()
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
@@ -56,55 +56,6 @@ def size_in(text: str | None) -> int | None:
     if text is None or len(text) >= 20 or not (text.isascii() and text.isdigit()):
         return None
     return int(text)
-
-
-class JsonObject:
-    """An object whose fields have the type that is asked for, or are missing."""
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, fields: Any) -> None:
-        """Take what was parsed; what is no object has no fields."""
-        self._fields: dict[str, Any] = fields if isinstance(fields, dict) else {}
-
-    def integer(self, name: str, end: int = 1 << 64) -> int | None:
-        """Return a number from 0 to before `end`."""
-        value = self._fields.get(name)
-        return value if type(value) is int and 0 <= value < end else None
-
-    def text(self, name: str) -> str | None:
-        """Return a string that is not empty."""
-        value = self._fields.get(name)
-        return value if isinstance(value, str) and value else None
-
-    def word(self, name: str) -> str | None:
-        """Return a string that can stand in a line."""
-        value = self.text(name)
-        return value if value and value.isprintable() else None
-
-    def is_set(self, name: str) -> bool:
-        """Tell whether a flag is there and true."""
-        return self._fields.get(name) is True
-
-    def object(self, name: str) -> "JsonObject":
-        """Return the object in a field; one without fields if there is none."""
-        return JsonObject(self._fields.get(name))
-
-    def objects(self, name: str) -> list["JsonObject"]:
-        """Return the objects of a list."""
-        return [JsonObject(each) for each in self._list(name) if isinstance(each, dict)]
-
-    def texts(self, name: str) -> list[str]:
-        """Return the strings of a list."""
-        return [each for each in self._list(name) if isinstance(each, str)]
-
-    def names(self) -> list[str]:
-        """Return the names of the fields, in order."""
-        return list(self._fields)
-
-    def _list(self, name: str) -> list[Any]:
-        value = self._fields.get(name)
-        return value if isinstance(value, list) else []
 
 
 class DockerFiles:
@@ -242,20 +193,37 @@ class DockerFolder:
 
     def object(self, name: str) -> JsonObject | None:
         """Return the JSON object in a file; None where there is none."""
-        text = self.text(name)
-        if text is None:
-            return None
-        try:
-            parsed, end = _JSON.raw_decode(text)
-        except (ValueError, RecursionError):
-            end = None
-        if end != len(text):
-            self.note("is no JSON, or not all of it", name)
+        parsed = self._json(name)
+        if parsed is None:
             return None
         if not isinstance(parsed, dict):
             self.note("holds no JSON object", name)
             return None
         return JsonObject(parsed)
+
+    def objects(self, name: str) -> list[JsonObject]:
+        """Return the JSON objects of the list in a file; none where there is no list."""
+        parsed = self._json(name)
+        if parsed is None:
+            return []
+        if not isinstance(parsed, list):
+            self.note("holds no JSON list", name)
+            return []
+        return [JsonObject(each) for each in parsed]
+
+    def _json(self, name: str) -> Any:
+        """Return what a file holds as JSON; None where there is nothing."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            parsed, end = JSON.raw_decode(text)
+        except (ValueError, RecursionError):
+            end = None
+        if end != len(text):
+            self.note("is no JSON, or not all of it", name)
+            return None
+        return parsed
 
     def note(self, text: str, name: str = "") -> None:
         """Remember what is odd about a file, or about the folder."""

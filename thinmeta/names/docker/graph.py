@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from thinmeta.names.docker.containers import Container
 from thinmeta.names.docker.devicemapper import INIT, Record
-from thinmeta.names.docker.files import DockerFiles, DockerFolder, JsonObject, digest, size_in
+from thinmeta.names.docker.files import DockerFiles, DockerFolder, digest, size_in
 from thinmeta.names.docker.imagedb import Image, Instruction
+from thinmeta.names.docker.json_object import JsonObject
 from thinmeta.names.docker.layerdb import Layer, Mount
 
 _TAGS = "repositories-devicemapper"

@@ -5,7 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from thinmeta.names.docker.files import DockerFiles, JsonObject, digest
+from thinmeta.names.docker.files import DockerFiles, digest
+from thinmeta.names.docker.json_object import JsonObject
 
 _SHA256 = "sha256:"
 
@@ -34,6 +35,7 @@ class Image(NamedTuple):
             images, too.
         instructions: what made each of them; empty if that is not known.
         nr_steps: how many instructions it was built with, those without a layer included.
+        also_on: other layers that are its top one, each for users that are mapped otherwise.
     """
 
     image_id: str
@@ -41,6 +43,7 @@ class Image(NamedTuple):
     chain_ids: tuple[str, ...]
     instructions: tuple[Instruction, ...]
     nr_steps: int
+    also_on: tuple[str, ...] = ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -82,6 +85,17 @@ def chain_ids(diff_ids: list[str]) -> tuple[str, ...]:
     return tuple(chain)
 
 
+def made_by(config: JsonObject) -> tuple[tuple[Instruction, ...], int]:
+    """Return what made an image's layers, the lowest first, and of how many steps that was."""
+    steps = config.objects("history")
+    made = (
+        Instruction(step.text("created_by"), step.text("comment"), step.text("created"))
+        for step in steps
+        if not step.is_set("empty_layer")
+    )
+    return tuple(made), len(steps)
+
+
 def _references(repositories: JsonObject | None) -> dict[str, tuple[str, ...]]:
     found = defaultdict(list)
     of_name = repositories.object("Repositories") if repositories else JsonObject(None)
@@ -102,12 +116,6 @@ def _image(
     if len(diff_ids) != len(listed):
         files.note(f"image {image_id[:12]}: its list of layers cannot be believed")
         diff_ids = []
-    steps = config.objects("history")
-    made = [
-        Instruction(step.text("created_by"), step.text("comment"), step.text("created"))
-        for step in steps
-        if not step.is_set("empty_layer")
-    ]
+    made, nr_steps = made_by(config)
     is_whole = len(made) == len(diff_ids)
-    chain = chain_ids(diff_ids)
-    return Image(image_id, references, chain, tuple(made) if is_whole else (), len(steps))
+    return Image(image_id, references, chain_ids(diff_ids), made if is_whole else (), nr_steps)

@@ -13,7 +13,8 @@ class Layer(NamedTuple):
     """A layer of images, read-only.
 
     Attributes:
-        chain_id: names it and all below it; before Docker 1.10 the image's id does that.
+        chain_id: names it and all below it; before Docker 1.10 the image's id does that,
+            and the layer's with containers-storage.
         cache_id: the hash of its device.
         diff_id: names what it changes; None if it is not there.
         parent: chain id of the layer below; None if it is the lowest.

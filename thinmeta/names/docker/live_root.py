@@ -1,17 +1,17 @@
-"""Docker's root on the machine where its pool is active."""
+"""The root of Docker or Podman on the machine where its pool is active."""
 
 from pathlib import Path
 
-_DOCKER_ROOT = Path("/var/lib/docker")
+_ROOTS = (Path("/var/lib/docker"), Path("/var/lib/containers/storage"))
 
 
 def root_of_live(metadata: Path) -> Path | None:
-    """Return Docker's root, if there is one, and `metadata` is that of an active pool."""
+    """Return the root, if there is one and no other, and `metadata` is that of an active pool."""
     from thinmeta.device.kernel import holders_of
 
     try:
-        has_root = (_DOCKER_ROOT / "devicemapper/metadata").is_dir()
-        is_live = has_root and metadata.is_block_device() and bool(holders_of(metadata))
+        roots = [each for each in _ROOTS if (each / "devicemapper/metadata").is_dir()]
+        is_live = len(roots) == 1 and metadata.is_block_device() and bool(holders_of(metadata))
     except OSError:  # nobody can tell
         return None
-    return _DOCKER_ROOT if is_live else None
+    return roots[0] if is_live else None

@@ -1,26 +1,23 @@
-"""Docker's root: where it is, and all that it says of devices."""
+"""All that a root says of its devices: Docker's, or that of Podman and CRI-O."""
 
-import os
-from collections.abc import Iterator, Mapping, Set
-from contextlib import suppress
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinmeta.errors import InputError, NotThereError
+from thinmeta.errors import NotThereError
 from thinmeta.names.catalogue import Catalogue, find
 from thinmeta.names.docker.containers import read_containers
-from thinmeta.names.docker.devicemapper import Transaction, read_device_set
+from thinmeta.names.docker.devicemapper import Record, Transaction, read_device_set
 from thinmeta.names.docker.devices import DockerDevice, Parts, joined, named, unidentified
 from thinmeta.names.docker.files import DockerFiles
+from thinmeta.names.docker.found_root import DRIVER, found_root
 from thinmeta.names.docker.graph import own_mounts, read_graph
 from thinmeta.names.docker.imagedb import Image, read_images
 from thinmeta.names.docker.layerdb import read_layers, read_mounts
+from thinmeta.names.docker.storage_lists import read_storage
 
-_DRIVER = "devicemapper"
 _NAME = "name:"
 _LONGEST_ID = 20  # digits; Python refuses to read a number of some thousand
-_ABOVE = {"devicemapper", "metadata", "image", "containers", "graph"}
-"""Folders of a root; where one of them was given, the root is above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,25 +96,18 @@ def read_docker_root(path: Path) -> DockerRoot:
             folders in it.
 
     Raises:
-        InputError: there is nothing of Docker's.
+        InputError: there is nothing of Docker's, or there are several roots.
     """
-    root, driver, metadata = _found(path)
-    files = DockerFiles(root)
-    image = root / "image" / _DRIVER
-    device_set = read_device_set(files, driver, metadata)
-    records = device_set.records
-    layers, images = read_layers(files, image / "layerdb/sha256"), read_images(files, image)
-    if not layers:  # else what is in `graph` was brought here
-        layers, of_graph = read_graph(files, root)
-        images |= of_graph
-    containers = read_containers(files, root / "containers")
-    mounts = own_mounts(records, containers) | read_mounts(files, image / "layerdb/mounts")
-    parts = Parts(records, layers, images, mounts, containers)
-    devices = joined(parts, files)
+    found = found_root(path)
+    files = DockerFiles(found.root)
+    device_set = read_device_set(files, found.driver, found.metadata)
+    devices = joined(parts := _parts(files, found.root, device_set.records), files)
+    for each in found.of_users:
+        files.note(f"{each.name} is a root, too, of a daemon that maps its users: {each}")
     in_order = {each.hash: each for each in sorted(devices.values(), key=_by_device)}
     return DockerRoot(
         path,
-        root,
+        found.root,
         in_order,
         parts.images,
         device_set.transaction,
@@ -128,64 +118,23 @@ def read_docker_root(path: Path) -> DockerRoot:
     )
 
 
-def folders_of(path: Path) -> list[Path]:
-    """Return the folders that a root is in: each of its files is below one of them.
-
-    They are `path` itself, the root that it leads to, and the folders in that, which may be
-    links to elsewhere. Never `/`, below which is everything.
-    """
-    folders = [path]
-    with suppress(InputError):
-        root, driver, metadata = _found(path)
-        folders += [root, driver, driver / _DRIVER, metadata]
-        folders += [root / each for each in ("image", "containers", "graph")]
-    return [each for each in folders if not _is_top(each)]
-
-
-def loop_files(path: Path) -> tuple[Path, Path] | None:
-    """Return the files of metadata and data of a root's own pool, without reading the root.
-
-    Raises:
-        InputError: there is nothing of Docker's.
-    """
-    folder = _found(path)[0] / _DRIVER / _DRIVER
-    metadata, data = folder / "metadata", folder / "data"
-    return (metadata, data) if metadata.is_file() and data.is_file() else None
-
-
-def _found(path: Path) -> tuple[Path, Path, Path]:
-    """Return the root, its `devicemapper` and its `devicemapper/metadata`, there or not."""
-    try:
-        for root in _candidates(path):
-            if any((root / each).is_dir() for each in (_DRIVER, f"image/{_DRIVER}")):
-                return root, root / _DRIVER, root / _DRIVER / "metadata"
-        if (path / "metadata").is_dir():  # a copy of `devicemapper` alone, by another name
-            return path, path, path / "metadata"
-        if any((path / each).is_file() for each in ("deviceset-metadata", "base")):
-            return path, path, path
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    raise InputError(
-        f"{path}: is not Docker's root: there is no devicemapper/metadata and no image/devicemapper"
+def _parts(files: DockerFiles, root: Path, records: dict[str, Record]) -> Parts:
+    """Read all that is said of devices: by this Docker, by one before 1.10, or by Podman."""
+    image = root / "image" / DRIVER
+    layers, images = read_layers(files, image / "layerdb/sha256"), read_images(files, image)
+    if not layers:  # else what is in `graph` was brought here
+        layers, of_graph = read_graph(files, root)
+        images |= of_graph
+    containers = read_containers(files, root / "containers")
+    mounts = own_mounts(records, containers) | read_mounts(files, image / "layerdb/mounts")
+    storage = read_storage(files, root, records)
+    return Parts(
+        records,
+        layers | storage.layers,
+        images | storage.images,
+        mounts | storage.mounts,
+        containers | storage.containers,
     )
-
-
-def _is_top(path: Path) -> bool:
-    with suppress(OSError):
-        return path.samefile("/")
-    return False
-
-
-def _candidates(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        raise InputError(f"{path}: is no directory that can be read")
-    whole = Path(os.path.abspath(path))  # noqa: PTH100  # a link's parent is where it is named
-    if whole.name not in _ABOVE or (whole / _DRIVER / "metadata").is_dir():
-        yield path
-    yield from (path / "docker", path / "var/lib/docker")
-    if whole.name in _ABOVE:
-        yield from (whole.parent, whole.parent.parent)
-        yield path
 
 
 def _by_device(device: DockerDevice) -> tuple[int, bool, str]:
