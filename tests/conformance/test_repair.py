@@ -84,21 +84,15 @@ def test_a_bad_node_costs_what_it_held_and_no_more(
     damaged = DamagedImage.of(case, image)
     file = ImageFile(tmp_path / "meta.bin", damaged)
     sound = thinmeta("dump", unpacked(case, image)).stdout_bytes
-    alike = 0
     for block in anatomy.nodes():
         damaged.block(block)[50] ^= 1
         with file.damaged() as path:
             result = thinmeta("dump", "--repair", path)
             salvaged = thinmeta("dump", "--salvage", path)
-            _, expected = thin_dump_repair(path)
         if block in {place.block for place in anatomy.devices if place.is_root}:
-            # The details tell of mappings that the older state has not.
-            assert result.exit_code == (
-                6 if "a newer state was passed over" in result.stderr else 0
-            )
-            assert result.stdout_bytes == expected
-            assert "going on with state" in result.stderr
-            alike += 1
+            # Proven by reference counts where devices differ in size.
+            assert result.exit_code == 0
+            assert result.stdout_bytes == sound
         elif block in {place.block for place in anatomy.details if place.is_root}:
             assert result.stdout_bytes.count(b"<device") == len(anatomy.device_ids)
         else:
@@ -108,4 +102,3 @@ def test_a_bad_node_costs_what_it_held_and_no_more(
             assert result.exit_code == salvaged.exit_code == (0 if nothing or is_proven else 6)
             assert result.stdout_bytes == salvaged.stdout_bytes
             assert not is_proven or salvaged.stdout_bytes == sound
-    assert alike == 1

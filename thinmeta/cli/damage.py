@@ -126,6 +126,7 @@ class DamageReport:
         pool: "Pool",
         progress: "Progress",  # noqa: ARG002  # for who looks for damage first
         selected: frozenset[int] | None = None,  # noqa: ARG002
+        found: "Rebuilt | None" = None,  # noqa: ARG002
     ) -> "tuple[Pool, Losses | None]":
         """Return the pool to read, and what is lost of it, None where nobody looked.
 
@@ -135,6 +136,7 @@ class DamageReport:
             pool: in the state to read.
             progress: is shown.
             selected: ids of the devices to look at; None is all.
+            found: the pool with what is lost of it put together, where that was done already.
         """
         return pool, None
 
@@ -200,14 +202,18 @@ class SalvageReport(DamageReport):
             self.warn(str(damage))
 
     def prepared(
-        self, pool: "Pool", progress: "Progress", selected: frozenset[int] | None = None
+        self,
+        pool: "Pool",
+        progress: "Progress",
+        selected: frozenset[int] | None = None,
+        found: "Rebuilt | None" = None,
     ) -> "tuple[Pool, Losses]":
         """Tell what is lost of a pool, or of some devices; return what is left, and that."""
         from thinmeta.analyse.recover.salvaging import pool_to_salvage
         from thinmeta.model.what_is_left import salvaged
 
         with progress:
-            pool, losses = pool_to_salvage(pool, selected, progress.advance)
+            pool, losses = pool_to_salvage(pool, selected, progress.advance, found)
         self._tell(pool, losses)
         return salvaged(pool, losses, self), losses
 

@@ -70,10 +70,17 @@ def _what_is_wrong(pool: "Pool", damage: Damage) -> str:
 
 def _tell_of_choice(chosen: "Choice", choice: MetadataChoice, report: SalvageReport) -> None:
     """Say which state it is, and tell of a newer one that was passed over."""
-    from thinmeta.formats.states import other_details_text, passed_over_text, passed_over_word
+    from thinmeta.formats.states import (
+        other_details_text,
+        passed_over_text,
+        passed_over_word,
+        stand_in_text,
+    )
 
     if chosen.candidate is not None:
         report.warn(f"going on with state {chosen.roots}: {_described(chosen.pool)}")
+    for stand_in in chosen.stand_ins:
+        report.warn(stand_in_text(stand_in))
     name = chosen.pool.source.device.name
     cost = None
     lost = chosen.lost_details_root

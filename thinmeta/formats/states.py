@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.device_lists import FoundDevice
 from thinmeta.analyse.recover.passed_over import PassedOver, WholeDevice
+from thinmeta.analyse.recover.stand_ins import StandIn
 from thinmeta.formats.printable import command_text
 from thinmeta.units import DeviceId, MetadataBlock
 
@@ -43,6 +44,15 @@ def passed_over_word(found: PassedOver) -> str:
     if candidate is None or candidate.mapping_root is None:
         return "a newer state is lost; an older one was gone on with"
     return f"state {_state(candidate)}, which may be newer, was passed over"
+
+
+def stand_in_text(found: StandIn) -> str:
+    """Return of which state a device is whose own mapping tree is lost."""
+    return (
+        f"device {found.device.device_id}: its mapping tree is lost; that of an older state, "
+        f"{_state(found.state)}, stands in for it: its details are the same, and its "
+        f"{found.device.nr_mappings} mappings are all counted in the data space map"
+    )
 
 
 def other_details_text(lost: MetadataBlock, taken: MetadataBlock | None) -> str:

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.anatomy import Anatomy
 from tests.cases import unpacked
 from tests.conformance import reference_tools
 from tests.conftest import Thinmeta
-from tests.damage import BLOCK, DamagedImage
+from tests.damage import BLOCK, BlockKind, DamagedImage
 from tests.golden import thin_dump
 from tests.in_process import invoked
 from thinmeta.device.compressed import unpack
 from thinmeta.schemas.btree_node import LEAF_NODE
-from thinmeta.schemas.columns import BLOCK_TIME
+from thinmeta.schemas.columns import BLOCK_TIME, DEVICE_DETAILS
+from thinmeta.schemas.decode import pack_counts, unpack_counts
 
 CASES = ["a08-snapshots-of-snapshots", "a09-discards-and-deletes", "docker-loop-lvm-xfs-64k"]
 
@@ -374,14 +376,6 @@ COSTLY = [
         "nodes of it are lost",
         (1, 148),
     ),
-    Costly(
-        "a09-discards-and-deletes",
-        lambda anatomy: [anatomy.devices[0].block],
-        "100:101",
-        None,
-        "only the device details at metadata block 124 are left",
-        (8, 192),
-    ),
     # Its times are those of the chosen state, too: only the number of mappings is another.
     Costly(
         "a03-one-thin-sequential-64k",
@@ -445,20 +439,12 @@ def test_a_newer_state_that_was_passed_over_is_a_loss(
     assert "<device " in shown.stdout
 
 
-@pytest.mark.parametrize(
-    ("case", "blocks"),
-    [
-        ("a09-discards-and-deletes", lambda anatomy: [anatomy.details[0].block]),
-        # Its details are left. As many are mapped as before, but not to the same blocks.
-        ("docker-direct-lvm-ext4-512k", lambda _: []),
-    ],
-    ids=["details lost, too", "as many mappings"],
-)
 def test_a_state_of_which_only_the_superblock_knows_is_a_loss(
-    case: str, blocks: Callable[[Anatomy], list[int]], tmp_path: Path, thinmeta: Thinmeta
+    tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
+    case = "a09-discards-and-deletes"
     anatomy = Anatomy.of(case)
-    image = without(case, anatomy.devices[0].block, *blocks(anatomy))
+    image = without(case, anatomy.devices[0].block, anatomy.details[0].block)
 
     result = thinmeta("dump", "-r", image.write_to(tmp_path / "meta.bin"))
 
@@ -466,6 +452,24 @@ def test_a_state_of_which_only_the_superblock_knows_is_a_loss(
     assert "Warning: the superblock's state was passed over: nothing is left of its mappings" in (
         result.stderr.splitlines()
     )
+
+
+@pytest.mark.parametrize("command", ["repair", "dump"])
+def test_a_list_of_devices_that_is_proven_comes_before_older_states(
+    command: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a09-discards-and-deletes"
+    path = without(case, Anatomy.of(case).devices[0].block).write_to(tmp_path / "meta.bin")
+    new = tmp_path / "new.bin"
+    args = ["-i", path, "-o", new] if command == "repair" else ["-r", path, "--compat", "0.9"]
+
+    result = thinmeta(command, *args)
+
+    assert result.exit_code == 0
+    assert "577 mappings that hung below it are proven" in result.stderr
+    assert "going on with state" not in result.stderr
+    xml = result.stdout if command == "dump" else thinmeta("dump", new, "--compat", "0.9").stdout
+    assert xml.encode() == thin_dump(case, "meta", "thin_dump", "0.9.0")
 
 
 @pytest.mark.parametrize("count", [0, 100])
@@ -517,31 +521,77 @@ def test_details_of_an_older_state_are_a_loss(
     assert told in result.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", ["repair", "dump"])
-def test_an_older_state_that_has_a_device_whole_is_named(
-    command: str, tmp_path: Path, thinmeta: Thinmeta
-) -> None:
-    case, state = "a08-snapshots-of-snapshots", "200:201"
+def without_root_of(device_id: int, case: str = "a08-snapshots-of-snapshots") -> DamagedImage:
+    """Return an image whose list leads to the data space map instead of a mapping tree."""
     image, anatomy = DamagedImage.of(case), Anatomy.of(case)
     top = anatomy.devices[0].block
-    before, now = (
-        thinmeta("dump", *options, "--compat", "0.9", "--dev-id", 5, unpacked(case)).stdout
-        for options in (["--state", state], [])
-    )
-    assert before == now
-    image.children(top)[anatomy.device_ids.index(5)] = 1999  # where nothing is
+    image.children(top)[anatomy.device_ids.index(device_id)] = image.superblock()[
+        "data_space_map_root"
+    ]["bitmap_root"]
     image.restamp(top)
-    path = image.write_to(tmp_path / "a file.bin")
-    args = ["-i", path, "-o", tmp_path / "new.bin"] if command == "repair" else ["-r", path]
+    return image
+
+
+@pytest.mark.parametrize("command", ["repair", "dump"])
+def test_an_older_states_tree_stands_in_for_a_lost_one(
+    command: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a08-snapshots-of-snapshots"
+    path, new = without_root_of(5).write_to(tmp_path / "meta.bin"), tmp_path / "new.bin"
+    args = ["-i", path, "-o", new] if command == "repair" else ["-r", path, "--compat", "0.9"]
 
     result = thinmeta(command, *args)
 
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "Warning: device 5: its mapping tree is lost; that of an older state, 200:201, stands in "
+        "for it: its details are the same, and its 552 mappings are all counted in the data space "
+        "map"
+    ]
+    xml = result.stdout if command == "dump" else thinmeta("dump", new, "--compat", "0.9").stdout
+    assert xml.encode() == thin_dump(case, "meta", "thin_dump", "0.9.0")
+
+
+def _details_differ(image: DamagedImage, anatomy: Anatomy) -> None:
+    leaf = anatomy.details[0].block
+    image.values(leaf, DEVICE_DETAILS)["snapshotted_time"][anatomy.device_ids.index(5)] += 1
+    image.restamp(leaf)
+
+
+def _a_block_is_free(image: DamagedImage, anatomy: Anatomy) -> None:
+    """Take a data block that only device 5 maps for free."""
+    own = {data for leaf in anatomy.leaves(5) for _, data, _ in anatomy.mappings(leaf.block)}
+    for each in anatomy.device_ids:
+        if each != 5:
+            for leaf in anatomy.leaves(each):
+                own -= {data for _, data, _ in anatomy.mappings(leaf.block)}
+    bitmap = anatomy.space_map_blocks()[BlockKind.BITMAP][0]
+    counts = unpack_counts(image.sound[bitmap][np.newaxis, 16:])
+    assert counts[0, min(own)] == 1
+    counts[0, min(own)] = 0
+    image.block(bitmap)[16:] = pack_counts(counts)[0]
+    image.restamp(bitmap)
+
+
+@pytest.mark.parametrize("change", [_details_differ, _a_block_is_free])
+def test_nothing_stands_in_where_anything_speaks_against_it(
+    change: Callable[[DamagedImage, Anatomy], None], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a08-snapshots-of-snapshots"
+    image = without_root_of(5)
+    change(image, Anatomy.of(case))
+    path = image.write_to(tmp_path / "a file.bin")
+
+    result = thinmeta("repair", "-i", path, "-o", tmp_path / "new.bin")
+
     assert result.exit_code == 6
+    assert "stands in" not in result.stderr
+    assert "552 of the 552 mappings in its details are missing" in result.stderr
     (line,) = [each for each in result.stderr.splitlines() if "has it whole" in each]
-    assert line.startswith(f"Warning: device 5: an older state, {state}, has it whole: `thinmeta ")
-    assert line.endswith(f"`: {anatomy.mapped_blocks(5)} mappings")
+    assert line.startswith("Warning: device 5: an older state, 200:201, has it whole: `thinmeta ")
     typed = shlex.split(line.split("`")[1])
-    assert typed[1:6] == ["dump", "--state", state, "--dev-id", "5"]
+    assert typed[1:6] == ["dump", "--state", "200:201", "--dev-id", "5"]
+    now = thinmeta("dump", "--compat", "0.9", "--dev-id", 5, unpacked(case)).stdout
     assert thinmeta(*typed[1:], "--compat", "0.9").stdout == now
 
 

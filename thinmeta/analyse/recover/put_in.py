@@ -17,9 +17,15 @@ MOST_ROUNDS = 8
 def with_roots(reading: Reading, roots: Mapping[int, MissingChild]) -> Reading:
     """Put in the list of devices: the mapping tree of each, by its id."""
     block = int(reading.pool.live_superblock.data_mapping_root)
+    return reading.instead(
+        {block: list_of_devices(block, {each: root.block for each, root in roots.items()})}
+    )
+
+
+def list_of_devices(block: int, roots: Mapping[int, int]) -> Rows:
+    """Return a leaf that leads from device ids to mapping trees, shape `(4096,)`."""
     ids = sorted(roots)
-    row = _made(block, ids, [roots[each].block for each in ids], internal=False)
-    return reading.instead({block: row})
+    return _made(block, ids, [roots[each] for each in ids], internal=False)
 
 
 def with_claims(reading: Reading, claims: Sequence[Claim]) -> Reading:

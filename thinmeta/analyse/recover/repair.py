@@ -8,8 +8,17 @@ older is whole more often, and is not what the pool was.
 from dataclasses import dataclass, replace
 
 from thinmeta.analyse.recover.candidates import Candidate
+from thinmeta.analyse.recover.from_below import Rebuilt, rebuilt_from
 from thinmeta.analyse.recover.passed_over import PassedOver, passed_over
-from thinmeta.analyse.recover.scan import Scan, scan
+from thinmeta.analyse.recover.read_anew import Reading
+from thinmeta.analyse.recover.scan import Scan, scan_of
+from thinmeta.analyse.recover.stand_ins import (
+    StandIn,
+    emptied_devices,
+    find_stand_ins,
+    list_with_stand_ins,
+)
+from thinmeta.analyse.recover.survey import Survey, survey
 from thinmeta.errors import Damage, DamagedMetadataError, InputError
 from thinmeta.model.device_table import read_roots
 from thinmeta.model.pool import Pool
@@ -38,13 +47,17 @@ class Choice:
             has to; its time and transaction id are then the least that they can be.
         roots: of the state; None if it is the superblock's, and both its trees are sound.
         candidate: what is left of it, as the scan found; None likewise.
-        scan: which found it; None likewise.
+        scan: of all that is left; None if nobody had to look.
+        rebuilt: the superblock's state with what can be put together of it, where that was done.
+        stand_ins: devices of it that are of older states.
     """
 
     pool: Pool
     roots: Roots | None = None
     candidate: Candidate | None = None
     scan: Scan | None = None
+    rebuilt: Rebuilt | None = None
+    stand_ins: tuple[StandIn, ...] = ()
 
     def passed_over(self) -> PassedOver | None:
         """Return a state that may be newer and has what this one has not, if there is one."""
@@ -70,7 +83,8 @@ class Choice:
 def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choice:
     """Choose the state to go on with.
 
-    1. The superblock's, if both its trees can be listed.
+    1. The superblock's, if anything is left of its devices and their details, or can be put
+       together. Devices of which nothing is left may be in it as an older state has them.
     2. Its mapping tree, if anything of that is left, with details of the same devices
        that a scan finds.
     3. The best state that a scan finds: the newest, pairs of both trees first.
@@ -82,10 +96,15 @@ def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choic
     Raises:
         DamagedMetadataError: nothing is left.
     """
-    if pool.superblock_damage is None and not pool.device_table.lost:
+    is_named = pool.superblock_damage is None
+    if is_named and not pool.device_table.lost and not emptied_devices(pool):
         return Choice(pool)
+    surveyed = survey(pool.source.device, on_progress)
+    found = scan_of(pool.source.device, surveyed)
+    live_choice = _choice_of_live(pool, surveyed, found) if is_named else None
+    if live_choice is not None:
+        return live_choice
     pool = _of_whole_device(pool)
-    found = scan(pool.source.device, on_progress)
     candidates = [each for each in found.candidates if each.mapping_root is not None]
     best = next(iter(candidates), None)
     if pool.superblock_damage is None and _is_anything_left(pool):
@@ -131,6 +150,29 @@ def header_of(pool: Pool) -> StreamHeader:
         superblock.data_block_sectors,
         superblock.data_space_map.nr_blocks or None,
     )
+
+
+def _choice_of_live(pool: Pool, surveyed: Survey, found: Scan) -> Choice | None:
+    """Return the superblock's state with all of it that can be had; None if it has no devices.
+
+    Args:
+        pool: in that state.
+        surveyed: what one pass over its device found.
+        found: likewise.
+    """
+    again = rebuilt_from(pool, surveyed)
+    if again.pool.device_table.lost_details:
+        return None
+    stand_ins = find_stand_ins(again.pool, found, emptied_devices(again.pool))
+    rows = list_with_stand_ins(again.pool, found, stand_ins) if stand_ins else {}
+    if rows:
+        changed = Reading(again.pool, surveyed).instead(rows)
+        # Books may be closed now that were not, where a root was not what it should be.
+        more = Rebuilt(changed.pool) if again.claims else rebuilt_from(*changed)
+        again = Rebuilt(more.pool, (*again.claims, *more.claims), again.roots)
+    if not _is_anything_left(again.pool):
+        return None
+    return Choice(again.pool, scan=found, rebuilt=again, stand_ins=tuple(stand_ins) if rows else ())
 
 
 def _of_whole_device(pool: Pool) -> Pool:

@@ -14,6 +14,7 @@ def pool_to_salvage(
     pool: Pool,
     selected: frozenset[int] | None = None,
     on_progress: OnProgress = lambda *_: None,
+    found: Rebuilt | None = None,
 ) -> tuple[Pool, Losses]:
     """Return a pool in which lost nodes are there again, and what is lost of it all the same.
 
@@ -21,8 +22,9 @@ def pool_to_salvage(
         pool: in the state to look at.
         selected: ids of the devices to look at; None is all.
         on_progress: told of each piece that was read.
+        found: the pool with lost nodes, if that is known.
     """
-    found = rebuilt_where_lost(pool, on_progress)
+    found = rebuilt_where_lost(pool, on_progress) if found is None else found
     losses = losses_of_pool(found.pool, selected, on_progress)
     ids = {each.tree.device_id for each in losses.devices}
     return found.pool, replace(losses, rebuilt=rebuilt_ranges(found, ids))

@@ -10,7 +10,7 @@ from thinmeta.analyse.recover.candidates import Candidate, Finder
 from thinmeta.analyse.recover.device_lists import DeviceLists, FoundDevice
 from thinmeta.analyse.recover.orphans import Orphan, find_orphans
 from thinmeta.analyse.recover.sums import sums_of_details, sums_of_mappings, sums_of_roots
-from thinmeta.analyse.recover.survey import survey
+from thinmeta.analyse.recover.survey import Survey, survey
 from thinmeta.analyse.recover.trees import Trees, find_trees
 from thinmeta.device.blocks import BlockDevice
 from thinmeta.errors import DamagedMetadataError
@@ -80,7 +80,11 @@ def scan(device: BlockDevice, on_progress: OnProgress = lambda *_: None) -> Scan
         device: the metadata; no superblock is needed.
         on_progress: told of blocks that were read.
     """
-    found = survey(device, on_progress)
+    return scan_of(device, survey(device, on_progress))
+
+
+def scan_of(device: BlockDevice, found: Survey) -> Scan:
+    """Find what is left on a metadata device, given what one pass over it found."""
     trees = find_trees(found)
     of_mappings = sums_of_mappings(trees)
     roots, of_devices = sums_of_roots(trees, of_mappings)

@@ -108,7 +108,9 @@ def dump(  # noqa: PLR0913  # one parameter an option
         report.warn_of(opened_pool)
         resolved = [choice.resolved(opened_pool, device) for device in devices]
         selected = frozenset(each.device_id for each in resolved if each.device_id is not None)
-        pool, losses = report.prepared(opened_pool, progress, selected or None)
+        pool, losses = report.prepared(
+            opened_pool, progress, selected or None, chosen.rebuilt if chosen else None
+        )
         if chosen is not None:
             tell_of_whole(chosen, losses, choice, salvage_report, progress)
             tell_of_contradictions(chosen, selected or None, salvage_report)

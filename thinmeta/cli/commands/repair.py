@@ -70,7 +70,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
         report.warn_of(found)
         inputs = choice.names.inputs(found.source.device.name)
         inputs.refuse(output)
-        pool, losses = report.prepared(found, progress)
+        pool, losses = report.prepared(found, progress, found=chosen.rebuilt)
         tell_of_whole(chosen, losses, choice, report, progress)
         listing = Listing(pool, sharing=True, losses=losses)
         header = header_of(pool)._replace(
