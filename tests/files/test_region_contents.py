@@ -17,7 +17,9 @@ from tests.files.ext.ext_images import (
     needs_e2fsprogs,
     run,
 )
+from tests.files.filling import clone, write
 from tests.files.image_source import BytesSource
+from tests.files.mounted import mkfs_xfs, mounted, needs_xfsprogs
 from tests.files.xfs.small_images import small_image
 from thinmeta.files.file_system import FileError
 from thinmeta.files.opened_files import open_file_system
@@ -30,6 +32,8 @@ KINDS = {
     "ext4, inline": (f"{EXT4},inline_data", 4096),
     "ext4, more descriptors": (f"{EXT4},resize_inode", 1024),
     "ext4, descriptors apart": (f"{EXT4},meta_bg", 1024),
+    "ext4, clusters": (f"{EXT4},bigalloc", 1024),
+    "ext4, values in inodes": (f"{EXT4},ea_inode", 1024),
 }
 PATHS = ["dir", "dir/large", "dir/sparse", "small", "link"]
 
@@ -51,6 +55,10 @@ def blocks_of(held: list[HeldPart], block: int, *holdings: Holding, path: bytes 
     }
 
 
+def image_part(image: Path, part: HeldPart) -> bytes:
+    return image.read_bytes()[part.place : part.place + part.length]
+
+
 def stored_blocks(image: Path, name: str) -> set[int]:
     shown = run("debugfs", "-R", f"blocks {name}", image)
     return set(map(int, shown.partition("debugfs ")[0].split()))
@@ -60,6 +68,7 @@ def stored_blocks(image: Path, name: str) -> set[int]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_block_of_ext(kind: str, tmp_path: Path) -> None:
     features, block = KINDS[kind]
+    cluster = 16 if "bigalloc" in features else 1
     tree = tmp_path / "tree"
     (tree / "dir").mkdir(parents=True)
     (tree / "dir/large").write_bytes(b"x" * 700_001)
@@ -72,7 +81,8 @@ def test_each_block_of_ext(kind: str, tmp_path: Path) -> None:
     options = ("-b", str(block), "-I", "256", "-g", "8192", "-d", tree)
     image = mke2fs(tmp_path / "image", 40 << 10, *options, features=features)
     value = tmp_path / "value"
-    value.write_bytes(b"v" * 800)
+    size = 5000 if "ea_inode" in features else 800
+    value.write_bytes(b"v" * size)
     debugfs(image, f"ea_set -f {value} small user.large", "ln small hard")
 
     held = contents(image.read_bytes())
@@ -81,16 +91,19 @@ def test_each_block_of_ext(kind: str, tmp_path: Path) -> None:
     free: set[int] = set()
     for text in re.findall(r"^  Free blocks: (.*)$", shown, re.MULTILINE):
         for first, last in re.findall(r"(\d+)(?:-(\d+))?", text):
-            free.update(range(int(first), int(last or first) + 1))
-    assert free
+            # Of clusters it says which block each begins with.
+            free.update(range(int(first), int(last or first) + cluster))
+    assert len(free) == int(re.findall(r"^Free blocks: *(\d+)$", shown, re.MULTILINE)[0])
     assert blocks_of(held, block, Holding.FREE) == free
     for path in PATHS:
         found = blocks_of(held, block, Holding.CONTENT, Holding.MAP, path=path.encode())
         assert found == stored_blocks(image, path), path
     if "has_journal" in features:
         assert blocks_of(held, block, Holding.JOURNAL) == stored_blocks(image, "<8>")
-    (attributes,) = (each for each in held if each.holding is Holding.ATTRIBUTES)
-    assert attributes.paths == (b"hard", b"small")
+    attributes = [each for each in held if each.holding is Holding.ATTRIBUTES]
+    assert {each.paths for each in attributes} == {(b"hard", b"small")}
+    stored = [each for each in attributes if b"v" * block in image_part(image, each)]
+    assert len(stored) == (size > block)
     in_order = [each for each in held if each.holding is not Holding.INODE]
     assert sum(each.length for each in in_order) == image.stat().st_size
     inodes = {each.paths: each.place for each in held if each.holding is Holding.INODE}
@@ -145,3 +158,19 @@ def xfs_db(image: Path, *commands: str) -> str:
         ["xfs_db", "-r", *words, image], check=True, capture_output=True, text=True, env=ENVIRONMENT
     )
     return ran.stdout
+
+
+@pytest.mark.loop_device
+@needs_xfsprogs
+def test_blocks_that_files_of_xfs_share_are_of_each(tmp_path: Path) -> None:
+    image = mkfs_xfs(tmp_path / "image", 400 << 20, "-m", "reflink=1")
+    with mounted(image, tmp_path / "mount") as root:
+        write(root + b"/one", b"x" * 40_960)
+        clone(root + b"/one", root + b"/other")
+        write(root + b"/other", b"y" * 4096)  # of which the first block is its own now
+
+    held = contents(image.read_bytes())
+
+    one = blocks_of(held, 4096, Holding.CONTENT, path=b"one")
+    other = blocks_of(held, 4096, Holding.CONTENT, path=b"other")
+    assert (len(one), len(other), len(one & other)) == (10, 10, 9)

@@ -100,6 +100,7 @@ KINDS = {
     "ext4": EXT4.replace("has_journal,", ""),
     "inline": f"{EXT4.replace('has_journal,', '')},inline_data",
     "values in inodes": f"{EXT4.replace('has_journal,', '')},ea_inode",
+    "clusters": f"{EXT4.replace('has_journal,', '')},bigalloc",
 }
 
 

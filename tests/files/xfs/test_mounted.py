@@ -2,13 +2,12 @@
 
 # ruff: noqa: PTH123  # paths are bytes
 
-import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.files.filling import AFTER_2038, fill, fill_many, fill_times, folder, write
+from tests.files.filling import AFTER_2038, clone, fill, fill_many, fill_times, folder, write
 from tests.files.image_source import opened_image
 from tests.files.listing import every_file
 from tests.files.mounted import as_shown, mkfs_xfs, mounted, needs_xfsprogs, shown
@@ -31,15 +30,11 @@ ACL_ON_DISK = {b"trusted.SGI_ACL_FILE", b"trusted.SGI_ACL_DEFAULT"}
 """The kernel shows root these beside the ACL itself; they are the same in another form."""
 
 
-FICLONE = 0x40049409
-
-
 def fill_clones(root: bytes, unit: int) -> None:
     """Files that share their blocks, of which one was written to since."""
     write(root + b"/0", bytes(range(256)) * (unit // 16))
     for number in range(1, 4):
-        with open(root + b"/0", "rb") as source, open(root + b"/%d" % number, "wb") as target:
-            fcntl.ioctl(target, FICLONE, source.fileno())
+        clone(root + b"/0", root + b"/%d" % number)
     with open(root + b"/2", "r+b") as file:
         file.seek(5 * unit + 7)
         file.write(b"other")
