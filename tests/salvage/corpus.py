@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.anatomy import Anatomy, Place
-from tests.damage import BLOCK, DamagedImage
+from tests.damage import DamagedImage
 from tests.salvage.remains import IsBad, bad_blocks
 from thinmeta.schemas.btree_node import INTERNAL_NODE, LEAF_NODE
 
@@ -41,15 +41,15 @@ def places_of(anatomy: Anatomy, block: int) -> list[Place]:
 
 
 def destroyed(anatomy: Anatomy) -> Iterator[Damaged]:
-    """Each node of the mapping trees: zeroed, one bit flipped, swapped with another."""
+    """Each node of the mapping trees: zeroed, scratched, swapped with another."""
     nodes = mapping_nodes(anatomy)
     for place, block in enumerate(nodes):
         other = nodes[(place + 1) % len(nodes)]
-        bit = 7919 * block % (8 * BLOCK)
+        first = 32 + 7919 * block % 64
         yield Damaged(f"zero {block}", lambda i, b=block: i.zero(b), bad_blocks([block]))  # type: ignore[misc]
         yield Damaged(
-            f"flip bit {bit} of {block}",
-            lambda i, b=block, at=bit: i.flip_bit(b, at),  # type: ignore[misc]
+            f"scratch {block} from byte {first} on",
+            lambda i, b=block, at=first: scratch(i, b, at),  # type: ignore[misc]
             bad_blocks([block]),
         )
         yield Damaged(
@@ -57,6 +57,11 @@ def destroyed(anatomy: Anatomy) -> Iterator[Damaged]:
             lambda i, b=block, o=other: i.swap(b, o),  # type: ignore[misc]
             bad_blocks([block, other]),
         )
+
+
+def scratch(image: DamagedImage, block: int, first: int) -> None:
+    """Change so much all over a block that nothing tells what it was."""
+    image.block(block)[first::64] ^= 255
 
 
 Edit = Callable[[DamagedImage, int], None]

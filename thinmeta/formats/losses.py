@@ -16,8 +16,7 @@ def rebuilt_text(ranges: Iterable[RebuiltRange]) -> Iterator[str]:
     for found in ranges:
         yield (
             f"device {found.device_id}: origin blocks {found.first_key} to {found.last_key}: "
-            f"metadata block {found.block}: the B-tree node is lost; {found.nr_mappings} mappings "
-            f"that hung below it are proven by the pool's reference counts"
+            f"metadata block {found.block}: {found.what}"
         )
 
 
@@ -41,6 +40,7 @@ def losses_json(losses: Losses) -> Iterator[bytes]:
             metadata_block=found.block,
             nr_mappings=found.nr_mappings,
             origin=found.origin,
+            what=found.what,
         )
     for damage in losses.trees:
         yield json_line(

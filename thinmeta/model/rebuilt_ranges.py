@@ -15,7 +15,8 @@ class RebuiltRange(NamedTuple):
         last_key: the last.
         nr_mappings: how many are.
         origin: `proven`: the references that are missing, the keys and the numbers of mappings
-            allow nothing else.
+            allow nothing else, or a checksum.
+        what: what was wrong, and what proves what was there.
     """
 
     device_id: DeviceId
@@ -24,3 +25,4 @@ class RebuiltRange(NamedTuple):
     last_key: int
     nr_mappings: int
     origin: str
+    what: str

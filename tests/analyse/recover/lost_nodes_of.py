@@ -11,12 +11,10 @@ import numpy as np
 from tests.anatomy import Anatomy
 from tests.cases import unpacked
 from tests.damage import BLOCK, DamagedImage
-from thinmeta.analyse.recover.block_classes import BlockClass
 from thinmeta.analyse.recover.from_below import Rebuilt, rebuilt_from
-from thinmeta.analyse.recover.survey import Survey, survey
+from thinmeta.analyse.recover.survey import survey, without_blocks
 from thinmeta.device.rebuilt_blocks import RebuiltBlocks
 from thinmeta.model.pool import Pool, open_pool
-from thinmeta.walk.ragged import ragged, starts_of
 
 
 @dataclass(frozen=True)
@@ -109,18 +107,4 @@ class LosingPool:
         zeros = np.zeros(BLOCK, dtype=np.uint8)
         device = RebuiltBlocks(self._pool.source.device, dict.fromkeys(lost, zeros))
         pool: Pool = replace(self._pool, source=self._pool.source._replace(device=device))
-        return rebuilt_from(pool, _without(self._sound, lost))
-
-
-def _without(found: Survey, lost: tuple[int, ...]) -> Survey:
-    """Return what a scan would find without some nodes."""
-    nodes = found.nodes
-    kept = np.flatnonzero(~np.isin(nodes.blocks, np.array(lost, dtype=np.uint64)))
-    nr_links = np.where(nodes.has_links, nodes.nr_entries, 0)
-    nr_details = np.where(nodes.classes == BlockClass.DETAILS, nodes.nr_entries, 0)
-    links, details = (
-        ragged(starts_of(counts)[:-1][kept], counts[kept]) for counts in (nr_links, nr_details)
-    )
-    classes = found.classes.copy()
-    classes[list(lost)] = BlockClass.ZERO
-    return Survey(classes, nodes[kept], found.links[links], found.details[details])
+        return rebuilt_from(pool, without_blocks(self._sound, lost))

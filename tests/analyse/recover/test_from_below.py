@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-import thinmeta
 from tests.analyse.recover.lost_nodes_of import LosingPool
+from tests.analyse.recover.mappings_of import mappings_of
 from tests.anatomy import Anatomy, sound_output
 from tests.cases import image_names
 from tests.damage import BlockKind, DamagedImage, kind_of
@@ -166,10 +166,10 @@ def test_a_device_whose_root_is_lost_is_printed_as_it_was(tmp_path: Path) -> Non
 @pytest.mark.parametrize("case", [SNAPSHOTS, DOCKER])
 def test_what_is_not_proven_is_told_and_all_else_stays(case: str) -> None:
     pool, image = LosingPool.of(case), DamagedImage.of(case)
-    sound = _mappings(image.to_bytes())[0]
+    sound = mappings_of(image.to_bytes())[0]
     for lost in pool.flat_sets(2, 12 if IS_THOROUGH else 3, seed=5):
         image.zero(*lost)
-        left, losses = _mappings(image.to_bytes())
+        left, losses = mappings_of(image.to_bytes())
         image.revert()
         for device_id, mappings in sound.items():
             assert left[device_id] <= mappings
@@ -187,7 +187,7 @@ def test_what_is_not_proven_is_told_and_all_else_stays(case: str) -> None:
 def test_a_leak_is_not_taken_for_what_is_lost(*, loses_leaf: bool, counts_data: bool) -> None:
     case = "a09-discards-and-deletes" if counts_data else SNAPSHOTS
     pool, image = LosingPool.of(case), DamagedImage.of(case)
-    sound = _mappings(image.sound.tobytes())[0]
+    sound = mappings_of(image.sound.tobytes())[0]
     traps = list(_traps(pool, image))
     random.Random(6).shuffle(traps)
     # Among the smallest are old lists of one device, which look like leaves of one mapping.
@@ -198,7 +198,7 @@ def test_a_leak_is_not_taken_for_what_is_lost(*, loses_leaf: bool, counts_data: 
             continue
         _count(image, leaked)
         image.zero(node, *[leaf] * loses_leaf)
-        left, losses = _mappings(image.to_bytes())
+        left, losses = mappings_of(image.to_bytes())
         image.revert()
         nr_tried += 1
 
@@ -255,21 +255,6 @@ def _count_data(image: DamagedImage, leaf: int) -> bool:
     image.block(bitmap)[16:] = pack_counts(counts)[0]
     image.restamp(bitmap)
     return True
-
-
-def _mappings(content: bytes) -> tuple[dict[int, set[tuple[int, int, int]]], thinmeta.Losses]:
-    """Return origin block, data block and time of each device's mappings, and what is lost."""
-    found = {}
-    with thinmeta.open_pool(content) as pool:
-        left = pool.salvaged()
-        for device_id, device in left.devices.items():
-            runs = device.runs().read()
-            found[device_id] = {
-                (run.origin_begin + at, run.data_begin + at, run.time)
-                for run in runs
-                for at in range(run.length)
-            }
-        return found, left.losses()
 
 
 def _bitmap(image: DamagedImage) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from thinmeta.analyse.recover.mending import MendedNode, described, with_mended
 from thinmeta.analyse.recover.proof import Claim, MissingChild
 from thinmeta.analyse.recover.put_in import MOST_ROUNDS, with_claims, with_roots
 from thinmeta.analyse.recover.read_anew import Reading
@@ -26,11 +27,13 @@ class Rebuilt(NamedTuple):
         pool: reads what was proven in the place of what was lost.
         claims: what that is, of nodes of mapping trees.
         roots: the mapping trees of devices whose list is lost, by their ids.
+        mended: nodes that were damaged, and are read as what they held.
     """
 
     pool: Pool
     claims: tuple[Claim, ...] = ()
     roots: Mapping[int, MissingChild] = MappingProxyType({})
+    mended: tuple[MendedNode, ...] = ()
 
 
 def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
@@ -45,7 +48,7 @@ def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
 
 def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
     """Put together what can be proven, given what one pass over the device found."""
-    reading = Reading(pool, found)
+    reading, contents = with_mended(Reading(pool, found))
     nr_blocks = pool.source.device.nr_blocks
     roots = {}
     if pool.live_superblock.data_mapping_root < nr_blocks:
@@ -64,7 +67,7 @@ def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
         reading = with_claims(reading, last)
         if not exact:
             break
-    return Rebuilt(reading.pool, tuple(claims), roots)
+    return Rebuilt(reading.pool, tuple(claims), roots, described(reading, contents))
 
 
 def rebuilt_where_lost(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:

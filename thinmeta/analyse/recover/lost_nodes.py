@@ -187,6 +187,10 @@ class MappingForest:
             found.append(LostNode(block, spot.low, spot.last, height, owners))
         return found
 
+    def owners_of(self, place: int) -> frozenset[Owner]:
+        """Return the devices whose trees have a node that is there."""
+        return self._owners_above({place})
+
     def _owners_above(self, places: set[int]) -> frozenset[Owner]:
         """Return the devices whose trees have one of some nodes."""
         parents, children = self._upwards

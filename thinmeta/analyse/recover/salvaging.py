@@ -49,29 +49,48 @@ def device_to_salvage(
 def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRange, ...]:
     """Return what is there again of some devices, by their ids."""
     superblock = found.pool.superblock.blocknr
-    ranges = (
-        RebuiltRange(
-            device_id=DeviceId(owner.device_id),
-            block=MetadataBlock(claim.node.block),
-            first_key=claim.children[0].first_key,
-            last_key=claim.children[-1].last_key,
-            nr_mappings=sum(child.nr_mappings for child in claim.children),
-            origin="proven",
+    ranges = [
+        _range(
+            owner.device_id,
+            claim.node.block,
+            (claim.children[0].first_key, claim.children[-1].last_key),
+            sum(child.nr_mappings for child in claim.children),
         )
         for claim in found.claims
-        for owner in sorted(claim.node.owners)
+        for owner in claim.node.owners
         if owner.superblock == superblock and owner.device_id in ids
-    )
-    roots = (
-        RebuiltRange(
-            device_id=DeviceId(device_id),
-            block=found.pool.live_superblock.data_mapping_root,
-            first_key=root.first_key,
-            last_key=root.last_key,
-            nr_mappings=root.nr_mappings,
-            origin="proven",
-        )
+    ]
+    list_block = int(found.pool.live_superblock.data_mapping_root)
+    ranges += [
+        _range(device_id, list_block, (root.first_key, root.last_key), root.nr_mappings)
         for device_id, root in found.roots.items()
         if device_id in ids and root.nr_mappings
+    ]
+    ranges += [
+        _range(
+            node.owner.device_id,
+            node.block,
+            (node.first_key, node.last_key),
+            node.nr_mappings,
+            f"{node.what}; {node.nr_mappings} mappings that hang below it are proven by its "
+            "checksum, which says what it held",
+        )
+        for node in found.mended
+        if node.owner.superblock == superblock and node.owner.device_id in ids and node.nr_mappings
+    ]
+    return tuple(sorted(ranges))
+
+
+def _range(
+    device_id: int, block: int, keys: tuple[int, int], nr_mappings: int, what: str | None = None
+) -> RebuiltRange:
+    return RebuiltRange(
+        DeviceId(device_id),
+        MetadataBlock(block),
+        *keys,
+        nr_mappings,
+        "proven",
+        what
+        or f"the B-tree node is lost; {nr_mappings} mappings that hung below it are proven by "
+        "the pool's reference counts",
     )
-    return tuple(sorted([*roots, *ranges]))

@@ -63,7 +63,7 @@ class Situation:
     sums: MappingSums
     books: Books
     owners: list[Owner]
-    is_snapshot_held: bool
+    superblocks: list[Superblock]
 
     @classmethod
     def of(cls, pool: Pool, found: Survey) -> "Situation":
@@ -79,7 +79,7 @@ class Situation:
             sums_of_mappings(trees),
             balance(pool, trees),
             owners,
-            bool(pool.live_superblock.held_root),
+            superblocks,
         )
 
     def roots(self) -> dict[int, MissingChild]:
@@ -239,7 +239,10 @@ class Situation:
             and times that somebody made up follow no rule.
         """
         trees, sums = self.trees, self.sums
-        if self.is_snapshot_held or self.pool.live_superblock.time > block_time.MAX_TIME:
+        if (
+            self.pool.live_superblock.held_root
+            or self.pool.live_superblock.time > block_time.MAX_TIME
+        ):
             return None
         counted = self.books.counted
         blocks = trees.nodes.blocks.astype(np.int64)
