@@ -39,6 +39,11 @@ COMPANIONS = {
     "dmsetup-table-*.txt": "what dmsetup table printed",
     "docker-*.*": "what docker printed",
     "docker-state/**/*": "what Docker keeps under its root",
+    "podman-*.*": "what podman printed",
+    "storage/**/*": "what Podman keeps under its root",
+    "ctr-*.*": "what ctr printed",
+    "containerd/**/*": "the databases under containerd's root",
+    "containerd-config.toml": "what containerd was told",
 }
 
 

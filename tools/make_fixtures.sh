@@ -44,6 +44,8 @@ head_of() { # CASE
         c*) job=lvm with='lvm2 2.03.16' ;;
         d*) job=large ;;
         power-cut-*) job=power_cut ;;
+        podman-*) job=containers with="podman 4.3.1 and containers-storage's devicemapper driver" ;;
+        containerd-*) job=containers with='containerd 1.6.20 and its devmapper snapshotter' ;;
         *) echo "make_fixtures: no job in tools/vm makes $1" >&2 && return 1 ;;
     esac
     made="Real kernel: Linux 6.1 (Debian 12) in a virtual machine, $with."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make the virtual machine's root tree with debootstrap: Debian 12, its cloud kernel,
-# docker.io, lvm2, the thin tools and Python. Done once; remove $W/root to make it anew.
+# docker.io, podman, lvm2, the thin tools and Python. Done once; remove $W/root to make it anew.
 set -euo pipefail
 
 W=${W:-$PWD/vm-work}
@@ -31,7 +31,7 @@ cp /etc/resolv.conf "$root/etc/resolv.conf" || true
 
 export DEBIAN_FRONTEND=noninteractive
 chroot "$root" apt-get -q update
-chroot "$root" apt-get -q -y install docker.io lvm2 dmsetup thin-provisioning-tools \
+chroot "$root" apt-get -q -y install docker.io podman lvm2 dmsetup thin-provisioning-tools \
     xfsprogs e2fsprogs attr acl libcap2-bin fdisk jq fio util-linux mount procps iproute2 psmisc python3
 
 # The kernel is unpacked and not installed, which would ask for initramfs tools; and not

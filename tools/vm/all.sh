@@ -31,7 +31,7 @@ assemble() { # FOLDER JOB [WANTED]
     mkdir -p "$1"
     cp "$here/jobs/$2.sh" "$1/run.sh"
     [ "$2" != plain ] || cp -r "$W/python" "$1/"
-    cp "$here/jobs/recording.sh" "$W/blkw" "$1/"
+    cp "$here/jobs/recording.sh" "$W/blkw" "$W/tiny" "$1/"
     # The 1.1.0 tools, all in one program; 0.9.0 is a package of the root tree.
     cp "$REFERENCE/apt/trixie/tree/usr/sbin/pdata_tools" "$1/"
     [ -z "${3-}" ] || echo "$3" >"$1/only"
@@ -81,6 +81,8 @@ mkdir -p "$W" "$OUT"
 step reference-tools "$tools/reference-tools" "$REFERENCE"
 step python python_packages
 step blkw gcc -O2 -static -o "$W/blkw" "$here/blkw.c"
+step tiny gcc -Os -static -nostdlib -fno-builtin -fno-stack-protector -fcf-protection=none \
+    -s -o "$W/tiny" "$here/tiny.c"
 step rootfs "$here/01-rootfs.sh"
 step images "$here/02-images.sh"
 
@@ -95,6 +97,7 @@ else
         job plain ''
         job lvm 'c01 c02 c03 c04' 1024M 1025M
         job lvm 'c05 c06 c07' 160M 161M
+        job containers '' 450M 451M
         job large ''
     ) &
     first=$!

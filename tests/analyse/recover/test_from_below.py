@@ -104,6 +104,8 @@ DECIDED = {
     "a07-block-1m": 3,
     "docker-files-direct-lvm-ext4-64k": 5,
     "d02-shared-subtrees": 0,
+    "podman-direct-lvm-ext4-512k": 5,
+    "containerd-devmapper-ext4-64k": 10,
 }
 """How many devices are decided where their list is lost, where that is not all."""
 
