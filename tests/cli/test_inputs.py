@@ -66,6 +66,7 @@ def inputs_of(command: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         "LVM's disk": ("disk", (*pool, "--lvm", "{}", *lv)),
         "LVM's disk at an offset": ("disk", (*pool, "--lvm", "{}@0", *lv)),
         "LVM's text": ("text", (*pool, "--lvm", "{}", *lv)),
+        "map of a copied disk": ("map", (*pool, "--bad-map", "read/metadata={}")),
         "Docker's root": (BASE, (*pool, "--docker-root", "read/docker")),
     }
     if command in ("cat", "commit", "export", "extract", "files", "save", "table", "tar"):
@@ -92,6 +93,7 @@ def all_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written(folder / "data", (bytes(7 * 65536) + small_ext2()).ljust(2 * MIB, b"\0"))
     written(folder / "origin", bytes(MIB))
     written(folder / "table", TABLE)
+    written(folder / "map", b"0 + 1\n0 0x7fffffffffff +\n".ljust(2 * 512))
     copied(folder / "docker")
     # It names no file system that would have to be on the base device of that metadata.
     written(folder / "docker/devicemapper/metadata/deviceset-metadata", b"{}")

@@ -8,10 +8,10 @@ import pytest
 from tests.volume.volumes import UNIT, Made, noise
 from thinmeta.device.extents import Extents
 from thinmeta.device.inputs import Inputs
+from thinmeta.device.rescue_map import RescueMap, Status
 from thinmeta.errors import OutputError
 from thinmeta.volume import extract
 from thinmeta.volume.rescue import open_rescue
-from thinmeta.volume.rescue_map import RescueMap, Status
 from thinmeta.volume.sources import Unreadable
 from thinmeta.volume.subject import Sample, Subject
 

@@ -1,4 +1,4 @@
-"""`--docker-root`, `--lvm` and `--lv`: the options that say who names the devices."""
+"""`--docker-root`, `--lvm` and `--lv`: who names the devices; `--bad-map`: what was never read."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from thinmeta.cli.bad_map_option import bad_map_option
 from thinmeta.cli.parameters import DISK, FILE
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def names_options(function: _Function) -> _Function:
-    """Add `--docker-root`, `--lvm` and `--lv`; they arrive as `NameSources`, `names`."""
+    """Add `--docker-root`, `--lvm`, `--lv`, which arrive as `NameSources`; and `--bad-map`."""
 
     @wraps(function)  # also what click keeps on it
     def collected(
@@ -67,6 +68,7 @@ def names_options(function: _Function) -> _Function:
             help="Names from Docker, Podman or CRI-O: /var/lib/docker, /var/lib/containers/storage "
             f"or a copy of it; of a live pool that is the default. {ENVIRONMENT} sets it, too.",
         ),
+        bad_map_option,
     ):
         collected = decorate(collected)
     return collected  # type: ignore[return-value]

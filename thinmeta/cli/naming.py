@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thinmeta.cli.bad_map_option import bad_map_words
 from thinmeta.cli.parameters import from_environment
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def metadata_words(names: "NameSources", path: Path | None, opened: str = "") ->
     if path is None and opened and not names.has_disks:
         path = Path(opened)
     words = ["-p", str(path)] if path is not None else []
+    words += bad_map_words()
     words += [word for file in names.lvm for word in ("--lvm", file)]
     words += ["--lv", names.lv] if names.lv is not None else []
     words += ["--metadata-lv", names.metadata_lv] if names.metadata_lv is not None else []

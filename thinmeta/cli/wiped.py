@@ -4,6 +4,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thinmeta.cli.bad_map_option import bad_map_words
 from thinmeta.cli.naming import metadata_place, metadata_words
 from thinmeta.errors import InputError, NoSuperblockError, WipedSuperblockError
 
@@ -81,7 +82,7 @@ def _words(choice: "MetadataChoice") -> list[str]:
     """Return the words that name the same metadata: no names, but of LVM, for the block size."""
     if choice.path is None or choice.names.lvm:
         return metadata_words(choice.names, choice.path)
-    return ["-p", str(choice.path)]
+    return ["-p", str(choice.path), *bad_map_words()]
 
 
 def _reopened(choice: "MetadataChoice") -> "BlockDevice | None":

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from thinmeta.device.bad_maps import BadMap, bad_map_of
 from thinmeta.errors import InputError
 
 
@@ -68,11 +69,17 @@ class Extents:
         """
         self.name = name
         self.notes = notes
-        self._missing = missing or {}
+        self._missing = dict(missing or {})
         self._pieces = tuple(piece for piece in pieces if piece.length)
         self._ends = list(accumulate(piece.length for piece in self._pieces))
         areas = (piece.areas if isinstance(piece, Stripes) else (piece,) for piece in pieces)
         self._fds = sorted({extent.fd for extents in areas for extent in extents})
+        self._lost: dict[int, tuple[BadMap, int]] = {}
+        for fd in self._fds[:]:
+            if fd not in self._missing and (bad := bad_map_of(fd)):
+                self._fds.append(lost := self.open_missing())
+                self._lost[fd] = bad, lost
+                self._missing[lost] = str(bad)
         self.size = self._ends[-1] if self._ends else 0
 
     @classmethod
@@ -105,12 +112,20 @@ class Extents:
         while length > 0 and place < len(self._pieces):
             piece = self._pieces[place]
             skip = offset - (self._ends[place] - piece.length)
-            part = piece.part(skip, length)
+            part = self._readable(piece.part(skip, length))
             yield part
             offset += part.length
             length -= part.length
             if skip + part.length == piece.length:
                 place += 1
+
+    def _readable(self, part: Extent) -> Extent:
+        """Return the beginning of a part, as far as it can be read, or cannot."""
+        if part.fd not in self._lost:
+            return part
+        bad, lost = self._lost[part.fd]
+        is_lost, length = bad.beginning(part.offset, part.length)
+        return Extent(lost if is_lost else part.fd, part.offset, length)
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Fill `buffer` from `offset`; return how much there was, less only at the end.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
+from thinmeta.device.bad_maps import known_maps
 from thinmeta.device.kernel import SYSFS
 from thinmeta.device.part_of_file import PartOfFile
 from thinmeta.device.storage import Identity, Storage, identity_of, status_of
@@ -32,7 +33,7 @@ class Inputs:
         self._read: list[tuple[str, Storage]] = []
         self._files: list[tuple[str, Mapping[int, Set[int]]]] = []
         self._folders: dict[Identity, str] = {}
-        for path in paths:
+        for path in (*paths, *known_maps()):
             self.add(path)
 
     def add(self, path: Path | int | None, what: str = "the input") -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thinmeta.device.bad_maps import bad_map_of
 from thinmeta.device.blocks import BlockDevice, Fault
 from thinmeta.device.compressed import MAGIC_BYTES, Inspect, packing_of, unpack
 from thinmeta.device.extents import Extents
@@ -51,7 +52,7 @@ def open_blocks(
             return _open_block_device(part, str(path), inspect, exclusive=exclusive, sysfs=sysfs)
         if exclusive and (holders := holders_of(path, sysfs)):
             raise LiveDeviceError(live_message(path, holders))
-        if part.offset is None:
+        if part.offset is None and bad_map_of(part.path) is None:
             return _open_file(path, inspect, into)
         return _open_part(part, str(path), inspect)
     except OSError as error:
@@ -132,7 +133,10 @@ def _open_file(path: Path, inspect: Inspect, into: int | None) -> BlockDevice:
 
 
 def _open_part(part: PartOfFile, name: str, inspect: Inspect) -> BlockDevice:
-    """Open what begins further on in a file; of a compressed one, in what that unpacks to."""
+    """Open what begins further on in a file, or a copy of which a part is known to be lost.
+
+    Of a compressed one that is in what it unpacks to.
+    """
     fd = open_to_read(part.path, direct=False)
     wrong = None
     try:
@@ -144,7 +148,7 @@ def _open_part(part: PartOfFile, name: str, inspect: Inspect) -> BlockDevice:
     except InputError as error:
         os.close(fd)
         raise type(error)(f"{name}: {error}") from error
-    return _inspected(BlockDevice.over(extents), inspect, is_part=True)
+    return _inspected(BlockDevice.over(extents), inspect, is_part=part.offset is not None)
 
 
 def _passes(inspect: Inspect, beginning: bytes) -> bool:

@@ -1,10 +1,12 @@
 """A disk or an image of one, as it was named: `FILE`, or `FILE@OFFSET`."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from thinmeta.device.bad_maps import bad_map_of
 from thinmeta.device.compressed import MAGIC_BYTES, packing_of, unpack
 from thinmeta.device.opening import is_block_device, open_to_read
 from thinmeta.device.part_of_file import PartOfFile
@@ -66,11 +68,12 @@ class Disk:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""  # an offset from a disk may be more than a system call takes
-        try:
-            return os.pread(self.fd, length, offset).ljust(length, b"\0")
-        except OSError:
-            if length <= _PIECE:
-                return bytes(length)
+        bad = bad_map_of(self.fd)
+        with suppress(OSError):
+            if bad is None or bad.beginning(offset, length) == (False, length):
+                return os.pread(self.fd, length, offset).ljust(length, b"\0")
+        if length <= _PIECE:
+            return bytes(length)
         pieces = range(offset, offset + length, _PIECE)
         return b"".join(self.read(at, min(_PIECE, offset + length - at)) for at in pieces)
 

@@ -164,8 +164,9 @@ class _Copier:
                     break
                 begin += done
         except OSError as error:
-            # A bad sector or a full disk is met again, and told, by who reads and writes.
-            self._in_kernel = error.errno in (errno.EIO, errno.ENOSPC)
+            # A bad sector, one of a disk that is missing (EBADF) or was never read, or a full disk
+            # is met again, and told, by who reads and writes.
+            self._in_kernel = error.errno in (errno.EIO, errno.ENOSPC, errno.EBADF)
         return begin
 
     def _copy_buffer(self, source: Source, part: memoryview, begin: int, place: int) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 from thinmeta.device.inputs import Inputs
 from thinmeta.device.outputs import errors_of
 from thinmeta.device.replacing import opened_device, replacing, terminated_by_exception
+from thinmeta.device.rescue_map import RescueMap, Status
 from thinmeta.errors import OutputError
 from thinmeta.units import OnProgress
 from thinmeta.volume.contents import fill
 from thinmeta.volume.copy_target import BlockTarget, CopyTarget, FileTarget
 from thinmeta.volume.extract import OnUnreadable, copy
 from thinmeta.volume.layout import Layout
-from thinmeta.volume.rescue_map import RescueMap, Status
 from thinmeta.volume.sources import Sources, Unreadable
 from thinmeta.volume.subject import Subject
 

@@ -18,8 +18,8 @@ from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.device.test_loop_device import attach, detach
 from tests.volume.data_images import ALL, SMALL, Device, devices
+from thinmeta.device.rescue_map import RescueMap, Status
 from thinmeta.errors import ExitCode
-from thinmeta.volume.rescue_map import RescueMap, Status
 
 DEVICE = next(each for each in SMALL if each.case == "a19-device-id-reuse")
 

@@ -1,4 +1,4 @@
-"""What of a volume was rescued, in the format of GNU ddrescue's mapfile.
+"""What of a volume or a disk was rescued, in the format of GNU ddrescue's mapfile.
 
 The mapfile is a list of ranges that follow each other, each with a status. Of ddrescue's
 statuses those are used that say something here; others are taken for not tried.
@@ -69,6 +69,9 @@ class RescueMap:
             if len(row) < 3:
                 raise ValueError(f"{' '.join(row)!r} is no range")
             begin, size = int(row[0], 0), int(row[1], 0)
+            if not parts and begin > 0:  # where ddrescue was told to begin
+                parts.append(MapPart(0, begin, Status.NON_TRIED))
+                end = begin
             if begin != end or size <= 0:
                 raise ValueError(f"the range at {row[0]} does not follow the one before it")
             end = begin + size

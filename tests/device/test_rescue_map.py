@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.properties import examples
-from thinmeta.volume.rescue_map import MapPart, RescueMap, Status
+from thinmeta.device.rescue_map import MapPart, RescueMap, Status
 
 SIZE = 40
 
