@@ -360,22 +360,6 @@ COSTLY = [
         "its details are lost",
         (8, 192),
     ),
-    Costly(
-        "a09-discards-and-deletes",
-        lambda anatomy: [0, anatomy.device_roots[8]],
-        "100:101",
-        "122:124",
-        "nodes of it are lost",
-        (8, 192),
-    ),
-    Costly(
-        "c01-lvm-thin-one-pv",
-        lambda anatomy: [0, anatomy.device_roots[1]],
-        "1055:1057",
-        "1062:1064",
-        "nodes of it are lost",
-        (1, 148),
-    ),
     # Its times are those of the chosen state, too: only the number of mappings is another.
     Costly(
         "a03-one-thin-sequential-64k",
@@ -437,6 +421,55 @@ def test_a_newer_state_that_was_passed_over_is_a_loss(
     shown = thinmeta(*typed[1:])
     assert shown.exit_code == 6  # for what it lost itself
     assert "<device " in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("case", "device_id", "state", "nr_mappings"),
+    [
+        ("a09-discards-and-deletes", 8, "122:124", 192),
+        ("c01-lvm-thin-one-pv", 1, "1062:1064", 148),
+    ],
+)
+@pytest.mark.parametrize("command", ["repair", "dump"])
+def test_the_newest_state_is_gone_on_with_though_a_device_of_it_is_lost(  # noqa: PLR0917
+    case: str,
+    device_id: int,
+    state: str,
+    nr_mappings: int,
+    command: str,
+    tmp_path: Path,
+    thinmeta: Thinmeta,
+) -> None:
+    """It has no mappings of the newest time any more, and an older state has."""
+    root = Anatomy.of(case).device_roots[device_id]
+    path = without(case, 0, root).write_to(tmp_path / "meta.bin")
+    args = ["-i", path, "-o", tmp_path / "new.bin"] if command == "repair" else ["-r", path]
+
+    result = thinmeta(command, *args, "--data-block-size", 128)
+
+    assert result.exit_code == 6
+    assert f"going on with state {state}" in result.stderr
+    told = f"device {device_id}: {nr_mappings} of the {nr_mappings} mappings in its details are"
+    assert told in result.stderr
+    assert "passed over" not in result.stderr
+
+
+def test_a_list_of_devices_with_later_mappings_comes_before_an_older_state(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a09-discards-and-deletes"
+    anatomy = Anatomy.of(case)
+    image = without(case, 0, anatomy.details[0].block)
+    leaf = anatomy.device_roots[8]
+    image.values(leaf, BLOCK_TIME)[:] += 1  # later than anything in another state
+    image.restamp(leaf)
+
+    result = thinmeta("dump", "-r", "--data-block-size", 128, image.write_to(tmp_path / "meta.bin"))
+
+    assert result.exit_code == 6
+    assert "going on with state 122:" in result.stderr
+    assert result.stderr.endswith("the details of 5 devices are lost; all that is sound was read\n")
+    assert 'dev_id="8" mapped_blocks="192"' in result.stdout
 
 
 def test_a_state_of_which_only_the_superblock_knows_is_a_loss(

@@ -39,6 +39,8 @@ class Candidate:
         nr_leaves: leaves of mappings that are left, a shared one once for each device.
         nr_nodes_lost: nodes of both trees that are not what their parents ask for, since
             they were used again or damaged. How much they held only `mapped_blocks` tells.
+        nr_nodes_reused: those of them whose blocks hold other metadata now, as only those of an
+            older state can.
         nr_mappings: mappings that are left.
         mapped_blocks: mappings that there should be; None without details.
         time: the newest time of a mapping, of a device or of a snapshot; the pool's clock
@@ -57,6 +59,7 @@ class Candidate:
     nr_devices_lost: int
     nr_leaves: int
     nr_nodes_lost: int
+    nr_nodes_reused: int
     nr_mappings: int
     mapped_blocks: int | None
     time: int
@@ -206,6 +209,7 @@ class Finder:
                 (listed.nr_there, 0),
                 (left.nr_leaves, 0),
                 (left.nr_lost, 0),
+                (left.nr_reused, 0),
                 (left.nr_mappings, 0),
                 (left.time, 0),
                 (left.nr_newest, 0),
@@ -217,6 +221,7 @@ class Finder:
             for column in (
                 said.nr_devices,
                 said.nr_lost,
+                said.nr_reused,
                 said.mapped_blocks,
                 said.time,
                 said.transaction_id,
@@ -231,8 +236,10 @@ class Finder:
             zip(*of_details, strict=True),
             strict=True,
         ):
-            nr_devices, nr_there, nr_leaves, nr_lost, nr_mappings, time, nr_newest, highest = first
-            nr_described, nr_details_lost, mapped_blocks, details_time, transaction_id = second
+            nr_devices, nr_there, nr_leaves, nr_lost, nr_reused, nr_mappings, *others = first
+            time, nr_newest, highest = others
+            nr_described, nr_details_lost, nr_details_reused, mapped_blocks, *times = second
+            details_time, transaction_id = times
             has_details = pair.details is not None
             yield Candidate(
                 mapping_root=None if pair.roots is None else MetadataBlock(roots_block),
@@ -243,6 +250,7 @@ class Finder:
                 nr_devices_lost=nr_devices - nr_there,
                 nr_leaves=nr_leaves if nr_devices else 0,
                 nr_nodes_lost=nr_lost + nr_details_lost,
+                nr_nodes_reused=nr_reused + nr_details_reused,
                 nr_mappings=nr_mappings,
                 mapped_blocks=mapped_blocks if has_details else None,
                 time=max(time, details_time),
@@ -258,18 +266,24 @@ def _rank(candidate: Candidate) -> tuple[int, ...]:
 
     The live state comes first, then pairs before what has no counterpart. The newer
     state is better, and of equally new ones that with more mappings of the newest time,
-    then with more mappings in all. Blocks are given out upwards, so the higher is the
-    newer one, until the end of the device is reached.
+    then with more mappings in all. What damaged nodes held is taken for as new as can be, since
+    a state may be the newest as long as none of its blocks was used again. Blocks are given
+    out upwards, so the higher is the newer one, until the end of the device is reached.
     """
     root = candidate.mapping_root if candidate.details_root is None else candidate.details_root
+    lost = 0
+    if not candidate.nr_nodes_reused:
+        lost = max(0, (candidate.mapped_blocks or 0) - candidate.nr_mappings)
+    mapping_time = candidate.time if lost else candidate.mapping_time
+    is_as_new = mapping_time == candidate.mapping_time
     return (
         candidate.is_live,
         candidate.is_pair,
         candidate.mapping_root is not None,
         candidate.time,
         candidate.transaction_id or 0,
-        candidate.mapping_time,
-        candidate.nr_newest,
-        candidate.nr_mappings,
+        mapping_time,
+        lost + (candidate.nr_newest if is_as_new else 0),
+        candidate.nr_mappings + lost,
         root or 0,
     )

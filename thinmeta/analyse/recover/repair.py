@@ -87,7 +87,8 @@ def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choic
        together. Devices of which nothing is left may be in it as an older state has them.
     2. Its mapping tree, if anything of that is left, with details of the same devices
        that a scan finds.
-    3. The best state that a scan finds: the newest, pairs of both trees first.
+    3. The best state that a scan finds: the newest pair of both trees, or a list of devices
+       whose details are lost if it is certainly newer.
 
     Args:
         pool: in the live state; or in any past one, if its superblock is damaged.
@@ -107,9 +108,11 @@ def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choic
     pool = _of_whole_device(pool)
     candidates = [each for each in found.candidates if each.mapping_root is not None]
     best = next(iter(candidates), None)
-    if pool.superblock_damage is None and _is_anything_left(pool):
+    if is_named and _is_anything_left(pool):
         live = pool.superblock.data_mapping_root
         best = next((each for each in candidates if each.mapping_root == live), best)
+    else:
+        best = next((each for each in candidates if _is_newer(each, best)), best)
     roots = None if best is None else best.roots
     if best is None or roots is None:
         raise DamagedMetadataError(
@@ -186,6 +189,18 @@ def _of_whole_device(pool: Pool) -> Pool:
         live_superblock=live._replace(metadata_space_map=counted),
         superblock=pool.superblock._replace(metadata_space_map=counted),
     )
+
+
+def _is_newer(state: Candidate, chosen: Candidate | None) -> bool:
+    """Tell whether a state without details is newer than a pair, and rather to be gone on with.
+
+    It is newer if it has mappings of a later time. Where the other has fewer devices, but more
+    mappings, these count.
+    """
+    if chosen is None or not chosen.is_pair or state.is_pair:
+        return False
+    has_more = state.nr_devices > chosen.nr_devices and state.nr_mappings < chosen.nr_mappings
+    return state.mapping_time > chosen.time and not state.nr_nodes_reused and not has_more
 
 
 def _is_anything_left(pool: Pool) -> bool:

@@ -23,6 +23,7 @@ class MappingSums(Columnar):
     Attributes:
         nr_leaves: leaves of mappings, a shared one once for each place.
         nr_lost: children that are lost, at any height.
+        nr_reused: those of them whose blocks hold other metadata now.
         nr_mappings: mappings.
         time: their newest time.
         nr_newest: how many of them have it.
@@ -31,6 +32,7 @@ class MappingSums(Columnar):
 
     nr_leaves: Counts
     nr_lost: Counts
+    nr_reused: Counts
     nr_mappings: Counts
     time: Counts
     nr_newest: Counts
@@ -41,6 +43,7 @@ class MappingSums(Columnar):
         parents = below.parents
         self.nr_leaves[parents] = below.total(self.nr_leaves)
         self.nr_lost[parents] = below.total(self.nr_lost, lost=1)
+        self.nr_reused[parents] = below.total(self.nr_reused) + below.nr_reused()
         self.nr_mappings[parents] = below.total(self.nr_mappings)
         time = below.highest(self.time)
         self.nr_newest[parents] = below.total_where(self.nr_newest, self.time, time)
@@ -55,6 +58,7 @@ def sums_of_mappings(trees: Trees) -> MappingSums:
     sums = MappingSums(
         nr_leaves=is_leaf.astype(np.int64),
         nr_lost=np.where(is_leaf, 0, nodes.nr_entries),
+        nr_reused=np.zeros(len(nodes), dtype=np.int64),
         nr_mappings=np.where(is_leaf, nodes.nr_entries, 0),
         time=nodes.time.copy(),
         nr_newest=nodes.nr_newest.copy(),
@@ -113,6 +117,7 @@ class DetailSums(Columnar):
         nr_devices: devices that are listed.
         ids: a mark of which they are.
         nr_lost: children that are lost, at any height.
+        nr_reused: those of them whose blocks hold other metadata now.
         mapped_blocks: mappings that the devices should have, dtype uint64.
         transaction_id: the highest that a device was created in, dtype uint64.
         time: the newest time at which a device was created or snapshotted.
@@ -121,6 +126,7 @@ class DetailSums(Columnar):
     nr_devices: Counts
     ids: Marks
     nr_lost: Counts
+    nr_reused: Counts
     mapped_blocks: Keys
     transaction_id: Keys
     time: Counts
@@ -129,7 +135,10 @@ class DetailSums(Columnar):
 def sums_of_details(trees: Trees, rows: DetailRows) -> DetailSums:
     """Return the sums of the trees of device details; `rows` are the leaves' entries."""
     sums = DetailSums(
-        *(np.zeros(len(trees.nodes), dtype=dtype) for dtype in ("i8", "u8", "i8", "u8", "u8", "i8"))
+        *(
+            np.zeros(len(trees.nodes), dtype=dtype)
+            for dtype in ("i8", "u8", "i8", "i8", "u8", "u8", "i8")
+        )
     )
     leaves = np.flatnonzero(trees.nodes.classes == BlockClass.DETAILS)
     leaves = leaves[trees.nodes.nr_entries[leaves] > 0]
@@ -146,6 +155,7 @@ def sums_of_details(trees: Trees, rows: DetailRows) -> DetailSums:
     for parents in trees.above_leaves(BlockClass.DETAILS):
         below = Below(trees, parents)
         sums.nr_lost[parents] = below.total(sums.nr_lost, lost=1)
+        sums.nr_reused[parents] = below.total(sums.nr_reused) + below.nr_reused()
         for column in (sums.nr_devices, sums.ids, sums.mapped_blocks):
             column[parents] = below.total(column)
         for column in (sums.transaction_id, sums.time):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thinmeta.analyse.recover.block_classes import BlockClass, Classes
+from thinmeta.analyse.recover.block_classes import NODE_CLASSES, BlockClass, Classes
 from thinmeta.analyse.recover.node_facts import Counts, NodeFacts
 from thinmeta.analyse.recover.survey import Survey
 from thinmeta.schemas.btree_node import MAX_SPINE_DEPTH
@@ -30,6 +30,9 @@ _LEAF_KINDS = (
 )
 
 
+_IS_METADATA = np.isin(np.arange(256), [*NODE_CLASSES, BlockClass.INDEX, BlockClass.BITMAP])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Trees:
     """Every sound node, and the links between them.
@@ -44,6 +47,7 @@ class Trees:
         targets: the block that each leads to, shape `(m,)`, dtype uint32.
         children: the node that is there; 0 if it is not sound. Shape `(m,)`.
         is_there: which lead to a sound node, whether it fits or not, shape `(m,)`.
+        is_metadata: which lead to sound metadata of whatever kind, shape `(m,)`.
         is_sound: which lead to a child that fits, shape `(m,)`. A device root fits
             wherever there are mappings.
         is_child: which nodes are children by a sound link of an internal node.
@@ -59,6 +63,7 @@ class Trees:
     targets: npt.NDArray[np.uint32]
     children: Places
     is_there: Mask
+    is_metadata: Mask
     is_sound: Mask
     is_child: Mask
     is_device_root: Mask
@@ -92,12 +97,13 @@ class Below:
     >>> starts, keys = np.array([0, 2, 2, 2]), np.array([0, 50], dtype=np.uint64)
     >>> links = {"children": np.array([1, 2]), "is_sound": np.array([True, False])}
     >>> links |= {"targets": np.array([5, 6], np.uint32), "is_there": np.array([True, True])}
+    >>> links["is_metadata"] = links["is_there"]
     >>> marks = {"is_child": none, "is_device_root": none}
     >>> links |= {"keys": keys, "lasts": keys}
     >>> trees = Trees(nodes, classes, np.array([1, 0, 0]), starts, **links, **marks)
     >>> below = Below(trees, np.array([0]))
-    >>> below.total(nodes.nr_entries), below.total(nodes.nr_entries, lost=1)
-    (array([9]), array([10]))
+    >>> below.total(nodes.nr_entries), below.total(nodes.nr_entries, lost=1), below.nr_reused()
+    (array([9]), array([10]), array([1]))
     """
 
     def __init__(self, trees: Trees, parents: Places) -> None:
@@ -106,6 +112,7 @@ class Below:
         self.parents = parents
         self._children = trees.children[links]
         self._is_sound = trees.is_sound[links]
+        self._is_reused = trees.is_metadata[links] & ~self._is_sound
         counts = trees.starts[parents + 1] - trees.starts[parents]
         self._owners = np.repeat(np.arange(len(parents)), counts)
         self._begins = starts_of(counts)[:-1]
@@ -114,6 +121,10 @@ class Below:
         """Return each parent's sum; a lost child counts `lost`."""
         values = np.where(self._is_sound, column[self._children], column.dtype.type(lost))
         return np.add.reduceat(values, self._begins)
+
+    def nr_reused(self) -> Counts:
+        """Return how many children of each parent are lost since their blocks hold others now."""
+        return np.add.reduceat(self._is_reused, self._begins, dtype=np.int64)
 
     def highest(self, column: npt.NDArray[Any], lost: int = 0) -> npt.NDArray[Any]:
         """Return each parent's highest value; a lost child counts `lost`."""
@@ -152,6 +163,9 @@ def find_trees(survey: Survey) -> Trees:
         targets=survey.links.targets,
         children=np.where(children < 0, 0, children),
         is_there=children >= 0,
+        is_metadata=_IS_METADATA[
+            survey.classes[np.minimum(survey.links.targets, len(survey.classes) - 1)]
+        ],
         is_sound=is_root,
         is_child=np.zeros(len(nodes), dtype=np.bool_),
         is_device_root=np.zeros(len(nodes), dtype=np.bool_),
