@@ -6,21 +6,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 import click
+import numpy as np
 
 from tests.cases import FIXTURES
 from tests.files.small_ext2 import small_ext2
 from thinmeta.cli import main
 from thinmeta.errors import ExitCode
+from thinmeta.schemas.columns import dtype_of
+from thinmeta.schemas.superblock import Superblock
 
 COMMANDS = main.list_commands(click.Context(main))
 
 # What reads a pool and says something of it; the others make metadata or files, or need images or
 # containers of Docker's.
-NO_READERS = {"commit", "copy", "repair", "restore", "save"}
+NO_READERS = {"commit", "copy", "repair", "restore", "save", "undelete"}
 READERS = [each for each in COMMANDS if each not in NO_READERS]
 
 # Where coverage is measured, a child would load what measures, and write to where it may not.
@@ -74,6 +78,14 @@ WITHOUT_SUPERBLOCK = {"block": ExitCode.DONE, "scan": ExitCode.DONE}
 def arguments(command: str, metadata: Path | str | bytes) -> list[Path | str | bytes]:
     """Return the least that makes `command` read `metadata`."""
     return [command, *MINIMAL[command], "--pool", metadata]
+
+
+def with_roots(words: Sequence[str], metadata: Path) -> list[str]:
+    """Return words of a command with the live roots of some metadata for `ROOTS`."""
+    with metadata.open("rb") as file:
+        superblock = np.fromfile(file, dtype=dtype_of(Superblock), count=1)[0]
+    roots = f"{superblock['data_mapping_root']}:{superblock['device_details_root']}"
+    return [word.replace("ROOTS", roots) for word in words]
 
 
 def has_option(command: str, name: str) -> bool:

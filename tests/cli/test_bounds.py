@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.cli.invocations import COMMANDS as NAMES
-from tests.cli.invocations import DATA, DOCKER, MINIMAL, has_option
+from tests.cli.invocations import DATA, DOCKER, MINIMAL, has_option, with_roots
 from tests.fuzz.forking import NR_MIB, Forking
 from tests.fuzz.hostile_pools import (
     HostileImage,
@@ -96,6 +96,7 @@ ARGUMENTS = MINIMAL | {
     "info": ("--histograms",),
     "repair": ("-o", "out"),
     "save": ("demo:latest", "--data", DATA.name, "--docker-root", DOCKER.name),
+    "undelete": ("1@ROOTS", "-o", "out"),
 }
 RUNS = [
     (command, salvage)
@@ -128,7 +129,7 @@ def test_every_command_is_bounded(
     command: str, salvage: bool, small_file: Path, forking: Forking, tmp_path: Path
 ) -> None:
     """In memory (its process may have no more), and in time, with and without --salvage."""
-    args = [command, *ARGUMENTS[command], "--pool", str(small_file)]
+    args = [command, *with_roots(ARGUMENTS[command], small_file), "--pool", str(small_file)]
 
     ended = forking.run(tmp_path, [*args, *(["--salvage"] if salvage else [])])
 

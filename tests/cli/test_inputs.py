@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.invocations import COMMANDS as ALL
-from tests.cli.invocations import MINIMAL, UNMEASURED, has_option
+from tests.cli.invocations import MINIMAL, UNMEASURED, has_option, with_roots
 from tests.conftest import Thinmeta
 from tests.device.test_loop_device import attach, detach
 from tests.files.small_ext2 import small_ext2
@@ -49,10 +49,11 @@ LEAST = MINIMAL | {
     "restore": (),
     "save": ("demo:latest", "--data", "read/data", "--docker-root", "read/docker"),
     "tar": ("1", "--data", "read/data"),
+    "undelete": ("1@ROOTS",),
 }
 # There are no images and no containers on that metadata's devices.
 ENDING_WELL = [command for command in COMMANDS if command not in ("commit", "save")]
-FORCED = ("extract", "pack", "repair", "restore", "unpack")
+FORCED = ("extract", "pack", "repair", "restore", "undelete", "unpack")
 READ_NAMES = ("layers", "ls")
 
 
@@ -109,7 +110,8 @@ def read(all_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def words(command: str, what: str, name: Path) -> list[str]:
     told = (each.replace("{}", str(name)) for each in inputs_of(command)[what][1])
-    return [command, *LEAST[command], *told, *(["--force"] if command in FORCED else [])]
+    least = with_roots(LEAST[command], Path("read/metadata"))
+    return [command, *least, *told, *(["--force"] if command in FORCED else [])]
 
 
 def state_of(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -367,7 +369,7 @@ def test_a_disk_that_fails_leaves_nothing_half(
     assert [path.name for path in folder.iterdir()] == ["old"]
     if fails == "file":
         assert output.read_bytes() == before
-    elif command not in ("repair", "restore"):  # which keep the size that a file has
+    elif command not in ("repair", "restore", "undelete"):  # which keep the size that a file has
         assert output.stat().st_size == size
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.invocations import COMMANDS, MINIMAL
+from tests.cli.invocations import COMMANDS, MINIMAL, with_roots
 from tests.conftest import Thinmeta
 from tests.damage import DamagedImage
 from tests.made_images import one_device, written
@@ -31,6 +31,7 @@ MADE = {
     "repair": ("-o", "new"),
     "restore": ("-i", "dump.xml", "-o", "new"),
     "save": ("demo:latest", "--data", "data", "-o", "new"),
+    "undelete": ("1@ROOTS", "-o", "new"),
 }
 
 
@@ -76,7 +77,7 @@ def test_no_number_is_too_much(command: str, folder: Path, thinmeta: Thinmeta) -
     pool = [] if command == "restore" else ["-p", "meta.bin"]
     for args in numbers_for(command):
         (folder / "new").unlink(missing_ok=True)
-        assert_documented(thinmeta, command, *args, *pool)
+        assert_documented(thinmeta, command, *with_roots(args, folder / "meta.bin"), *pool)
 
 
 @pytest.mark.thorough
@@ -101,6 +102,7 @@ def test_no_number_is_too_much(command: str, folder: Path, thinmeta: Thinmeta) -
         ["fate", "1"],
         ["scan"],
         ["repair", "-o", "new"],
+        ["undelete", "1@ROOTS", "-o", "new"],
     ],
     ids=" ".join,
 )
@@ -112,7 +114,8 @@ def test_no_data_block_size_is_too_much(
     image.restamp(0)
     image.write_to(folder / "meta.bin")
 
-    assert_documented(thinmeta, *args, "-p", "meta.bin")
+    words = with_roots(args, folder / "meta.bin")
+    assert_documented(thinmeta, *words, "-p", "meta.bin")
 
 
 def test_bytes_cannot_be_counted_in_blocks_without_any(folder: Path, thinmeta: Thinmeta) -> None:

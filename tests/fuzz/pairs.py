@@ -26,6 +26,8 @@ from tests.fuzz.damages import DAMAGES, MEANINGFUL, ODD_NUMBERS, Target
 from tests.made_images import stamped
 from tests.names.docker_roots import CASES as DOCKER_CASES
 from thinmeta.cli import main as thinmeta
+from thinmeta.schemas.columns import dtype_of
+from thinmeta.schemas.superblock import Superblock
 
 # Name of the case, of the image, and whether its metadata snapshot is what is damaged.
 REAL = (
@@ -377,6 +379,20 @@ def _repair(rng: Rng, pair: Pair) -> None:
     _sometimes(rng, pair, 12, "--transaction-id", _number(rng))
 
 
+def _undelete(rng: Rng, pair: Pair) -> None:
+    specs = [f"{pick(rng, pair.ids)}@{pick(rng, [_state(rng), *_live_roots(pair)])}"]
+    _repair(rng, pair)
+    pair.args += [*specs, *(_device(rng, pair) for _ in range(pick(rng, [0, 0, 0, 1, 2])))]
+
+
+def _live_roots(pair: Pair) -> list[str]:
+    """Return the live state as if it were a past one, several times, for it is often there."""
+    if pair.image is None or len(pair.image) < BLOCK:
+        return []
+    superblock = np.frombuffer(pair.image, dtype=dtype_of(Superblock), count=1)[0]
+    return 4 * [f"{superblock['data_mapping_root']}:{superblock['device_details_root']}"]
+
+
 def _nothing(rng: Rng, pair: Pair) -> None:
     """For a command that takes metadata only."""
 
@@ -405,6 +421,7 @@ OWN: dict[str, Callable[[Rng, Pair], None]] = {
     "scan": _scan,
     "table": _table,
     "tar": _tar,
+    "undelete": _undelete,
     "unpack": _nothing,
 }
 """What a command takes beside metadata and what others take, too."""
@@ -450,7 +467,8 @@ def _shared_options(rng: Rng, pair: Pair, options: dict[str, click.Parameter]) -
     ):
         if option in options:
             _sometimes(rng, pair, one_in, option, *([value] if value else []))
-    output = 1 if pair.command in ("extract", "repair", "restore", "unpack") else 4
+    makers = ("extract", "repair", "restore", "undelete", "unpack")
+    output = 1 if pair.command in makers else 4
     if "--output" in options:
         _sometimes(rng, pair, output, "--output", OUTPUT)
 

@@ -20,7 +20,8 @@ WHOLE = {ExitCode.DONE, ExitCode.SALVAGED, ExitCode.LEAKS}
 """How a command ends that wrote all that it could."""
 
 BYTES_OUT = {
-    *("cat", "commit", "export", "extract", "pack", "repair", "restore", "save", "tar", "unpack")
+    *("cat", "commit", "export", "extract", "pack", "repair", "restore", "save", "tar"),
+    *("undelete", "unpack"),
 }
 """Commands whose output is no text."""
 
@@ -100,7 +101,7 @@ def assert_outputs(pair: Pair, ended: Ended) -> None:
     if ended.exit_code in WHOLE:
         # Of a single block nothing may be left to tell.
         assert names or pair.command == "lookup", "there is no output"
-        assert not ended.stdout or pair.command == "repair", ended.stdout[:200]
+        assert not ended.stdout or pair.command in ("repair", "undelete"), ended.stdout[:200]
     elif ended.exit_code != ExitCode.DAMAGE:
         assert not names, "there is an output in spite of the error"
 
@@ -149,7 +150,7 @@ def _reads_all(pair: Pair) -> bool:
     """Tell whether the command reads every mapping of the pool."""
     if pair.command == "ls" and pair.has("-o"):
         return bool(NEED_MAPPINGS & set(pair.args[pair.args.index("-o") + 1].split(",")))
-    return pair.command in ("check", "dump", "repair", "rmap")
+    return pair.command in ("check", "dump", "repair", "rmap", "undelete")
 
 
 def _lost(state: State) -> bool:
@@ -189,12 +190,14 @@ def assert_nothing_is_lost_in_silence(pair: Pair, ended: Ended) -> None:
                 for origin, (data, _) in mapped.items()
                 if any(begin <= data < end for begin, end in regions)
             }
-    elif pair.command == "repair":
+    elif pair.command in ("repair", "undelete"):
         with (pair.folder / OUTPUT).open("rb") as file:
             written = live_state(file.read(MOST_BYTES))
         assert written is not None
         assert not written.bad
-        assert written.mapped == state.mapped
+        back = written.mapped.keys() - state.mapped.keys()
+        assert bool(back) == (pair.command == "undelete")
+        assert {each: written.mapped[each] for each in state.mapped} == state.mapped
         assert written.agrees
 
 

@@ -1,8 +1,9 @@
 """What became of blocks, and where they are: ranges of neighbours, in bounded pieces."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -60,13 +61,21 @@ class Fates:
         counts: blocks of each fate.
         is_complete: whether nothing that was to be read is damaged. Else there may be
             more blocks, and nobody knows of those that are `UNKNOWN`.
+        keys: its origin blocks, ascending, shape `(n,)`, dtype uint64.
+        values: the block-time of each, shape `(n,)`, dtype uint64.
+        fate: values of `Fate`, shape `(n,)`, dtype uint8.
     """
 
     counts: Mapping[Fate, int]
     is_complete: bool
-    _keys: Keys
-    _values: Keys
-    _fate: npt.NDArray[np.uint8]
+    keys: Keys
+    values: Keys
+    fate: npt.NDArray[np.uint8]
+
+    def changed(self, fate: npt.NDArray[np.uint8]) -> Self:
+        """Return the same mappings with other fates."""
+        counts = {each: int(np.count_nonzero(fate == each)) for each in Fate}
+        return replace(self, counts=counts, fate=fate)
 
     @property
     def ranges(self) -> FateRanges:
@@ -77,7 +86,7 @@ class Fates:
 
     def pieces(self) -> Iterator[FateRanges]:
         """Return where the blocks are, in bounded pieces."""
-        keys, values, fate = self._keys, self._values, self._fate
+        keys, values, fate = self.keys, self.values, self.fate
         last = np.empty(0, dtype=np.int64)  # where the last range begins, which may go on
         for begin in range(0, len(keys), AT_ONCE):
             end = min(begin + AT_ONCE, len(keys))
@@ -97,5 +106,5 @@ class Fates:
         """Return the ranges that begin at some places, the last of which ends at `end`."""
         length = np.diff(places, append=end).astype(np.uint64)
         some = places[length > 0]
-        data = block_time.data_block(self._values[some])
-        return FateRanges(self._keys[some], data, length[length > 0], self._fate[some])
+        data = block_time.data_block(self.values[some])
+        return FateRanges(self.keys[some], data, length[length > 0], self.fate[some])

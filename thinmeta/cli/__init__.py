@@ -38,6 +38,7 @@ _COMMANDS = {
     "scan": "List older states and deleted devices that are left in the metadata.",
     "table": "Print what to type on a host to read a device.",
     "tar": "Write the files of a device as a tar that keeps everything.",
+    "undelete": "Make new metadata that has deleted devices again.",
     "unpack": "Write the image that a pack file was made from.",
 }
 """Each is a function of that name in a module of that name, in `commands`; `--help` loads none."""

@@ -50,6 +50,7 @@ class DamageReport:
         self.is_json = is_json
         self._quiet = quiet
         self._told_before: set[str] = set()
+        self._cost: str | None = None
 
     def __call__(self, damage: Damage) -> None:
         """Say what is wrong; raise where the reading cannot go on.
@@ -153,6 +154,10 @@ class DamageReport:
         """Return the devices to read, and what is lost of them; see `prepared`."""
         return list(devices), None
 
+    def costs(self, what: str) -> None:
+        """Take note of what new metadata lacks: the first is the last word, but for damage."""
+        self._cost = self._cost or what
+
     def fail_for(self, damage: Damage, name: str) -> NoReturn:  # noqa: ARG002  # for who salvages
         """Fail for damage that hides a part of an answer.
 
@@ -166,9 +171,12 @@ class DamageReport:
 
         Raises:
             DamagedMetadataError: it does.
+            SalvagedError: it was made all the same, and lacks something.
         """
         if self.incomplete is not None:
             raise DamagedMetadataError(self.incomplete)
+        if self._cost is not None:
+            raise SalvagedError(self._cost)
 
 
 class SalvageReport(DamageReport):
@@ -186,7 +194,6 @@ class SalvageReport(DamageReport):
         self._known: set[int] = set()
         self._disagreements: set[Damage] = set()
         self._met_later: Damage | None = None
-        self._cost: str | None = None
         self._rebuilt: tuple[Pool, Rebuilt] | None = None
 
     def __call__(self, damage: Damage) -> None:
@@ -236,10 +243,6 @@ class SalvageReport(DamageReport):
         found = [self.prepared_volume(each) for each in devices]
         left = [each._replace(pool=each.pool.for_salvage(self)) for each, _ in found]
         return left, Losses.joined([losses for _, losses in found])
-
-    def costs(self, what: str) -> None:
-        """Take note of what a repair costs: the first is the last word, unless more is lost."""
-        self._cost = self._cost or what
 
     def fail_for(self, damage: Damage, name: str) -> NoReturn:
         """Fail for damage that hides a part of an answer.

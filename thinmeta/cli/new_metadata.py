@@ -1,5 +1,6 @@
 """What commands take that write new metadata."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -78,6 +79,22 @@ def bytes_of(metadata_size: "Quantity | None", report: "DamageReport") -> int | 
             "the rest stays unused"
         )
     return size
+
+
+def size_as_before(size: int | None, output: Path, nr_blocks: int) -> int | None:
+    """Return how large new metadata is to be: as large as the old, where nothing else says it.
+
+    Args:
+        size: `--metadata-size` in bytes.
+        output: where it goes, which may have a size already.
+        nr_blocks: of the old metadata.
+    """
+    from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
+
+    has_size = output.is_block_device() or (output.exists() and output.stat().st_size)
+    if size is not None or has_size:
+        return size
+    return min(nr_blocks, MAX_METADATA_BLOCKS) * METADATA_BLOCK_BYTES or None
 
 
 def warn_of_unusable_ids(restored: "Restored", report: "DamageReport") -> None:

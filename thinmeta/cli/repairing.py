@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import SalvageReport
+from thinmeta.cli.damage import DamageReport, SalvageReport
 from thinmeta.cli.metadata import MetadataChoice, opened
 from thinmeta.cli.progress import Progress
 from thinmeta.errors import Damage, InputError
@@ -126,7 +126,7 @@ def tell_of_whole(
         report.warn(line)
 
 
-def tell_of_written(chosen: "Choice", output: Path, report: SalvageReport) -> None:
+def tell_of_written(chosen: "Choice", output: Path, report: DamageReport) -> None:
     """Tell what is bad about what was written, as where what is left contradicts itself.
 
     A leaf of a former time may map a data block that another one maps now. Nobody knows

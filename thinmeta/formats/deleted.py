@@ -56,6 +56,7 @@ def deleted_text(found: Sequence[DeletedDevice], metadata: Sequence[str]) -> Ite
     for what, command in (
         ("its contents", ("extract", spec, "-o", "FILE", *salvage)),
         ("what is lost of it", ("fate", spec, "--verbose", *salvage)),
+        ("back in the pool", ("undelete", spec, "-o", "NEW_METADATA", *salvage)),
     ):
         yield f"{what:<20}{command_text(*command, *metadata)}\n".encode()
 

@@ -17,21 +17,22 @@ class Fields:
 
     Attributes:
         name: its own, without that of the sections around it.
+        values: what it says, unchecked.
     """
 
     def __init__(self, values: Section, source: str, path: tuple[str, ...] = ()) -> None:
         """Take a section that stands at `path` in `source`."""
         self.name = path[-1] if path else ""
-        self._values = values
+        self.values = values
         self._source = source
         self._path = path
 
     def __contains__(self, key: str) -> bool:
-        return key in self._values
+        return key in self.values
 
     def __str__(self) -> str:
         """Return its fields in one line."""
-        return ", ".join(f"{key} {value}" for key, value in self._values.items())
+        return ", ".join(f"{key} {value}" for key, value in self.values.items())
 
     def error(self, what: str) -> InputError:
         """Return an error that says where the section is, to be raised."""
@@ -43,7 +44,7 @@ class Fields:
         Raises:
             InputError: one has a name that no volume can have.
         """
-        inside = [(key, value) for key, value in self._values.items() if isinstance(value, dict)]
+        inside = [(key, value) for key, value in self.values.items() if isinstance(value, dict)]
         for key, _ in inside:
             if not _NAME.fullmatch(key):
                 raise self.error(f"{key[:40]!r} cannot be the name of anything")
@@ -92,7 +93,7 @@ class Fields:
         return found
 
     def _of_type(self, key: str, kind: type[_FieldT], default: _FieldT | None = None) -> _FieldT:
-        value = self._values.get(key, default)
+        value = self.values.get(key, default)
         if value is None:
             raise self.error(f"{key} is missing")
         if not isinstance(value, kind):

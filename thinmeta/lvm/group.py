@@ -1,12 +1,12 @@
 """A LVM volume group as one version of its text metadata describes it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from thinmeta.errors import InputError
 from thinmeta.lvm.fields import Fields
-from thinmeta.lvm.text import parse_lvm_text
+from thinmeta.lvm.text import Section, parse_lvm_text
 from thinmeta.units import SECTOR_BYTES, DeviceId
 
 _LAST_DEVICE_ID = 2**24 - 1
@@ -116,6 +116,7 @@ class LogicalVolume:
         segments: by ascending extent.
         thin: set if it is a thin volume.
         pool: set if it is a thin pool.
+        section: all that the text says of it, unchecked.
     """
 
     name: str
@@ -124,6 +125,7 @@ class LogicalVolume:
     segments: tuple[Segment, ...]
     thin: ThinVolume | None
     pool: ThinPool | None
+    section: Section = field(default_factory=dict, repr=False)
 
     @property
     def nr_extents(self) -> int:
@@ -239,6 +241,7 @@ def _volume(fields: Fields) -> LogicalVolume:
         tuple(segment for segment, _ in by_start),
         _thin(found["thin"]) if "thin" in found else None,
         _pool(found["thin-pool"]) if "thin-pool" in found else None,
+        fields.values,
     )
 
 

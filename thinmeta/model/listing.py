@@ -1,6 +1,6 @@
 """The pool as a dump lists it: devices in order, their runs, and runs that they share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ from thinmeta.walk.stream_reader import StreamStep, read_stream
 
 if TYPE_CHECKING:
     from thinmeta.model.losses import Losses
+    from thinmeta.walk.left_out import KeyRanges
 
 _Sections = Callable[[int], Iterator[tuple[bool, NodeList]]]
 """Given a tree, its leaves in sections, each of them shared or not."""
@@ -49,6 +50,7 @@ class Listing:
         mappings: bool = True,
         on_damage: OnDamage | None = None,
         losses: "Losses | None" = None,
+        apart: "Mapping[int, KeyRanges] | None" = None,
     ) -> None:
         """Choose what to list.
 
@@ -62,6 +64,8 @@ class Listing:
                 listed once only where it is sound for all of them or for none. What is
                 shared and of which nothing is left is left out: thin_restore 1.1 refuses a
                 device that refers to it and has mappings besides.
+            apart: by device id, origin blocks whose mappings are listed with the device, though
+                others share them.
 
         Raises:
             NotThereError: a selected device does not exist.
@@ -71,6 +75,7 @@ class Listing:
         self._sharing = sharing and (losses is None or losses.agree)
         self._mappings = mappings
         self._on_damage = on_damage or pool.on_damage
+        self._apart = apart or {}
         # A block that is bad in another tree may be sound here.
         self._lost_blocks = losses.emptied | losses.blocks if losses else frozenset()
         self._refuse_unknown()
@@ -191,7 +196,7 @@ class Listing:
             yield StreamStep((_begin(device),))
             if device.mapping_root is not None:
                 if self._mappings:
-                    yield from _device_steps(device.device_id, sections(tree))
+                    yield from self._device_steps(device.device_id, sections(tree))
                 tree += 1
             yield StreamStep((DeviceEnd(),))
         for damage in lost:
@@ -203,6 +208,16 @@ class Listing:
             return
         places, _ = self._forest.leaf_places_of(np.array([tree]), self._marks)
         yield False, self._forest.leaves_at(places)
+
+    def _device_steps(
+        self, device_id: DeviceId, sections: Iterator[tuple[bool, NodeList]]
+    ) -> Iterator[StreamStep]:
+        apart = self._apart.get(device_id)
+        for is_shared, leaves in sections:
+            if is_shared and not (apart and apart.meet(int(leaves.low[0]), int(leaves.last[-1]))):
+                yield StreamStep((SharedRef(int(leaves.blocks[0])),))
+            else:
+                yield StreamStep((), leaves, device_id)
 
     def _shared_steps(self, sections: _Sections) -> Iterator[StreamStep]:
         found: dict[int, tuple[NodeList, DeviceId]] = {}
@@ -226,16 +241,6 @@ def _begin(device: ThinDevice) -> DeviceBegin:
         device.creation_time,
         device.snap_time,
     )
-
-
-def _device_steps(
-    device_id: DeviceId, sections: Iterator[tuple[bool, NodeList]]
-) -> Iterator[StreamStep]:
-    for is_shared, leaves in sections:
-        if is_shared:
-            yield StreamStep((SharedRef(int(leaves.blocks[0])),))
-        else:
-            yield StreamStep((), leaves, device_id)
 
 
 class _MappingTally:

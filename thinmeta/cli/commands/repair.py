@@ -8,7 +8,12 @@ import click
 
 from thinmeta.cli.damage import SalvageReport, lost_lines
 from thinmeta.cli.metadata import MetadataChoice, metadata_options
-from thinmeta.cli.new_metadata import bytes_of, new_metadata_options, warn_of_unusable_ids
+from thinmeta.cli.new_metadata import (
+    bytes_of,
+    new_metadata_options,
+    size_as_before,
+    warn_of_unusable_ids,
+)
 from thinmeta.cli.output import open_output
 from thinmeta.cli.parameters import FILE, format_option, quiet_option
 from thinmeta.cli.progress import Progress
@@ -57,7 +62,6 @@ def repair(  # noqa: PLR0913  # one parameter an option
     from thinmeta.builder.restore import build_within
     from thinmeta.formats.repair import repaired_json, repaired_text
     from thinmeta.model.listing import Listing
-    from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
     if source and choice.path:
         raise click.UsageError("METADATA is given twice: with --input and with --pool")
@@ -77,10 +81,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
             transaction_id=max(transaction_id or 0, pool.superblock.transaction_id),
             nr_data_blocks=max(nr_data_blocks, pool.superblock.data_space_map.nr_blocks) or None,
         )
-        if size is None and not (
-            (output.exists() and output.stat().st_size) or output.is_block_device()
-        ):
-            size = min(pool.source.nr_blocks, MAX_METADATA_BLOCKS) * METADATA_BLOCK_BYTES or None
+        size = size_as_before(size, output, pool.source.nr_blocks)
         with open_target(output, inputs, force=force, size_bytes=size) as target:
             restored = build_within(header, listing.parts, target)
         tell_of_written(chosen, output, report)
