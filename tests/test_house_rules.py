@@ -196,12 +196,14 @@ def test_a_case_says_what_it_is_and_where_it_is_from() -> None:
 
 
 def test_nothing_but_cases_is_among_the_fixtures() -> None:
-    """But the two volumes of `tests.files.crash_fixtures`."""
+    """But what `tests.files.crash_fixtures` and `tests.names.containerd_fixtures` make."""
     others = {path.name for path in FIXTURES.iterdir()} - {*case_names()}
     kept = {f"{kind}.{what}.xz" for kind in ("ext4", "xfs") for what in ("img", "json")}
 
-    assert others <= {"README.md", "crashed"}
+    assert others <= {"README.md", "crashed", "containerd"}
     assert {path.name for path in (FIXTURES / "crashed").iterdir()} == kept
+    made = {"root.tar.xz", "small-pages.db.xz"}
+    assert {path.name for path in (FIXTURES / "containerd").iterdir()} == made
 
 
 # Where bytes that are no structure of a disk are taken apart by hand, and why.

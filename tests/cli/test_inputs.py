@@ -19,6 +19,8 @@ from tests.files.small_ext2 import small_ext2
 from tests.lvm.lvm_images import MIB, physical_volume
 from tests.lvm.test_disks import one_pool
 from tests.made_images import written
+from tests.names.containerd_roots import NAMESPACES, made_root
+from tests.names.containerd_roots import trees as containerd_trees
 from tests.names.docker_roots import copied
 from thinmeta.builder.restore import restore
 from thinmeta.errors import ExitCode
@@ -55,6 +57,7 @@ LEAST = MINIMAL | {
 ENDING_WELL = [command for command in COMMANDS if command not in ("commit", "save")]
 FORCED = ("extract", "pack", "repair", "restore", "undelete", "unpack")
 READ_NAMES = ("layers", "ls")
+ROOTS = ("Docker's root", "containerd's root")
 
 
 def inputs_of(command: str) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -70,6 +73,9 @@ def inputs_of(command: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         "map of a copied disk": ("map", (*pool, "--bad-map", "read/metadata={}")),
         "Docker's root": (BASE, (*pool, "--docker-root", "read/docker")),
     }
+    if command in ("extract", "ls"):  # the same to all that need no root of Docker's
+        option = ("--containerd-root", "read/containerd")
+        inputs["containerd's root"] = (f"containerd/{NAMESPACES}", (*pool, *option))
     if command in ("cat", "commit", "export", "extract", "files", "save", "table", "tar"):
         inputs["data"] = ("data", (*pool, "--data", "{}"))
     if command in ("cat", "export", "extract", "files", "table", "tar"):
@@ -96,6 +102,7 @@ def all_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written(folder / "table", TABLE)
     written(folder / "map", b"0 + 1\n0 0x7fffffffffff +\n".ljust(2 * 512))
     copied(folder / "docker")
+    made_root(folder / "containerd", containerd_trees())
     # It names no file system that would have to be on the base device of that metadata.
     written(folder / "docker/devicemapper/metadata/deviceset-metadata", b"{}")
     return folder
@@ -149,7 +156,7 @@ def test_by_whatever_name(command: str, what: str, read: Path, thinmeta: Thinmet
     file = read / inputs_of(command)[what][0]
     fd = os.open(file, os.O_RDWR)
     names = names_of(file, fd)
-    if what == "Docker's root" and command not in READ_NAMES:
+    if what in ROOTS and command not in READ_NAMES:
         del names["hard link"]  # only what was read in a root is known by other names
     before = state_of(read)
     try:
@@ -169,9 +176,9 @@ def test_by_a_name_of_the_input(command: str, what: str, read: Path, thinmeta: T
     """The output is the file itself, and what was read is a link to it or a descriptor."""
     name = inputs_of(command)[what][0]
     file = read / name
-    if what == "Docker's root":
-        file = file.rename("base")
-        (read / BASE).symlink_to(file.absolute())
+    if what in ROOTS:
+        file = file.rename("moved")
+        (read / name).symlink_to(file.absolute())
         if command not in READ_NAMES:
             return
     fd = os.open(file, os.O_RDONLY)
@@ -199,7 +206,7 @@ def test_by_a_loop_device(command: str, what: str, read: Path, thinmeta: Thinmet
     finally:
         detach(device)
 
-    if what != "Docker's root" or command in READ_NAMES:
+    if what not in ROOTS or command in READ_NAMES:
         assert "which is never written to" in result.stderr
     assert result.exit_code == ExitCode.OTHER, result.output
     assert state_of(read) == before

@@ -440,7 +440,12 @@ def _options(command: str) -> dict[str, click.Parameter]:
 
 def _names(rng: Rng, pair: Pair, options: dict[str, click.Parameter]) -> None:
     """Add who names devices."""
-    if "--docker-root" in options and (
+    if "--containerd-root" in options and (
+        rng.integers(3) == 0 if pair.command == "layers" else rng.integers(16) == 0
+    ):
+        surroundings.odd_containerd_root(rng, pair.folder / "in/containerd")
+        pair.args += ["--containerd-root", "in/containerd"]
+    elif "--docker-root" in options and (
         pair.command in ("commit", "layers") or rng.integers(8) == 0
     ):
         surroundings.odd_docker_root(rng, pick(rng, DOCKER_CASES), pair.folder / "in/docker")

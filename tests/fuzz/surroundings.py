@@ -31,6 +31,7 @@ from tests.lvm.lvm_images import (
     thin_pool,
     volume,
 )
+from tests.names.containerd_roots import made_root, trees
 from tests.names.docker_roots import state_of
 
 EXTENT = EXTENT_SECTORS * SECTOR
@@ -257,6 +258,29 @@ def odd_docker_root(rng: Rng, case: str, folder: Path) -> None:
         for number in range(500):
             record = json.dumps({"device_id": number, "size": 1})
             (records / f"{number:064x}").write_text(record)
+
+
+def odd_containerd_root(rng: Rng, folder: Path) -> None:
+    """Make a root of containerd's whose files are odd: in what they say, or in their bytes."""
+    files = trees()
+    for _ in range(pick(rng, [0, 1, 3, 20])):
+        name = pick(rng, sorted(files))
+        files[name] = {key: _odd_tree(rng, each) for key, each in files[name].items()}
+    made_root(folder, files)
+    for name in files:
+        data = bytearray((folder / name).read_bytes())
+        for _ in range(pick(rng, [0, 0, 1, 5, 40])):
+            data[int(rng.integers(128, len(data)))] = int(rng.integers(256))
+        (folder / name).write_bytes(data[: pick(rng, [None, None, None, len(data) // 2])])
+
+
+def _odd_tree(rng: Rng, tree: Any) -> Any:
+    """Return a tree with a value or a bucket replaced, taken away, or in another's place."""
+    if rng.integers(5) and isinstance(tree, dict) and tree:
+        key = pick(rng, sorted(tree))
+        return tree | {key: _odd_tree(rng, tree[key])}
+    odd: list[Any] = [b"", b"\xff" * 12, b"k8s.io/1/x", "\x1b[2J", {}, {"id": b"\x01"}, tree]
+    return pick(rng, odd)
 
 
 def _spoil(rng: Rng, path: Path) -> None:

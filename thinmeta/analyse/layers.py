@@ -9,7 +9,6 @@ from thinmeta.analyse.usage import DeviceUsage, bounded, usage
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
-from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.devices import DockerDevice
 from thinmeta.units import OnProgress
 
@@ -109,7 +108,7 @@ def measured(
 def _written(
     pool: Pool, docker: DockerDevice, below: DeviceUsage | None, own: DeviceUsage
 ) -> Written | None:
-    if docker.kind is NameKind.BASE:  # created empty
+    if docker.is_first:
         return Written(own.mapped, 0, 0)
     if below is None:
         return None

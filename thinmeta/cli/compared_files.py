@@ -100,6 +100,7 @@ class StackFiles:
         self._pool = pool
         self._report = report
         self._lost = lost
+        self._has_rootfs = place.choice.names.containerd_root is None
 
     def changes(self, layer: "MeasuredLayer") -> Iterator["FileChange"]:
         """Yield what a device changed; the base device, on which there are no files, nothing.
@@ -116,17 +117,18 @@ class StackFiles:
         if record is None or layer.usage is None:
             self._lost.lose(f"{layer.docker.name} is not in the pool, nor are its files")
             return
-        if parent is None or parent.record is None or layer.written is None:
+        of_parent = parent.record if parent is not None else None
+        if layer.written is None or (of_parent is None and not layer.docker.is_first):
             what = "what it was created from is not in the pool: nobody can tell what it changed"
             self._lost.lose(f"device {record.device_id} ({layer.docker.name}): {what}")
             return
-        is_lowest = parent.kind is NameKind.BASE
+        has_files_below = parent is not None and parent.kind is not NameKind.BASE
         with self._opened(record.device_id) as new:
-            if is_lowest:
+            if of_parent is None or not has_files_below:
                 if new is not None:
                     yield from file_changes(None, new.tree)
                 return
-            with self._opened(parent.record.device_id) as old:
+            with self._opened(of_parent.device_id) as old:
                 if old is not None and new is not None:
                     same = _same_files(old.volume, new.volume)
                     yield from file_changes(old.tree, new.tree, same)
@@ -140,7 +142,7 @@ class StackFiles:
         with opened_device(self._place, self._pool, chosen, self._report) as volume:
             why, root = "has no rootfs, below which Docker has the files", None
             try:
-                root = volume.docker_root()
+                root = volume.docker_root() if self._has_rootfs else volume.top()
             except FileError as error:
                 why = str(error)
             if root is None:

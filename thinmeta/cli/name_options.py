@@ -1,4 +1,4 @@
-"""`--docker-root`, `--lvm` and `--lv`: who names the devices; `--bad-map`: what was never read."""
+"""`--docker-root`, `--lvm` and others: who names the devices; `--bad-map`: what was never read."""
 
 import os
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import click
 
 from thinmeta.cli.bad_map_option import bad_map_option
 from thinmeta.cli.parameters import DISK, FILE
+from thinmeta.names.container_roots import GivenRoots
 
 if TYPE_CHECKING:
     from thinmeta.names.name_sources import NameSources
@@ -20,7 +21,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def names_options(function: _Function) -> _Function:
-    """Add `--docker-root`, `--lvm`, `--lv`, which arrive as `NameSources`; and `--bad-map`."""
+    """Add `--docker-root`, `--lvm` and others, which arrive as `NameSources`; and `--bad-map`."""
 
     @wraps(function)  # also what click keeps on it
     def collected(
@@ -29,16 +30,19 @@ def names_options(function: _Function) -> _Function:
         lvm: tuple[str, ...],
         lv: str | None,
         metadata_lv: str | None,
+        containerd_root: Path | None,
         **others: Any,
     ) -> Any:
         if lv and not lvm:
             raise click.UsageError("--lv names a pool of --lvm, which was not given")
         if metadata_lv and not lvm:
             raise click.UsageError("--metadata-lv names a volume of --lvm, which was not given")
-        is_said = docker_root is not None or lvm  # an option counts more than the environment
-        names = _sources(
-            docker_root, lvm, lv, metadata_lv, None if is_said else _from_environment()
-        )
+        if docker_root is not None and containerd_root is not None:
+            what = "they name the devices of different pools: give one of them"
+            raise click.UsageError(f"--docker-root and --containerd-root: {what}")
+        is_said = docker_root or containerd_root or lvm  # options count more than the environment
+        roots = GivenRoots(docker_root, containerd_root, None if is_said else _from_environment())
+        names = _sources(roots, lvm, lv, metadata_lv)
         return function(*args, names=names, **others)
 
     for decorate in (
@@ -62,6 +66,13 @@ def names_options(function: _Function) -> _Function:
             "disk that holds one, FILE@OFFSET where it begins further on; once for each disk.",
         ),
         click.option(
+            "--containerd-root",
+            metavar="DIR",
+            type=FILE,
+            help="Names from containerd's devmapper snapshotter: /var/lib/containerd, a copy of "
+            "it, or the pool's own file POOL.db.",
+        ),
+        click.option(
             "--docker-root",
             metavar="DIR",
             type=FILE,
@@ -75,15 +86,18 @@ def names_options(function: _Function) -> _Function:
 
 
 def _sources(
-    docker_root: Path | None,
-    lvm: tuple[str, ...],
-    lv: str | None,
-    metadata_lv: str | None,
-    default_root: Path | None,
+    roots: GivenRoots, lvm: tuple[str, ...], lv: str | None, metadata_lv: str | None
 ) -> "NameSources":
     from thinmeta.names.name_sources import NameSources
 
-    names = NameSources(docker_root, lvm, lv, metadata_lv, default_root=default_root)
+    names = NameSources(
+        roots.docker,
+        lvm,
+        lv,
+        metadata_lv,
+        containerd_root=roots.containerd,
+        default_root=roots.default,
+    )
     return click.get_current_context().with_resource(names)
 
 

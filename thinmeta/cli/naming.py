@@ -33,7 +33,10 @@ def metadata_words(names: "NameSources", path: Path | None, opened: str = "") ->
     words += [word for file in names.lvm for word in ("--lvm", file)]
     words += ["--lv", names.lv] if names.lv is not None else []
     words += ["--metadata-lv", names.metadata_lv] if names.metadata_lv is not None else []
-    return words + (["--docker-root", str(names.docker_root)] if names.docker_root else [])
+    words += ["--docker-root", str(names.docker_root)] if names.docker_root else []
+    return words + (
+        ["--containerd-root", str(names.containerd_root)] if names.containerd_root else []
+    )
 
 
 def metadata_place(

@@ -7,10 +7,16 @@ from thinmeta.formats.printable import text_line
 from thinmeta.names.disagreements import Disagreement
 
 
-def disagreements_text(found: Sequence[Disagreement]) -> Iterator[bytes]:
-    """Return what does not fit, a line each, under a heading; nothing if all fits."""
+def disagreements_text(found: Sequence[Disagreement], whose: str) -> Iterator[bytes]:
+    """Return what does not fit, a line each, under a heading; nothing if all fits.
+
+    Args:
+        found: what does not fit.
+        whose: of whom the names are: `Docker`.
+    """
     if found:
-        yield b"\nThe pool and Docker disagree:\n"
+        yield b"\n"
+        yield text_line(f"The pool and {whose} disagree:")
     for each in found:
         yield text_line(f"  {each.what}")
 

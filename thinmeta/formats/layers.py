@@ -225,7 +225,8 @@ def _of_container(container: Container | None) -> str:
         "removing": ", dead: being removed",
         "created": ", never started",
     }
-    return f"container{image}{states.get(container.state, f', {container.state}')}"
+    pod = f" in pod {container.pod}" if container.pod else ""
+    return f"container{image}{pod}{states.get(container.state, f', {container.state}')}"
 
 
 def _made_by(instruction: Instruction | None) -> str:
@@ -251,6 +252,7 @@ def _container_object(docker: DockerDevice) -> dict[str, Any] | None:
         "exit_code": container.exit_code if container else None,
         "image_id": container.image_id if container else None,
         "image_name": container.image_name if container else None,
+        "pod": container.pod if container else None,
     }
 
 

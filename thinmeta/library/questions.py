@@ -264,12 +264,15 @@ class Questions:
                 top; None is all devices of Docker's.
 
         Raises:
-            NotThereError: the names' source is not Docker, or it knows no such device.
+            NotThereError: the names' source is neither Docker nor containerd, or it knows no such
+                device.
             DamagedMetadataError: a node is bad, and `on_damage` raises.
         """
-        docker = self._names.docker(self._pool)
+        docker = self._names.containers(self._pool)
         if docker is None:
-            raise NotThereError("layers are Docker's: give names=NameSources(docker_root=...)")
+            raise NotThereError(
+                "layers are Docker's or containerd's: give names=NameSources(docker_root=...)"
+            )
         devices = docker.devices
         chosen = devices.values() if name is None else stack(devices, docker.called(name))
         return list_of_layers(measured(self._pool, devices, chosen, losses=self._losses))

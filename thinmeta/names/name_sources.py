@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from thinmeta.errors import InputError
+from thinmeta.names.container_roots import ContainerRoots, GivenRoots
 
 if TYPE_CHECKING:
     from thinmeta.device.blocks import BlockDevice
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from thinmeta.model.pool import Pool
     from thinmeta.names.catalogue import Catalogue, NamedDevice
     from thinmeta.names.docker.root import DockerRoot
-
-_DOCKERS_ROOT = "Docker's root"
 
 
 class NameSources:
@@ -39,17 +36,19 @@ class NameSources:
             is on; `FILE@OFFSET` where a disk begins further on.
         lv: the pool among LVM's, as `vg/pool`; None is the only one.
         metadata_lv: the volume among LVM's that is read as the metadata; None: the pool's own.
+        containerd_root: /var/lib/containerd or a copy of it; None if none was given.
         default_root: Docker's root where nothing else says who names devices; None if
             there is none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one parameter an option
         self,
         docker_root: str | os.PathLike[str] | None = None,
         lvm: Iterable[str | os.PathLike[str]] = (),
         lv: str | None = None,
         metadata_lv: str | None = None,
         *,
+        containerd_root: str | os.PathLike[str] | None = None,
         default_root: str | os.PathLike[str] | None = None,
     ) -> None:
         """Choose the sources; see the class."""
@@ -57,8 +56,10 @@ class NameSources:
         self.lvm = tuple(os.fspath(each) for each in lvm)
         self.lv = lv
         self.metadata_lv = metadata_lv
+        self.containerd_root = None if containerd_root is None else Path(containerd_root)
         self.default_root = None if default_root is None else Path(default_root)
-        self._roots: dict[Path, DockerRoot] = {}
+        given = GivenRoots(self.docker_root, self.containerd_root, self.default_root)
+        self._roots = ContainerRoots(given)
         self._catalogues: dict[Path, list[Catalogue]] = {}
         self._lvm: LvmState | None = None
 
@@ -106,37 +107,25 @@ class NameSources:
         Raises:
             InputError: it cannot be read there.
         """
-        from thinmeta.names.docker.found_root import loop_files
         from thinmeta.volume.sources import open_source
 
         disks = self._lvm_disks()
         if disks is not None:
             return disks.open_data(self.lv)
-        files = loop_files(self._root) if self._root else None
-        if files is None or (self.docker_root is None and not _is_same(_path_of(pool), files[0])):
-            return None  # the environment's root may be that of another pool
-        return open_source(files[1])
+        file = self._roots.loop_data(_path_of(pool))
+        return open_source(file) if file is not None else None
 
     def inputs(self, *paths: str) -> "Inputs":
         """Return what is read: `paths`, and all that these sources lead to.
 
-        Below Docker's root that is everything, read or not.
+        Below Docker's root and containerd's that is everything, read or not.
         """
         from thinmeta.device.inputs import Inputs
 
         inputs = Inputs(*map(Path, paths))
         for name in self.lvm:
             inputs.add(Path(name))
-        for root in {*self._roots, *filter(None, [self._root])}:
-            from thinmeta.names.docker.found_root import folders_of, loop_files
-
-            for folder in folders_of(root):
-                inputs.add_folder(folder, _DOCKERS_ROOT)
-            with suppress(InputError):
-                for file in loop_files(root) or ():
-                    inputs.add(file)
-        for docker in self._roots.values():
-            inputs.add_files(docker.files_read, f"a file of {_DOCKERS_ROOT}")
+        self._roots.add_to(inputs)
         return inputs
 
     def refuse_other_pool(self, pool: "Pool", data: "Extents") -> None:
@@ -161,14 +150,7 @@ class NameSources:
         Raises:
             InputError: the root is none.
         """
-        from thinmeta.names.docker.found_root import loop_files
-
-        files = loop_files(self.docker_root) if self.docker_root else None
-        if files is None and environment is not None:
-            return environment
-        if files is None and self.default_root is not None:
-            files = loop_files(self.default_root)
-        return files[0] if files else None
+        return self._roots.loop_metadata(environment)
 
     def docker(self, pool: "Pool") -> "DockerRoot | None":
         """Return Docker's root, if one was given or `pool` is live and there is one.
@@ -176,18 +158,15 @@ class NameSources:
         Raises:
             InputError: the root that was given is none.
         """
-        root = self._root
-        if root is None and not self.lvm:
-            from thinmeta.names.docker.live_root import root_of_live
+        return self._roots.docker(_path_of(pool), may_be_live=not self.lvm)
 
-            root = root_of_live(_path_of(pool))
-        if root is None:
-            return None
-        from thinmeta.names.docker.root import read_docker_root
+    def containers(self, pool: "Pool") -> "DockerRoot | None":
+        """Return what names images and containers: containerd's root if it was given, or Docker's.
 
-        if root not in self._roots:
-            self._roots[root] = read_docker_root(root)
-        return self._roots[root]
+        Raises:
+            InputError: the root that was given is none.
+        """
+        return self._roots.containerd() or self.docker(pool)
 
     def catalogues(self, pool: "Pool") -> "list[Catalogue]":
         """Return the names from all sources there are; read once, Docker's first.
@@ -198,8 +177,8 @@ class NameSources:
         """
         metadata = _path_of(pool)
         if not self._catalogues.get(metadata):
-            docker, state = self.docker(pool), self._lvm_state()
-            found = [docker.catalogue()] if docker else []
+            root, state = self.containers(pool), self._lvm_state()
+            found = [root.catalogue()] if root else []
             if state is not None:
                 from thinmeta.names.lvm_catalogue import lvm_catalogue
 
@@ -273,10 +252,6 @@ class NameSources:
         assert state is not None  # who else knows of origins
         return state
 
-    @property
-    def _root(self) -> Path | None:
-        return self.docker_root or self.default_root
-
     def _lvm_disks(self) -> "LvmState | None":
         state = self._lvm_state()
         return state if state is not None and state.has_disks else None
@@ -291,9 +266,3 @@ class NameSources:
 
 def _path_of(pool: "Pool") -> Path:
     return Path(pool.source.device.name)
-
-
-def _is_same(path: Path, other: Path) -> bool:
-    with suppress(OSError):
-        return path.samefile(other)
-    return False

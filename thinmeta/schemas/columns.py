@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from construct import (
     Array,
     BitsInteger,
@@ -80,6 +81,18 @@ def fields_at(layout: np.dtype[Any], data: bytes, begin: int = 0) -> dict[str, A
     """
     row = np.frombuffer(data, layout, 1, begin)[0]
     return dict(zip(layout.names or (), row.tolist(), strict=True))
+
+
+def rows_at(layout: np.dtype[Any], data: bytes, count: int, begin: int) -> npt.NDArray[np.void]:
+    """Return structures that stand one after the other.
+
+    Args:
+        layout: of a schema that is a `Struct`.
+        data: all of them are in it.
+        count: how many there are.
+        begin: where in `data` the first begins.
+    """
+    return np.frombuffer(data, layout, count, begin)
 
 
 def numbers_at(layout: np.dtype[Any], data: bytes, places: Sequence[int]) -> list[int]:

@@ -57,7 +57,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
     output: Path | None,
     quiet: bool,
 ) -> None:
-    """Show what Docker's images and containers are made of, layer by layer.
+    """Show what images and containers are made of, layer by layer: those of Docker and others.
 
     Of an image or a container: its stack, from the base device to the top, with the
     instruction that made each layer, and what it added, changed and removed against
@@ -84,9 +84,10 @@ def layers(  # noqa: PLR0913  # one parameter an option
     with opened(choice, report) as whole_pool:
         report.warn_of(whole_pool)
         pool, losses = report.prepared(whole_pool, progress := Progress(quiet=quiet))
-        docker = choice.names.docker(pool)
+        docker = choice.names.containers(pool)
         if docker is None:
-            raise click.UsageError(f"layers needs Docker's root: --docker-root, or {ENVIRONMENT}")
+            what = f"--docker-root, {ENVIRONMENT} or --containerd-root"
+            raise click.UsageError(f"layers needs the root of Docker or containerd: {what}")
         if of_files:  # before anything is printed
             open_needed_data(
                 pool, files, choice.names, report_for(salvage=False, quiet=True), direct=False
@@ -157,5 +158,6 @@ class _Shown:
             text = stack_text(measures, block_bytes, docker.file_system, changes_of)
         else:
             text = forest_text(measures, block_bytes, docker.file_system)
-        write = disagreements_json if self.as_json else disagreements_text
-        return chain(text, write(found))
+        if self.as_json:
+            return chain(text, disagreements_json(found))
+        return chain(text, disagreements_text(found, docker.whose))

@@ -1,11 +1,14 @@
 """Docker's containers: `containers/ID/config.v2.json`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from thinmeta.names.docker.files import DockerFiles, digest
 from thinmeta.names.docker.json_object import JsonObject
 
+_KUBERNETES = "io.kubernetes."
+_OF_POD = "POD"
 _NEVER = "0001-01-01T00:00:00Z"
 _FILES = ("config.v2.json", "config.json")  # the second is that of Docker before 1.10
 
@@ -22,6 +25,8 @@ class Container(NamedTuple):
         image_id: None where it is not there.
         image_name: its image, as it was called when the container was made; None where
             it is not there.
+        pod: its Kubernetes pod's, with its namespace: `default/web-0`; None if it is in none.
+        in_pod: what it is called there: `default/web-0/nginx`, of the pod's own the pod's name.
     """
 
     container_id: str
@@ -30,6 +35,8 @@ class Container(NamedTuple):
     exit_code: int | None
     image_id: str | None
     image_name: str | None
+    pod: str | None = None
+    in_pod: str | None = None
 
 
 def read_containers(files: DockerFiles, folder: Path) -> dict[str, Container]:
@@ -46,8 +53,25 @@ def read_containers(files: DockerFiles, folder: Path) -> dict[str, Container]:
     return containers
 
 
+def kubernetes_names(label: Callable[[str], str | None]) -> tuple[str | None, str | None]:
+    """Return `pod` and `in_pod` of a container.
+
+    Args:
+        label: returns one of its labels; None where there is none.
+
+    Source: `KubernetesPodNameLabel`, staging/src/k8s.io/kubelet/pkg/types/labels.go.
+    """
+    name = label(f"{_KUBERNETES}pod.name")
+    if name is None:
+        return None, None
+    pod = f"{label(f'{_KUBERNETES}pod.namespace') or 'default'}/{name}"
+    inner = label(f"{_KUBERNETES}container.name")
+    return pod, pod if inner in (None, _OF_POD) else f"{pod}/{inner}"
+
+
 def _container(container_id: str, config: JsonObject) -> Container:
     state = config.object("State")
+    pod, in_pod = kubernetes_names(config.object("Config").object("Labels").word)
     return Container(
         container_id,
         (config.word("Name") or "").removeprefix("/") or container_id[:12],
@@ -55,6 +79,8 @@ def _container(container_id: str, config: JsonObject) -> Container:
         state.integer("ExitCode"),
         digest(config.text("Image")),
         config.object("Config").word("Image"),
+        pod,
+        in_pod,
     )
 
 

@@ -13,6 +13,7 @@ from thinmeta.names.docker.layerdb import Layer, Mount
 from thinmeta.units import DeviceId
 
 _SHOWN = 12  # digits of an id, as Docker shows it
+_HASH_DIGITS = 25  # of the shortest, BuildKit's; what is shorter is a name of containerd's
 _OF_DOCKER_ITSELF = (NameKind.BASE, NameKind.INIT)
 
 
@@ -30,6 +31,7 @@ class DockerDevice(NamedTuple):
         container: whose it is, if it is a container's.
         container_id: the same, also where the container's own file is missing.
         instruction: what made the layer; None if that is not known.
+        is_first: it was created from nothing: a base device, or a lowest layer of containerd's.
     """
 
     hash: str
@@ -42,6 +44,7 @@ class DockerDevice(NamedTuple):
     container: Container | None = None
     container_id: str | None = None
     instruction: Instruction | None = None
+    is_first: bool = False
 
     @property
     def is_deleted(self) -> bool:
@@ -51,13 +54,20 @@ class DockerDevice(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What Docker's files say, each by its own key."""
+    """What Docker's files say, each by its own key.
+
+    Attributes:
+        records_in: where the records are, for messages.
+        has_base: the lowest layers are created from the base device, not from nothing.
+    """
 
     records: Mapping[str, Record]
     layers: Mapping[str, Layer]
     images: Mapping[str, Image]
     mounts: Mapping[str, Mount]
     containers: Mapping[str, Container]
+    records_in: str = "devicemapper/metadata"
+    has_base: bool = True
 
 
 def joined(parts: Parts, files: DockerFiles) -> dict[str, DockerDevice]:
@@ -99,14 +109,19 @@ def _best_known_first(device: DockerDevice) -> int:
     return 1 if device.kind is NameKind.CONTAINER and device.container else 2
 
 
-def unidentified(device: DockerDevice) -> Unidentified:
-    """Return what is known of a device that has no record, so no id."""
+def unidentified(device: DockerDevice, records_in: str) -> Unidentified:
+    """Return what is known of a device that has no record, so no id.
+
+    Args:
+        device: the device.
+        records_in: where it should have one.
+    """
     names = _names(device, Record(DeviceId(0), None, None, is_deleted=False), None)
     return Unidentified(
         tuple(each for first in names for each in (first.name, *first.aliases)),
         tuple(each for first in names for each in first.ids),
         f"{device.kind.value} {device.name}: which device it is nobody says, for "
-        f"devicemapper/metadata/{device.hash} is missing or has no device id",
+        f"{records_in}/{device.hash} is missing or has no device id",
     )
 
 
@@ -147,22 +162,18 @@ def _called(device: DockerDevice) -> list[tuple[str, tuple[str, ...], tuple[str,
     ids = tuple(filter(None, (device.hash, device.container_id, *of_layer)))
     if device.kind is NameKind.CONTAINER:
         name = device.container.name if device.container else plain
-        return [(device.name, (plain, name, f"/{name}"), ids)]
+        in_pod = device.container.in_pod if device.container else None
+        return [(device.name, (plain, name, f"/{name}", *filter(None, [in_pod])), ids)]
     if not device.images:
         return [(device.name, (plain,), ids)]
     return [
         (
             typed_name(image.name) if number else device.name,
-            (image.name, *_aliases(image)),
+            (image.name, *image.aliases),
             (image.image_id, *ids),
         )
         for number, image in enumerate(device.images)
     ]
-
-
-def _aliases(image: Image) -> tuple[str, ...]:
-    latest = (each.removesuffix(":latest") for each in image.tags if each.endswith(":latest"))
-    return (*image.references, *latest)
 
 
 def _of_layers(parts: Parts) -> list[DockerDevice]:
@@ -174,17 +185,19 @@ def _of_layers(parts: Parts) -> list[DockerDevice]:
         for chain_id, instruction in zip(image.chain_ids, image.instructions, strict=False):
             instructions.setdefault(chain_id, instruction)
     found = []
+    lowest = BASE if parts.has_base else None
     for chain_id, layer in parts.layers.items():
         images = sorted(on_top.get(chain_id, ()), key=_tagged_first)
         found.append(
             DockerDevice(
                 layer.cache_id,
                 NameKind.IMAGE if images else NameKind.LAYER,
-                images[0].name if images else layer.cache_id[:_SHOWN],
-                _layer_below(parts, layer.parent) if layer.parent else BASE,
+                images[0].name if images else _shortened(layer.cache_id),
+                _layer_below(parts, layer.parent) if layer.parent else lowest,
                 layer=layer,
                 images=tuple(images),
                 instruction=instructions.get(chain_id),
+                is_first=not layer.parent and not parts.has_base,
             )
         )
     return found
@@ -198,7 +211,7 @@ def _of_containers(parts: Parts) -> list[DockerDevice]:
     found = []
     for container_id, mount in parts.mounts.items():
         container = parts.containers.get(container_id)
-        name = container.name if container else container_id[:_SHOWN]
+        name = container.name if container else _shortened(container_id)
         image = _layer_below(parts, mount.parent) if mount.parent else None
         below = mount.init_id or image
         device = DockerDevice(mount.mount_id, NameKind.CONTAINER, name, below)
@@ -213,10 +226,11 @@ def _of_records(parts: Parts) -> list[DockerDevice]:
     """Return what can be said of devices of which nothing but the record is there."""
     found = []
     for device_hash, record in parts.records.items():
-        name = device_hash[:_SHOWN]
+        name = _shortened(device_hash.removesuffix(INIT))
         init = f"{device_hash}{INIT}"
         if device_hash == BASE:
-            found.append(DockerDevice(device_hash, NameKind.BASE, BASE, record=record))
+            base = DockerDevice(device_hash, NameKind.BASE, BASE, record=record, is_first=True)
+            found.append(base)
         elif device_hash.endswith(INIT):
             found.append(DockerDevice(device_hash, NameKind.INIT, f"{name}{INIT}", record=record))
         elif init in parts.records:
@@ -224,6 +238,10 @@ def _of_records(parts: Parts) -> list[DockerDevice]:
         else:
             found.append(DockerDevice(device_hash, NameKind.LAYER, name, record=record))
     return found
+
+
+def _shortened(name: str) -> str:
+    return name[:_SHOWN] if len(name) >= _HASH_DIGITS and name.isalnum() else name
 
 
 def _layer_below(parts: Parts, chain_id: str) -> str | None:
@@ -235,7 +253,7 @@ def _tell_what_is_missing(
     parts: Parts, devices: dict[str, DockerDevice], files: DockerFiles
 ) -> None:
     if not parts.records:
-        files.note("devicemapper/metadata: names no device, so nothing has a device id")
+        files.note(f"{parts.records_in}: names no device, so nothing has a device id")
         return
     for device in devices.values():
         if device.record is None:

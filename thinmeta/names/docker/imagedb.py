@@ -1,6 +1,7 @@
 """Docker's images, their tags and how they were built: `image/devicemapper/imagedb`."""
 
 import hashlib
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from thinmeta.names.docker.files import DockerFiles, digest
 from thinmeta.names.docker.json_object import JsonObject
 
 _SHA256 = "sha256:"
+_HUB = re.compile(r"^docker\.io/(?:library/)?")  # which Docker leaves out, and others write
 
 
 class Instruction(NamedTuple):
@@ -49,6 +51,13 @@ class Image(NamedTuple):
     def tags(self) -> tuple[str, ...]:
         """Its references that are no digests."""
         return tuple(each for each in self.references if "@" not in each)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """What else it is called: without Docker's own registry, without `:latest`."""
+        familiar = [each for tag in self.tags for each in (tag, _HUB.sub("", tag))]
+        latest = (each.removesuffix(":latest") for each in familiar if each.endswith(":latest"))
+        return (*self.references, *familiar, *latest)
 
     @property
     def name(self) -> str:

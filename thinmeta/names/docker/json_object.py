@@ -40,10 +40,7 @@ class JsonObject:
 
     def json(self, name: str) -> "JsonObject":
         """Return the object that a string holds as JSON; one without fields if it holds none."""
-        try:
-            return JsonObject(JSON.decode(self.text(name) or ""))
-        except (ValueError, RecursionError):
-            return JsonObject(None)
+        return json_object(self.text(name) or "")
 
     def objects(self, name: str) -> list["JsonObject"]:
         """Return the objects of a list."""
@@ -60,3 +57,12 @@ class JsonObject:
     def _list(self, name: str) -> list[Any]:
         value = self._fields.get(name)
         return value if isinstance(value, list) else []
+
+
+def json_object(data: str | bytes) -> JsonObject:
+    """Return the object that a text holds as JSON; one without fields if it holds none."""
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+        return JsonObject(JSON.decode(text))
+    except (ValueError, RecursionError):
+        return JsonObject(None)

@@ -1,6 +1,7 @@
 """Docker's layers and what containers mount: `image/devicemapper/layerdb`."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,3 +86,13 @@ def read_mounts(files: DockerFiles, folder: Path) -> dict[str, Mount]:
             parent = digest(opened.text(f"{name}/parent"))
             mounts[name] = Mount(name, mount_id, init_id, parent)
     return mounts
+
+
+def stack_of(layers: Mapping[str, Layer], top: str | None, depth: int) -> tuple[str, ...]:
+    """Return the `depth` layers of an image, the lowest first; none if it has another number."""
+    found: list[str] = []
+    at = top
+    while at is not None and at in layers and len(found) < depth:
+        found.append(at)
+        at = layers[at].parent
+    return tuple(found[::-1]) if at is None and len(found) == depth else ()

@@ -35,6 +35,8 @@ class DockerRoot:
         base_uuid: of the base device's file system; None if it is not there.
         notes: what could not be read or is odd, a line each.
         files_read: which files were read: the inodes of each file system's number.
+        records_in: where the devices' ids are, for messages.
+        whose: of whom the root is.
     """
 
     path: Path
@@ -46,6 +48,8 @@ class DockerRoot:
     base_uuid: str | None
     notes: tuple[str, ...]
     files_read: Mapping[int, Set[int]]
+    records_in: str = "devicemapper/metadata"
+    whose: str = "Docker"
 
     def device(self, device_id: int) -> DockerDevice | None:
         """Return the device that has this id now; None if none has."""
@@ -65,7 +69,7 @@ class DockerRoot:
         else:
             device = self.device(find([self.catalogue()], text.removeprefix(_NAME)).device_id)
         if device is None:
-            raise NotThereError(f"{self.path}: Docker knows no device {text}")
+            raise NotThereError(f"{self.path}: {self.whose} knows no device {text}")
         return device
 
     def catalogue(self) -> Catalogue:
@@ -84,7 +88,9 @@ class DockerRoot:
             transaction_id=transaction.transaction_id if transaction else None,
             changing=transaction.device_id if transaction else None,
             notes=self.notes,
-            unidentified=tuple(unidentified(each) for each in listed if each.record is None),
+            unidentified=tuple(
+                unidentified(each, self.records_in) for each in listed if each.record is None
+            ),
         )
 
 
@@ -104,11 +110,10 @@ def read_docker_root(path: Path) -> DockerRoot:
     devices = joined(parts := _parts(files, found.root, device_set.records), files)
     for each in found.of_users:
         files.note(f"{each.name} is a root, too, of a daemon that maps its users: {each}")
-    in_order = {each.hash: each for each in sorted(devices.values(), key=_by_device)}
     return DockerRoot(
         path,
         found.root,
-        in_order,
+        in_order(devices),
         parts.images,
         device_set.transaction,
         device_set.file_system,
@@ -135,6 +140,11 @@ def _parts(files: DockerFiles, root: Path, records: dict[str, Record]) -> Parts:
         mounts | storage.mounts,
         containers | storage.containers,
     )
+
+
+def in_order(devices: Mapping[str, DockerDevice]) -> dict[str, DockerDevice]:
+    """Return devices in the order of their ids, first those whose id is not known."""
+    return {each.hash: each for each in sorted(devices.values(), key=_by_device)}
 
 
 def _by_device(device: DockerDevice) -> tuple[int, bool, str]:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from thinmeta.names.docker.containers import Container
+from thinmeta.names.docker.containers import Container, kubernetes_names
 from thinmeta.names.docker.devicemapper import INIT, Record
 from thinmeta.names.docker.files import DockerFiles, DockerFolder, digest, graph_id
 from thinmeta.names.docker.found_root import DRIVER
 from thinmeta.names.docker.imagedb import Image, Instruction, made_by
 from thinmeta.names.docker.json_object import JsonObject
-from thinmeta.names.docker.layerdb import Layer, Mount
+from thinmeta.names.docker.layerdb import Layer, Mount, stack_of
 
 _ID_SHOWN = 12
 
@@ -58,7 +58,7 @@ def read_storage(files: DockerFiles, root: Path, records: Mapping[str, Record]) 
                 init if init in records else None,
                 own.parent if own else None,
             )
-            containers[container_id] = _container(container_id, fields, images)
+            containers[container_id] = _container(folder, container_id, fields, images)
     return StorageLists(layers, images, mounts, containers)
 
 
@@ -94,7 +94,7 @@ def _images(folder: DockerFolder, layers: Mapping[str, Layer]) -> dict[str, Imag
             continue
         names = tuple(each for each in fields.texts("names") if each.isprintable() and each)
         made, nr_steps = _history(folder, image_id)
-        chain = _stack(layers, top, len(made))
+        chain = stack_of(layers, top, len(made))
         if not chain:
             chain, made = (top,) if top else (), ()
         also_on = filter(None, map(graph_id, fields.texts("mapped-layers")))
@@ -112,24 +112,18 @@ def _history(folder: DockerFolder, image_id: str) -> tuple[tuple[Instruction, ..
     return made_by(config) if config is not None else ((), 0)
 
 
-def _stack(layers: Mapping[str, Layer], top: str | None, depth: int) -> tuple[str, ...]:
-    """Return the `depth` layers of an image, the lowest first; none if it has another number."""
-    found: list[str] = []
-    at = top
-    while at is not None and at in layers and len(found) < depth:
-        found.append(at)
-        at = layers[at].parent
-    return tuple(found[::-1]) if at is None and len(found) == depth else ()
-
-
-def _container(container_id: str, fields: JsonObject, images: Mapping[str, Image]) -> Container:
+def _container(
+    folder: DockerFolder, container_id: str, fields: JsonObject, images: Mapping[str, Image]
+) -> Container:
+    spec = folder.object(f"{container_id}/userdata/config.json") or JsonObject(None)
+    pod, in_pod = kubernetes_names(spec.object("annotations").word)
     metadata = fields.json("metadata")
     names = [each for each in fields.texts("names") if each.isprintable() and each]
     name = next(iter(names), None) or metadata.word("name") or container_id[:_ID_SHOWN]
     image_id = _id(fields, "image")
     image = images.get(image_id or "")
     image_name = metadata.word("image-name") or (image.name if image else None)
-    return Container(container_id, name, None, None, image_id, image_name)
+    return Container(container_id, name, None, None, image_id, image_name, pod, in_pod)
 
 
 def _id(fields: JsonObject, name: str) -> str | None:

@@ -1,0 +1,1 @@
+"""containerd's names, as its devmapper snapshotter keeps them: three bbolt files."""
