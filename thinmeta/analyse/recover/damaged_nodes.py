@@ -33,10 +33,12 @@ class Mended(NamedTuple):
     Attributes:
         row: the block, shape `(4096,)`.
         what: what was wrong with it.
+        proof: what says what it held.
     """
 
     row: Rows
     what: str
+    proof: str = "its checksum"
 
 
 class Spans(NamedTuple):

@@ -8,6 +8,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from thinmeta.analyse.recover.contradictions import (
+    is_settled,
+    parents_of_strangers,
+    with_keys_of_children,
+)
+from thinmeta.analyse.recover.damaged_nodes import Mended
 from thinmeta.analyse.recover.mending import MendedNode, described, with_mended
 from thinmeta.analyse.recover.proof import Claim, MissingChild
 from thinmeta.analyse.recover.put_in import MOST_ROUNDS, with_claims, with_roots
@@ -28,12 +34,14 @@ class Rebuilt(NamedTuple):
         claims: what that is, of nodes of mapping trees.
         roots: the mapping trees of devices whose list is lost, by their ids.
         mended: nodes that were damaged, and are read as what they held.
+        doubted: nodes with right checksums that were taken for lost.
     """
 
     pool: Pool
     claims: tuple[Claim, ...] = ()
     roots: Mapping[int, MissingChild] = MappingProxyType({})
     mended: tuple[MendedNode, ...] = ()
+    doubted: frozenset[int] = frozenset()
 
 
 def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
@@ -49,16 +57,75 @@ def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
 def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
     """Put together what can be proven, given what one pass over the device found."""
     reading, contents = with_mended(Reading(pool, found))
-    nr_blocks = pool.source.device.nr_blocks
     roots = {}
-    if pool.live_superblock.data_mapping_root < nr_blocks:
+    if pool.live_superblock.data_mapping_root < pool.source.device.nr_blocks:
         roots = Situation.of(*reading).roots()
     if roots:
         reading = with_roots(reading, roots)
+    new, claims, keys, doubted = _with_contradictions(reading)
+    return Rebuilt(new.pool, claims, roots, described(new, {**contents, **keys}), doubted)
+
+
+class _Fitting(NamedTuple):
+    """A pool whose nodes fit to each other, as far as that is known.
+
+    Attributes:
+        reading: the pool.
+        claims: what is proven of lost nodes.
+        keys: nodes that are read with other keys.
+        doubted: nodes that were taken for lost.
+    """
+
+    reading: Reading
+    claims: tuple[Claim, ...]
+    keys: Mapping[int, Mended] = MappingProxyType({})
+    doubted: frozenset[int] = frozenset()
+
+
+def _with_contradictions(reading: Reading) -> _Fitting:
+    """Put in what is proven of lost nodes, and of those that do not fit to each other."""
+    situation = Situation.of(*reading)
+    misfits = situation.forest().misfits
+    strange = parents_of_strangers(situation)
+    if not misfits and not strange:
+        return _Fitting(*_with_claims(reading))
+    keys = with_keys_of_children(situation)
+    if keys:
+        new, claims = _with_claims(reading.instead({at: each.row for at, each in keys.items()}))
+        if is_settled(Situation.of(*new), keys):
+            return _Fitting(new, claims, keys)
+    blocks = situation.trees.nodes.blocks
+    parents = frozenset(int(blocks[parent]) for parent, _ in misfits)
+    settled = []
+    for some in {parents, *(frozenset({each}) for each in strange)} - {frozenset[int]()}:
+        new, claims = _with_claims(reading.without(some))
+        if is_settled(Situation.of(*new), some):
+            settled.append(_Fitting(new, claims, doubted=some))
+    if len(settled) == 1:
+        return settled[0]
+    children = frozenset(int(blocks[child]) for _, child in misfits)
+    return _Fitting(*_with_claims(reading.without(children), children), doubted=children)
+
+
+def _with_claims(
+    reading: Reading, in_whole: frozenset[int] = frozenset()
+) -> tuple[Reading, tuple[Claim, ...]]:
+    """Put in what is proven of lost nodes.
+
+    Args:
+        reading: the pool.
+        in_whole: nodes that are put in only if all of them is proven: they are there, and may
+            be right for some of the devices that have them.
+    """
+    nr_blocks = reading.pool.source.device.nr_blocks
     claims: list[Claim] = []
     for _ in range(MOST_ROUNDS):
         # What leads past the end is wrong itself: nothing can be read there.
-        new = [claim for claim in Situation.of(*reading).claims() if claim.node.block < nr_blocks]
+        new = [
+            claim
+            for claim in Situation.of(*reading).claims()
+            if claim.node.block < nr_blocks and (claim.is_exact or claim.node.block not in in_whole)
+        ]
         exact = [claim for claim in new if claim.is_exact]
         last = exact or new
         claims += last
@@ -67,7 +134,12 @@ def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
         reading = with_claims(reading, last)
         if not exact:
             break
-    return Rebuilt(reading.pool, tuple(claims), roots, described(reading, contents))
+    return reading, tuple(claims)
+
+
+def can_be_rebuilt(pool: Pool) -> bool:
+    """Tell whether the pool is in a state whose blocks are counted."""
+    return not isinstance(pool.state, Roots) and pool.superblock_damage is None
 
 
 def rebuilt_where_lost(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
@@ -75,7 +147,7 @@ def rebuilt_where_lost(pool: Pool, on_progress: OnProgress = lambda *_: None) ->
 
     Nothing is scanned where none is, nor for a past state, whose blocks are not counted.
     """
-    if isinstance(pool.state, Roots) or pool.superblock_damage is not None:
+    if not can_be_rebuilt(pool):
         return Rebuilt(pool)
     is_lost = bool(pool.device_table.lost)
     if not is_lost and not MappingTrees.of(pool).forest.levels[0].nodes.codes.any():

@@ -69,6 +69,7 @@ class MappingForest:
 
     Attributes:
         fits: whether each child is what its parent asks for, or not there at all.
+        misfits: parents and children, by their places, of which that is not so.
         lost: nodes above the leaves that are not there, ascending by block.
         leaf_owners: the devices of each leaf that is not there, by its block.
         nr_lost_leaves: how many leaves of each owner's are not there.
@@ -87,6 +88,7 @@ class MappingForest:
             others: places of sound nodes whose trees are no device's as yet.
         """
         self.fits = True
+        self.misfits: list[tuple[int, int]] = []
         self._trees = trees
         self._heights = trees.heights.copy()
         self._upper = np.full(len(trees.nodes), LAST_KEY, dtype=np.uint64)
@@ -159,7 +161,10 @@ class MappingForest:
             bare = children[is_bare]
             self._heights[bare] = height - 1
             follows |= is_bare
-        self.fits &= not (trees.is_there[links] & ~follows).any()
+        misfits = np.flatnonzero(trees.is_there[links] & ~follows)
+        self.fits &= not len(misfits)
+        pairs = owners[misfits].tolist(), children[misfits].tolist()
+        self.misfits += zip(*pairs, strict=True)
         found = children[follows]
         self._is_reached[found] = True
         np.minimum.at(self._upper, found, last[follows])

@@ -34,6 +34,7 @@ class MendedNode(NamedTuple):
     Attributes:
         block: where it is.
         what: what was wrong with it.
+        proof: what says what it held.
         owner: the device.
         first_key: the first origin block that is mapped below it.
         last_key: the last.
@@ -42,6 +43,7 @@ class MendedNode(NamedTuple):
 
     block: int
     what: str
+    proof: str
     owner: Owner
     first_key: int
     last_key: int
@@ -91,7 +93,7 @@ def described(reading: Reading, contents: dict[int, Mended]) -> tuple[MendedNode
             if top is not None and (not is_list or owner.device_id in listed):
                 keys = int(trees.nodes.first[top]), int(lasts[top])
                 nr_mappings = int(sums.nr_mappings[top])
-                found.append(MendedNode(block, content.what, owner, *keys, nr_mappings))
+                found.append(MendedNode(block, *content[1:], owner, *keys, nr_mappings))
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
 """A pool, and what one pass over its device found, as blocks of it are read anew."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple, Self
@@ -45,3 +45,7 @@ class Reading(NamedTuple):
             without_blocks(self.found, blocks), np.array(blocks, dtype=np.uint64), content
         )
         return self._replace(pool=pool, found=found)
+
+    def without(self, blocks: Iterable[int]) -> Self:
+        """Return it without some nodes, which the pool itself reads as before."""
+        return self._replace(found=without_blocks(self.found, blocks))

@@ -2,7 +2,12 @@
 
 from dataclasses import replace
 
-from thinmeta.analyse.recover.from_below import Rebuilt, rebuilt_where_lost
+from thinmeta.analyse.recover.from_below import (
+    Rebuilt,
+    can_be_rebuilt,
+    rebuilt,
+    rebuilt_where_lost,
+)
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.losses import ExaminedTree, Losses, losses_of_pool, losses_of_trees
 from thinmeta.model.pool import Pool
@@ -26,6 +31,9 @@ def pool_to_salvage(
     """
     found = rebuilt_where_lost(pool, on_progress) if found is None else found
     losses = losses_of_pool(found.pool, selected, on_progress)
+    if found.pool is pool and can_be_rebuilt(pool) and _is_any_lost(losses):
+        found = rebuilt(pool, on_progress)
+        losses = losses_of_pool(found.pool, selected, on_progress)
     ids = {each.tree.device_id for each in losses.devices}
     return found.pool, replace(losses, rebuilt=rebuilt_ranges(found, ids))
 
@@ -39,11 +47,14 @@ def device_to_salvage(
         chosen: the device.
         found: its pool with them, if that is known.
     """
-    found = rebuilt_where_lost(chosen.pool) if found is None else found
-    device = chosen._replace(pool=found.pool)
-    losses = losses_of_trees(found.pool, [ExaminedTree.of(device)])
+    pool = chosen.pool
+    found = rebuilt_where_lost(pool) if found is None else found
+    losses = losses_of_trees(found.pool, [ExaminedTree.of(chosen._replace(pool=found.pool))])
+    if found.pool is pool and can_be_rebuilt(pool) and _is_any_lost(losses):
+        found = rebuilt(pool)
+        losses = losses_of_trees(found.pool, [ExaminedTree.of(chosen._replace(pool=found.pool))])
     ids = {each.tree.device_id for each in losses.devices}
-    return device, replace(losses, rebuilt=rebuilt_ranges(found, ids))
+    return chosen._replace(pool=found.pool), replace(losses, rebuilt=rebuilt_ranges(found, ids))
 
 
 def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRange, ...]:
@@ -54,7 +65,13 @@ def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRa
             owner.device_id,
             claim.node.block,
             (claim.children[0].first_key, claim.children[-1].last_key),
-            sum(child.nr_mappings for child in claim.children),
+            nr_mappings := sum(child.nr_mappings for child in claim.children),
+            _counted(
+                nr_mappings,
+                "does not fit to what hangs below it"
+                if claim.node.block in found.doubted
+                else "is lost",
+            ),
         )
         for claim in found.claims
         for owner in claim.node.owners
@@ -62,7 +79,13 @@ def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRa
     ]
     list_block = int(found.pool.live_superblock.data_mapping_root)
     ranges += [
-        _range(device_id, list_block, (root.first_key, root.last_key), root.nr_mappings)
+        _range(
+            device_id,
+            list_block,
+            (root.first_key, root.last_key),
+            root.nr_mappings,
+            _counted(root.nr_mappings),
+        )
         for device_id, root in found.roots.items()
         if device_id in ids and root.nr_mappings
     ]
@@ -72,8 +95,8 @@ def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRa
             node.block,
             (node.first_key, node.last_key),
             node.nr_mappings,
-            f"{node.what}; {node.nr_mappings} mappings that hang below it are proven by its "
-            "checksum, which says what it held",
+            f"{node.what}; {node.nr_mappings} mappings that hang below it are proven by "
+            f"{node.proof}, which says what it held",
         )
         for node in found.mended
         if node.owner.superblock == superblock and node.owner.device_id in ids and node.nr_mappings
@@ -82,15 +105,20 @@ def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRa
 
 
 def _range(
-    device_id: int, block: int, keys: tuple[int, int], nr_mappings: int, what: str | None = None
+    device_id: int, block: int, keys: tuple[int, int], nr_mappings: int, what: str
 ) -> RebuiltRange:
     return RebuiltRange(
-        DeviceId(device_id),
-        MetadataBlock(block),
-        *keys,
-        nr_mappings,
-        "proven",
-        what
-        or f"the B-tree node is lost; {nr_mappings} mappings that hung below it are proven by "
-        "the pool's reference counts",
+        DeviceId(device_id), MetadataBlock(block), *keys, nr_mappings, "proven", what
     )
+
+
+def _counted(nr_mappings: int, what: str = "is lost") -> str:
+    return (
+        f"the B-tree node {what}; {nr_mappings} mappings that hung below it are proven by the "
+        "pool's reference counts"
+    )
+
+
+def _is_any_lost(losses: Losses) -> bool:
+    """Tell whether a leaf is lost: a node above it may lead there by a wrong key or block."""
+    return any(each.ranges for each in losses.devices)

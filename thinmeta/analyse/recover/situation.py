@@ -12,15 +12,15 @@ from thinmeta.analyse.recover.books import Books, balance
 from thinmeta.analyse.recover.lost_nodes import LostNode, MappingForest, Owner
 from thinmeta.analyse.recover.lost_roots import DetailsOf, proven_roots
 from thinmeta.analyse.recover.orphans import last_keys
+from thinmeta.analyse.recover.pool_owners import owners_of_devices, superblocks_in_use
 from thinmeta.analyse.recover.proof import Claim, MissingChild, OwnerSum, proven_claims
 from thinmeta.analyse.recover.shared_data import NewestTimes, newest_times
 from thinmeta.analyse.recover.sums import MappingSums, sums_of_mappings
 from thinmeta.analyse.recover.survey import Survey
 from thinmeta.analyse.recover.trees import Below, Trees, find_trees
-from thinmeta.errors import DamagedMetadataError
 from thinmeta.model.device_table import read_device_table
 from thinmeta.model.pool import Pool
-from thinmeta.model.superblock import Superblock, read_superblock
+from thinmeta.model.superblock import Superblock
 from thinmeta.schemas import block_time
 from thinmeta.schemas.columns import CHILD
 from thinmeta.schemas.node_layout import max_entries_of
@@ -70,9 +70,9 @@ class Situation:
         """Take stock of a pool, given what one pass over its device found."""
         trees = find_trees(found)
         owners = []
-        superblocks = _superblocks(pool)
+        superblocks = superblocks_in_use(pool)
         for superblock in superblocks:
-            owners += _owners(pool, superblock)
+            owners += owners_of_devices(pool, superblock)
         return cls(
             pool,
             trees,
@@ -91,7 +91,7 @@ class Situation:
         if not self.books.are_whole or self.trees.place_of(live.data_mapping_root) is not None:
             return {}
         there, unread = self._missing()
-        forest = MappingForest(self.trees, self.sums, self.owners, list(there))
+        forest = self.forest()
         devices = read_device_table(self.pool.source, live)
         if unread or not forest.fits or forest.lost or forest.leaf_owners or devices.lost_details:
             return {}
@@ -113,6 +113,11 @@ class Situation:
             if proven is not None:
                 return proven
         return proven_roots(children, listed) or {}
+
+    def forest(self) -> MappingForest:
+        """Walk the devices' trees, and what is missing."""
+        there, _ = self._missing()
+        return MappingForest(self.trees, self.sums, self.owners, list(there))
 
     def _missing(self) -> tuple[dict[int, int], dict[int, int]]:
         """Return what is missing of mapping trees, and how often.
@@ -163,7 +168,7 @@ class Situation:
         if not self.books.are_whole or self.books.are_closed:
             return None
         there, unread = self._missing()
-        forest = MappingForest(self.trees, self.sums, self.owners, list(there))
+        forest = self.forest()
         if not forest.fits or not forest.lost or not there:
             return None
         sums = {
@@ -263,35 +268,3 @@ class Situation:
 
 def _are_all_exact(claims: list[Claim], lost: list[LostNode]) -> bool:
     return len(claims) == len(lost) and all(claim.is_exact for claim in claims)
-
-
-def _superblocks(pool: Pool) -> list[Superblock]:
-    live = pool.live_superblock
-    if not live.held_root:
-        return [live]
-    try:
-        held = read_superblock(pool.source.device, live.held_root, ignore_unsupported=True)
-    except DamagedMetadataError:
-        return [live]
-    return [live, held]
-
-
-def _owners(pool: Pool, superblock: Superblock) -> list[Owner]:
-    table = read_device_table(pool.source, superblock)
-    found = [
-        Owner(
-            int(superblock.blocknr),
-            device.device_id,
-            device.mapping_root,
-            device.mapped_blocks,
-            device.snap_time,
-            device.creation_time,
-        )
-        for device in table.devices
-        if device.mapping_root is not None
-    ]
-    found += [
-        Owner(int(superblock.blocknr), device_id, root, None, 0, 0)
-        for device_id, root in table.without_details.items()
-    ]
-    return found
