@@ -12,11 +12,12 @@ _SOURCES = {
 }
 
 
-def unreadable_json(unreadable: Unreadable) -> bytes:
-    """Return the object of a part that cannot be read."""
+def unreadable_json(unreadable: Unreadable, device_id: int | None) -> bytes:
+    """Return the object of a part of a device that cannot be read."""
     is_somewhere = unreadable.source is not Source.LOST
     return json_line(
         type="unreadable",
+        device_id=device_id,
         begin=unreadable.begin,
         length=unreadable.length,
         origin_block=unreadable.block,
