@@ -123,7 +123,7 @@ def _of_transaction(transaction_id: int, catalogue: Catalogue) -> Disagreement |
     if catalogue.lvm_pool is not None:
         group, pool = catalogue.lvm_pool
         what += (
-            f"; LVM activates it only where both are the same: `vgcfgbackup -f FILE {group}`, set "
+            f"; LVM works with it only where both are the same: `vgcfgbackup -f FILE {group}`, set "
             f"transaction_id of {pool} in FILE to {transaction_id}, then "
             f"`vgcfgrestore --force -f FILE {group}`"
         )
