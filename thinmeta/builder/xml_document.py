@@ -29,14 +29,16 @@ class Overrides:
     """Values for those in the XML, as thin_restore has them.
 
     Attributes:
-        transaction_id: instead, also where it is lower; None leaves it.
+        transaction_id: instead; None leaves it.
         data_block_sectors: instead.
         nr_data_blocks: instead, where it is higher.
+        may_lower: whether the transaction id is taken also where it is lower.
     """
 
     transaction_id: int | None = None
     data_block_sectors: int | None = None
     nr_data_blocks: int = 0
+    may_lower: bool = True
 
 
 class _Floors(NamedTuple):
@@ -223,9 +225,11 @@ class Document:
             raise InputError(f"{impossible_block_size(sectors)}; --data-block-size gives another")
         transaction_id = numbers["transaction"]
         if overrides.transaction_id is not None:
-            if overrides.transaction_id < transaction_id:
+            is_lower = overrides.transaction_id < transaction_id
+            if is_lower and overrides.may_lower:
                 self.lowered_from = transaction_id
-            transaction_id = overrides.transaction_id
+            if not is_lower or overrides.may_lower:
+                transaction_id = overrides.transaction_id
         return StreamHeader(
             time=numbers["time"],
             transaction_id=transaction_id,

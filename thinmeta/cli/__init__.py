@@ -14,6 +14,7 @@ atexit.register(gc.freeze)
 import click  # noqa: E402  # it makes many, too
 
 _COMMANDS = {
+    "as": "Do what a tool of thin-provisioning-tools does, option for option.",
     "block": "Show what is in blocks of the metadata, and who refers to them.",
     "cat": "Write the contents of files of a device.",
     "check": "Find all damage, and what is lost by it.",
@@ -26,6 +27,7 @@ _COMMANDS = {
     "extract": "Write the contents of a device as a sparse image.",
     "fate": "Show what became of the data of a device of a past state.",
     "files": "List the files of a device.",
+    "install-names": "Put commands named thin_dump and so on into a folder.",
     "info": "Show how full a pool is, and what its superblock says.",
     "layers": "Show what Docker's images and containers are made of.",
     "lookup": "Show where blocks of a device are, and who shares them.",
@@ -36,12 +38,16 @@ _COMMANDS = {
     "rmap": "Show which devices map which data blocks.",
     "save": "Write Docker's images, proven by their hashes, for docker load.",
     "scan": "List older states and deleted devices that are left in the metadata.",
+    "size": "Tell how large a pool's metadata has to be, or how much it can hold.",
     "table": "Print what to type on a host to read a device.",
     "tar": "Write the files of a device as a tar that keeps everything.",
     "undelete": "Make new metadata that has deleted devices again.",
     "unpack": "Write the image that a pack file was made from.",
 }
-"""Each is a function of that name in a module of that name, in `commands`; `--help` loads none."""
+"""Each is a function in a module, both of its name, in `commands`; `--help` loads none."""
+
+_NAMES = {"as": "as_", "install-names": "install_names"}
+"""Of those whose name is none of Python's."""
 
 _FREED_AT_ONCE = 4_000_000
 
@@ -55,7 +61,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"{__name__}.commands.{cmd_name}"), cmd_name)
+        name = _NAMES.get(cmd_name, cmd_name)
+        command: click.Command = getattr(import_module(f"{__name__}.commands.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

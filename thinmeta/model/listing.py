@@ -46,6 +46,7 @@ class Listing:
         pool: Pool,
         *,
         selected: frozenset[int] | None = None,
+        ignore_unknown: bool = False,
         sharing: bool = False,
         mappings: bool = True,
         on_damage: OnDamage | None = None,
@@ -57,6 +58,7 @@ class Listing:
         Args:
             pool: where from.
             selected: ids of the devices to list; None lists all.
+            ignore_unknown: list those of them that are there.
             sharing: list what several of them share once, before the devices.
             mappings: list what the devices map, too.
             on_damage: instead of the pool's own policy.
@@ -68,7 +70,7 @@ class Listing:
                 others share them.
 
         Raises:
-            NotThereError: a selected device does not exist.
+            NotThereError: a selected device does not exist, and not `ignore_unknown`.
         """
         self._pool = pool
         self._selected = selected
@@ -78,7 +80,8 @@ class Listing:
         self._apart = apart or {}
         # A block that is bad in another tree may be sound here.
         self._lost_blocks = losses.emptied | losses.blocks if losses else frozenset()
-        self._refuse_unknown()
+        if not ignore_unknown:
+            self._refuse_unknown()
 
     def parts(self) -> Iterator[StreamPart]:
         """Return all parts in order; what precedes a damage comes before it is told.

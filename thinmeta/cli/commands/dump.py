@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Only this device, by its id or a name; repeatable.",
 )
+@click.option("--ignore-unknown", is_flag=True, hidden=True)  # for who runs it as thin_dump
 @click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
 @click.option(
     "-r",
@@ -72,6 +73,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     format_name: str,
     compat: str,
     devices: "tuple[DeviceSpec, ...]",
+    ignore_unknown: bool,
     skip_mappings: bool,
     repair: bool,
     salvage: bool,
@@ -117,6 +119,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
         listing = Listing(
             pool,
             selected=selected or None,
+            ignore_unknown=ignore_unknown,
             sharing=sharing,
             losses=losses,
             mappings=not skip_mappings,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 )
 @new_metadata_options
 @format_option("text", "json")
+@click.option("--no-report", is_flag=True, hidden=True)  # for who runs it as thin_repair
 @quiet_option
 def repair(  # noqa: PLR0913  # one parameter an option
     *,
@@ -44,6 +45,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
     force: bool,
     metadata_size: "Quantity | None",
     format_name: str,
+    no_report: bool,
     quiet: bool,
     transaction_id: int | None,
     nr_data_blocks: int,
@@ -86,6 +88,9 @@ def repair(  # noqa: PLR0913  # one parameter an option
             restored = build_within(header, listing.parts, target)
         tell_of_written(chosen, output, report)
     warn_of_unusable_ids(restored, report)
+    if no_report:
+        report.finish()
+        return
     style = repaired_json if format_name == "json" else repaired_text
     with open_output(None, inputs) as file:
         for line in style(output, restored):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data-block-size", type=BLOCK_SIZE, metavar="SECTORS", help="Write this one instead."
 )
+@click.option("--never-lower", is_flag=True, hidden=True)  # for who runs it as thin_restore
 def restore(  # noqa: PLR0913  # one parameter an option
     *,
     source: Path,
@@ -38,6 +39,7 @@ def restore(  # noqa: PLR0913  # one parameter an option
     transaction_id: int | None,
     data_block_size: int | None,
     nr_data_blocks: int,
+    never_lower: bool,
 ) -> None:
     """Make a pool's metadata from XML, as thin_dump, thin_dump --repair or dump print it.
 
@@ -57,7 +59,9 @@ def restore(  # noqa: PLR0913  # one parameter an option
         result = restored(
             None if source == Path("-") else source,
             output,
-            overrides=Overrides(transaction_id, data_block_size, nr_data_blocks),
+            overrides=Overrides(
+                transaction_id, data_block_size, nr_data_blocks, may_lower=not never_lower
+            ),
             force=force,
             size_bytes=size_bytes,
             on_progress=progress.advance,
