@@ -24,6 +24,7 @@ from construct import Array, Bytes, Construct, FormatField, Renamed, Struct, Tra
 
 from thinmeta import errors, schemas, units
 from thinmeta.cli import main as thinmeta
+from thinmeta.cli.thin_tools.tools import TOOLS
 from thinmeta.schemas import checksum
 from thinmeta.schemas.columns import CHILD, bit_fields
 from thinmeta.schemas.node_layout import max_entries_of
@@ -101,10 +102,37 @@ def command_line() -> str:
     return _document(parts)
 
 
+def thin_tools_options() -> str:
+    """Return `docs/thin-tools-options.md`, from the table of the tools."""
+    parts = [
+        "# Options of the thin_* tools\n",
+        NOTICE,
+        "What each option is to thinmeta, behind [`thinmeta as`](thin-tools.md). Where nothing is "
+        "named the option is taken, and changes nothing.\n",
+    ]
+    for name, tool in TOOLS.items():
+        if tool.refusal is not None:
+            continue
+        rows = [
+            (
+                ", ".join(f"`{spelling}`" for spelling in option.names),
+                option.only.version if option.only else "",
+                f"`{option.becomes.format('VALUE')}`" if option.becomes else "",
+                option.help,
+            )
+            for option in tool.options
+        ]
+        behind = " ".join(tool.words[:1])
+        heads = ("option", "only", f"thinmeta {behind}", "")
+        parts += [f"## {name}\n", _table(heads, rows)]
+    return _document(parts)
+
+
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "docs/on-disk-format.md": on_disk_format,
     "docs/exit-codes.md": exit_codes,
     "docs/cli.md": command_line,
+    "docs/thin-tools-options.md": thin_tools_options,
 }
 
 

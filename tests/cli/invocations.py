@@ -24,7 +24,9 @@ COMMANDS = main.list_commands(click.Context(main))
 
 # What reads a pool and says something of it; the others make metadata or files, or need images or
 # containers of Docker's.
-NO_READERS = {"commit", "copy", "repair", "restore", "save", "undelete"}
+NO_READERS = {
+    *("as", "commit", "copy", "install-names", "repair", "restore", "save", "size", "undelete"),
+}
 READERS = [each for each in COMMANDS if each not in NO_READERS]
 
 # Where coverage is measured, a child would load what measures, and write to where it may not.

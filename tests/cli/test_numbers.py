@@ -15,24 +15,32 @@ from thinmeta.errors import ExitCode
 
 NUMBERS = (0, 2**24, 2**32, 2**63, 2**64 - 1, 2**64, -1, 10**30)
 
-NO_NUMBERS = {"boolean", "choice", "file", "path", "text", "name", "kinds", "fields"}
+NO_NUMBERS = {
+    *("boolean", "choice", "file", "path", "text", "name", "kinds", "fields", "unit"),
+}
 """Types of parameters; any other is held to take a number, so that a new one is not left out."""
 
 FORMS = {
     "device": ("{}", "root:{}", "1@{}", "1@{}:{}"),
     "state": ("{}", "{}:{}"),
     "quantity": ("{}", "{}s", "{}E"),
+    "size": ("{}", "{}b", "{}E"),
     "region": ("0..{}", "{}..", "{}..{}E", "1..1E"),
 }
 
 MADE = {
+    "as": ("thin_dump", "meta.bin"),
     "commit": ("1", "a", "--data", "data", "-o", "new"),
     "extract": ("1", "--data", "data", "--size", "64K", "-o", "new"),
+    "install-names": ("names",),
     "repair": ("-o", "new"),
     "restore": ("-i", "dump.xml", "-o", "new"),
     "save": ("demo:latest", "--data", "data", "-o", "new"),
+    "size": ("-b", "64k", "-s", "1t", "-m", "1"),
     "undelete": ("1@ROOTS", "-o", "new"),
 }
+
+WITHOUT_POOL = ("as", "install-names", "restore", "size")
 
 
 def numbers_for(command: str) -> Iterator[list[str]]:
@@ -74,7 +82,7 @@ def assert_documented(thinmeta: Thinmeta, *args: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_number_is_too_much(command: str, folder: Path, thinmeta: Thinmeta) -> None:
-    pool = [] if command == "restore" else ["-p", "meta.bin"]
+    pool = [] if command in WITHOUT_POOL else ["-p", "meta.bin"]
     for args in numbers_for(command):
         (folder / "new").unlink(missing_ok=True)
         assert_documented(thinmeta, command, *with_roots(args, folder / "meta.bin"), *pool)

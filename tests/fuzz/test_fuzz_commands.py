@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.invocations import COMMANDS
 from tests.fuzz.forking import Forking
-from tests.fuzz.pairs import OWN, make
+from tests.fuzz.pairs import COMMANDS, OWN, make
 from tests.fuzz.promises import (
     assert_ended,
     assert_nothing_is_lost_in_silence,

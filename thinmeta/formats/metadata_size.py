@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from thinmeta.analyse.metadata_size import Capacity
@@ -108,7 +108,11 @@ def number_1_1(size: int, unit: Unit) -> str:
     if size % unit.size == 0:
         return str(size // unit.size)
     value = size / unit.size
-    return f"{value:.2f}" if value >= 1 else format(Decimal(repr(value)), "f")
+    if value >= 1:
+        return f"{value:.2f}"
+    # As few digits as tell the number from its neighbours; a half is rounded up, not to even.
+    least = Decimal(repr(value)).as_tuple().exponent
+    return format(Decimal(value).quantize(Decimal((0, (1,), int(least))), ROUND_HALF_UP), "f")
 
 
 def number_0_9(size: int, unit: Unit) -> str:
@@ -176,17 +180,17 @@ def capacity_text(found: Capacity, block_bytes: int | None) -> bytes:
         block_bytes: the size of a data block, if it is known.
     """
     most = found.nr_mappings_at_most
-    lines = [
-        f"metadata                  {size_text(found.nr_blocks * METADATA_BLOCK_BYTES)}",
-        f"mappings, leaves half full {found.nr_mappings}",
-        f"mappings at most           {most}",
+    rows = [
+        ("metadata", size_text(found.nr_blocks * METADATA_BLOCK_BYTES)),
+        ("mappings, leaves half full", str(found.nr_mappings)),
+        ("mappings at most", str(most)),
     ]
     if block_bytes is not None:
-        lines += [
-            f"data, leaves half full     {size_text(found.nr_mappings * block_bytes)}",
-            f"data at most               {size_text(most * block_bytes)}",
+        rows += [
+            ("data, leaves half full", size_text(found.nr_mappings * block_bytes)),
+            ("data at most", size_text(most * block_bytes)),
         ]
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{what:<27}{much}\n" for what, much in rows).encode()
 
 
 def capacity_json(found: Capacity, block_bytes: int | None) -> bytes:

@@ -49,7 +49,12 @@ if TYPE_CHECKING:
     multiple=True,
     help="Only this device, by its id or a name; repeatable.",
 )
-@click.option("--ignore-unknown", is_flag=True, hidden=True)  # for who runs it as thin_dump
+@click.option(
+    "--ignore-unknown",
+    is_flag=True,
+    hidden=True,
+    help="Leave out devices of --dev-id that are not there, as thin_dump does.",
+)
 @click.option("--skip-mappings", is_flag=True, help="Devices only, without what they map.")
 @click.option(
     "-r",

@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 )
 @new_metadata_options
 @format_option("text", "json")
-@click.option("--no-report", is_flag=True, hidden=True)  # for who runs it as thin_repair
+@click.option(
+    "--no-report",
+    is_flag=True,
+    hidden=True,
+    help="Do not say what was written, as thin_repair does not.",
+)
 @quiet_option
 def repair(  # noqa: PLR0913  # one parameter an option
     *,

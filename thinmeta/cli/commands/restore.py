@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 @click.option(
     "--data-block-size", type=BLOCK_SIZE, metavar="SECTORS", help="Write this one instead."
 )
-@click.option("--never-lower", is_flag=True, hidden=True)  # for who runs it as thin_restore
+@click.option(
+    "--never-lower",
+    is_flag=True,
+    hidden=True,
+    help="Leave the transaction id where it is higher, as thin_restore does.",
+)
 def restore(  # noqa: PLR0913  # one parameter an option
     *,
     source: Path,

@@ -51,7 +51,7 @@ def _checked(line: CommandLine, release: Release) -> Checked:
         CheckExtent.SUPERBLOCK if line.has("--super-block-only") else extent,
         *(None if root is None else MetadataBlock(int(root)) for root in roots),
     )
-    state = State.SNAP if line.has("-m") else State.LIVE
+    state = State.SNAP if line.has("--metadata-snap") else State.LIVE
     path = Path(existing(line.words[0]))
     report, progress, text = DamageReport(), Progress(), CheckText()
     with opened(MetadataChoice(path, state, False, NameSources()), report) as pool:  # noqa: FBT003

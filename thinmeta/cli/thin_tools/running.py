@@ -86,7 +86,7 @@ def _words(tool: Tool, release: Release, line: CommandLine) -> list[str]:
     given = sorted(line.given, key=lambda each: in_order[each[0].names[0]])
     dropped = {option.drops for option, _ in given}
     words = [
-        each.becomes.format(value)
+        each.becomes.format(each.default if value is None else value)
         for each, value in given
         if each.becomes and each.names[0] not in dropped
     ]
@@ -109,7 +109,7 @@ def _refuse_another_snapshot(line: CommandLine) -> None:
     from thinmeta.model.pool import open_pool
     from thinmeta.model.state import State
 
-    block = line.value("-m")
+    block = line.value("--metadata-snap")
     if block is None:
         return
     try:

@@ -55,6 +55,7 @@ class Option:
         becomes: a word of the command behind it, in which `{}` is the value; "" does nothing.
         check: takes its value; None for a flag.
         attached: the value may be missing, and is given only as part of the same word.
+        default: the value where it is missing.
         many: may be given more than once.
         only: the release that has it; None is both.
         drops: an option that is then ignored, by its first spelling.
@@ -66,6 +67,7 @@ class Option:
     becomes: str
     check: Check | None = None
     attached: bool = False
+    default: str | None = None
     many: bool = False
     only: Release | None = None
     drops: str | None = None

@@ -226,6 +226,7 @@ _SIZE = Tool(
             "--numeric-only={}",
             one_of("short", "long"),
             attached=True,
+            default="plain",
             help="The number alone; short, long: with its unit.",
         ),
     ),
