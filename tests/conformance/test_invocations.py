@@ -241,7 +241,7 @@ class Stage:
         if name == "thin_metadata_pack":
             image = self.folder / "unpacked"
             image.unlink(missing_ok=True)
-            command = [self._unpack, "-i", out, "-o", image]
+            command: list[str | Path] = [self._unpack, "-i", out, "-o", image]
             code = subprocess.run(command, check=False, capture_output=True).returncode
             return f"{code} {_digest(image.read_bytes()) if image.exists() else ''}"
         if name == "thin_dump":
@@ -261,7 +261,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 def theirs(release: str) -> Callable[[list[str]], tuple[int, bytes]]:
     def run(words: list[str]) -> tuple[int, bytes]:
-        command = [FOLDER / f"{release}.0" / words[0], *words[1:]]
+        command = [str(FOLDER / f"{release}.0" / words[0]), *words[1:]]
         ran = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)
         return ran.returncode, ran.stdout
 
