@@ -7,7 +7,7 @@ import click
 from thinmeta.cli.parameters import QUANTITY, ParameterType, format_option
 
 if TYPE_CHECKING:
-    from thinmeta.formats.metadata_size import TypedSize, Unit
+    from thinmeta.formats.thin_metadata_size import SizeUnit, TypedSize
     from thinmeta.units import Quantity
 
 
@@ -15,7 +15,7 @@ class _Size(ParameterType):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from thinmeta.formats.metadata_size import TypedSize
+        from thinmeta.formats.thin_metadata_size import TypedSize
 
         try:
             return TypedSize.parse(value) if isinstance(value, str) else value
@@ -27,7 +27,7 @@ class _Unit(ParameterType):
     name = "unit"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from thinmeta.formats.metadata_size import unit_of
+        from thinmeta.formats.thin_metadata_size import unit_of
 
         try:
             return unit_of(value) if isinstance(value, str) else value
@@ -76,7 +76,7 @@ def size(  # noqa: PLR0913  # one parameter an option
     block_size: "TypedSize | None",
     pool_size: "TypedSize | None",
     max_thins: int | None,
-    unit: "Unit",
+    unit: "SizeUnit",
     numeric: str | None,
     metadata_size: "Quantity | None",
     format_name: str,
@@ -98,7 +98,7 @@ def size(  # noqa: PLR0913  # one parameter an option
     if block_size is None or pool_size is None or max_thins is None:
         raise click.UsageError("--block-size, --pool-size and --max-thins are needed")
     from thinmeta.analyse.metadata_size import nr_metadata_blocks, nr_metadata_blocks_0_9
-    from thinmeta.formats.metadata_size import size_0_9, size_1_1, size_json
+    from thinmeta.formats.thin_metadata_size import size_0_9, size_1_1, size_json
 
     reckon = nr_metadata_blocks if compat == "1.1" else nr_metadata_blocks_0_9
     nr_blocks = reckon(pool_size.size, block_size.size, max_thins)
@@ -115,7 +115,7 @@ def _capacity(
     metadata_size: "Quantity", block_size: "TypedSize | None", nr_devices: int, format_name: str
 ) -> bytes:
     from thinmeta.analyse.metadata_size import capacity
-    from thinmeta.formats.metadata_size import capacity_json, capacity_text
+    from thinmeta.formats.thin_metadata_size import capacity_json, capacity_text
     from thinmeta.units import METADATA_BLOCK_BYTES
 
     found = capacity(metadata_size.in_bytes(METADATA_BLOCK_BYTES), nr_devices)

@@ -146,7 +146,7 @@ def pack_file(text: str) -> str:
 
 def size(text: str) -> str:
     """Take a size as thin_metadata_size does."""
-    from thinmeta.formats.metadata_size import TypedSize
+    from thinmeta.formats.thin_metadata_size import TypedSize
 
     TypedSize.parse(text)
     return text
@@ -154,7 +154,7 @@ def size(text: str) -> str:
 
 def unit(text: str) -> str:
     """Take a unit as thin_metadata_size does."""
-    from thinmeta.formats.metadata_size import unit_of
+    from thinmeta.formats.thin_metadata_size import unit_of
 
     unit_of(text)
     return text

@@ -18,7 +18,7 @@ _PRINTED_0_9 = {"exbibytes": "ebibytes"}
 _LEAST_PLAIN = 0.01
 
 
-class Unit(NamedTuple):
+class SizeUnit(NamedTuple):
     """A unit of sizes.
 
     Attributes:
@@ -32,18 +32,18 @@ class Unit(NamedTuple):
     size: int
 
 
-def _units() -> Iterator[tuple[str, Unit]]:
+def _units() -> Iterator[tuple[str, SizeUnit]]:
     """Return each spelling of a unit, and the unit."""
-    unit = Unit("b", "bytes", 1)
+    unit = SizeUnit("b", "bytes", 1)
     yield from (("b", unit), ("byte", unit))
-    unit = Unit("s", "sectors", SECTOR_BYTES)
+    unit = SizeUnit("s", "sectors", SECTOR_BYTES)
     yield from (("s", unit), ("sector", unit))
     for power, (letter, long, long_1024) in enumerate(
         zip(_PREFIXES, _LONG, _LONG_1024, strict=True), 1
     ):
-        unit = Unit(letter, f"{long_1024}bytes", 1024**power)
+        unit = SizeUnit(letter, f"{long_1024}bytes", 1024**power)
         yield from ((letter, unit), (f"{letter.upper()}iB", unit), (f"{long_1024}byte", unit))
-        unit = Unit(letter.upper(), f"{long}bytes", 1000**power)
+        unit = SizeUnit(letter.upper(), f"{long}bytes", 1000**power)
         prefix = "k" if letter == "k" else letter.upper()
         yield from ((letter.upper(), unit), (f"{prefix}B", unit), (f"{long}byte", unit))
 
@@ -58,7 +58,7 @@ class TypedSize(NamedTuple):
     """A size as it was typed."""
 
     number: int
-    unit: Unit
+    unit: SizeUnit
 
     @property
     def size(self) -> int:
@@ -88,7 +88,7 @@ class TypedSize(NamedTuple):
         return found
 
 
-def unit_of(text: str) -> Unit:
+def unit_of(text: str) -> SizeUnit:
     """Return the unit of that name.
 
     Raises:
@@ -99,7 +99,7 @@ def unit_of(text: str) -> Unit:
     return UNITS[text]
 
 
-def number_1_1(size: int, unit: Unit) -> str:
+def number_1_1(size: int, unit: SizeUnit) -> str:
     """Return bytes in a unit as 1.1.0 prints it.
 
     >>> number_1_1(549494784, UNITS["m"]), number_1_1(549494784, UNITS["g"])
@@ -115,7 +115,7 @@ def number_1_1(size: int, unit: Unit) -> str:
     return format(Decimal(value).quantize(Decimal((0, (1,), int(least))), ROUND_HALF_UP), "f")
 
 
-def number_0_9(size: int, unit: Unit) -> str:
+def number_0_9(size: int, unit: SizeUnit) -> str:
     """Return bytes in a unit as 0.9.0 prints it.
 
     >>> number_0_9(549490688, UNITS["g"]), number_0_9(549490688, UNITS["t"])
@@ -127,7 +127,7 @@ def number_0_9(size: int, unit: Unit) -> str:
     return f"{value:.2f}" if value >= _LEAST_PLAIN else f"{value:.2e}"
 
 
-def size_1_1(nr_blocks: int, unit: Unit, numeric: str | None) -> bytes:
+def size_1_1(nr_blocks: int, unit: SizeUnit, numeric: str | None) -> bytes:
     """Return what thin_metadata_size 1.1.0 prints.
 
     Args:
@@ -142,7 +142,7 @@ def size_1_1(nr_blocks: int, unit: Unit, numeric: str | None) -> bytes:
 
 
 def size_0_9(
-    nr_blocks: int, unit: Unit, numeric: str | None, typed: tuple[TypedSize, TypedSize, str]
+    nr_blocks: int, unit: SizeUnit, numeric: str | None, typed: tuple[TypedSize, TypedSize, str]
 ) -> bytes:
     """Return what thin_metadata_size 0.9.0 prints.
 
@@ -205,6 +205,6 @@ def capacity_json(found: Capacity, block_bytes: int | None) -> bytes:
     )
 
 
-def _behind(unit: Unit, name: str, numeric: str | None) -> str:
+def _behind(unit: SizeUnit, name: str, numeric: str | None) -> str:
     """Return what stands behind the number."""
     return {None: f" {name}", "plain": "", "short": unit.letter, "long": name}[numeric]
