@@ -25,11 +25,12 @@ _SHOWN = 12
 
 
 class _Read(NamedTuple):
-    """What is in the three files."""
+    """What is in the three files; of the second also the keys by namespace and name."""
 
     devices: dict[str, PoolDevice]
     snapshots: dict[str, KeptSnapshot]
     namespaces: Namespaces
+    by_name: dict[tuple[str, str], str]
 
 
 def read_containerd_root(path: Path) -> DockerRoot:
@@ -72,7 +73,8 @@ def _read(found: FoundContainerd, files: DockerFiles) -> _Read:
         snapshots = read_snapshots(file)
     for file in _opened(found.namespaces, files):
         namespaces = read_namespaces(file)
-    return _Read(devices, snapshots, namespaces)
+    by_name = {(each.namespace, each.name): key for key, each in snapshots.items()}
+    return _Read(devices, snapshots, namespaces, by_name)
 
 
 def _opened(path: Path, files: DockerFiles) -> Iterator[BoltFile]:
@@ -160,9 +162,8 @@ def _key_of(
     key = read.namespaces.snapshot_keys.get((kept.namespace, name))
     if key in read.snapshots:
         return key
-    for each in read.snapshots.values():
-        if (each.namespace, each.name) == (kept.namespace, name):
-            return each.key
+    if (kept.namespace, name) in read.by_name:
+        return read.by_name[kept.namespace, name]
     what = f"its snapshot {key or name} is not in {found.snapshots.name}"
     files.note(f"container {kept.container_id}: {what}, so its device is not known")
     return None
