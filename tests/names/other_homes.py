@@ -15,6 +15,7 @@ from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.root import DockerRoot
 
 METADATA = Path("devicemapper/metadata")
+LAYERDB = Path("image/devicemapper/layerdb/sha256")
 
 
 def docker_1_9(folder: Path, case: str = CASE) -> Path:
@@ -68,6 +69,10 @@ def containers_storage(folder: Path, case: str = CASE) -> Path:
         parent = docker.devices[device.parent].hash if device.parent else "base"
         fields = {"id": device.hash} | ({} if parent == "base" else {"parent": parent})
         if device.layer is not None:
+            split = state_of(case) / LAYERDB / device.layer.chain_id / "tar-split.json.gz"
+            (folder / "devicemapper-layers").mkdir(exist_ok=True)
+            kept = folder / "devicemapper-layers" / f"{device.hash}.tar-split.gz"
+            shutil.copyfile(split, kept)
             of_layer = {"diff-digest": f"sha256:{device.layer.diff_id}"}
             layers.append(fields | of_layer | {"diff-size": device.layer.size})
         elif device.container is not None and device.kind is NameKind.CONTAINER:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from thinmeta.archive.docker_export import MOST_OWNERS_BYTES, Owners, owners_in
 from thinmeta.errors import InputError, NotThereError
+from thinmeta.images.other_homes import HomeLayer, in_graph, in_storage, read_bytes
 from thinmeta.names.catalogue import NameKind
 from thinmeta.names.docker.devices import DockerDevice
 from thinmeta.names.docker.files import digest, open_regular
@@ -18,7 +19,6 @@ from thinmeta.units import DeviceId
 
 _ON_HOST = ("var", "lib", "docker")
 _IMAGES = "image/devicemapper"
-_CONFIG_BYTES = 8 << 20
 _LATEST = ":latest"
 
 
@@ -31,6 +31,7 @@ class ImageLayer(NamedTuple):
         tar_split: the file in which Docker kept all of the tar but the contents of files.
         created: when its image was made of it, as Docker wrote it; None if that is not known.
         is_from_elsewhere: its tar may not be this host's: the layer is known to a registry.
+        is_hashed: the sha256 is known; else `diff_id` is the layer's id, as before Docker 1.10.
     """
 
     diff_id: str
@@ -38,6 +39,7 @@ class ImageLayer(NamedTuple):
     tar_split: Path
     created: str | None = None
     is_from_elsewhere: bool = False
+    is_hashed: bool = True
 
 
 class ChosenImage(NamedTuple):
@@ -98,6 +100,13 @@ def chosen_image(docker: DockerRoot, image: Image, tags: tuple[str, ...]) -> Cho
     Raises:
         InputError: what Docker kept of it is not complete, or not what its hashes say.
     """
+    owners = _hosts_owners(docker.root)
+    home = in_storage(docker, image) or in_graph(docker, image)
+    if home is not None:
+        of_home = tuple(
+            _at_home(docker, image, place, each) for place, each in enumerate(home.layers)
+        )
+        return ChosenImage(image.image_id, home.config, tags, of_home, owners)
     of_chain = {each.layer.chain_id: each for each in docker.devices.values() if each.layer}
     config = _config(docker, image)
     diff_ids = _diff_ids(docker, image, config)
@@ -105,7 +114,7 @@ def chosen_image(docker: DockerRoot, image: Image, tags: tuple[str, ...]) -> Cho
         _layer(docker, image, place, diff_id, of_chain.get(chain_id))
         for place, (diff_id, chain_id) in enumerate(zip(diff_ids, chain_ids(diff_ids), strict=True))
     )
-    return ChosenImage(image.image_id, config, tags, layers, _hosts_owners(docker.root))
+    return ChosenImage(image.image_id, config, tags, layers, owners)
 
 
 def _hosts_owners(root: Path) -> Owners:
@@ -155,13 +164,29 @@ def _tags(image: Image, text: str) -> tuple[str, ...]:
     return tuple(each for each in image.tags if each.rpartition(":")[0] == text)
 
 
+def _at_home(docker: DockerRoot, image: Image, place: int, layer: HomeLayer) -> ImageLayer:
+    """Return a layer of an image that others keep.
+
+    Raises:
+        InputError: nobody knows on which device it is.
+    """
+    if layer.device.record is None:
+        what = f"a layer of {image.name} is on no device that Docker knows"
+        raise InputError(f"{docker.path}: {what}")
+    instructions = image.instructions
+    created = instructions[place].created if len(instructions) > place else None
+    return ImageLayer(
+        layer.diff_id,
+        layer.device.record.device_id,
+        layer.tar_split,
+        created,
+        is_hashed=layer.is_hashed,
+    )
+
+
 def _config(docker: DockerRoot, image: Image) -> bytes:
     path = docker.root / _IMAGES / "imagedb/content/sha256" / image.image_id
-    try:
-        with open_regular(path) as file:
-            config = file.read(_CONFIG_BYTES)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    config = read_bytes(path)
     if hashlib.sha256(config).hexdigest() != image.image_id:
         raise InputError(f"{path}: is not what its name says: its sha256 is another")
     return config

@@ -90,6 +90,11 @@ class ImageMaker:
     def _make(self, image: ChosenImage, place: int) -> SavedLayer:
         layer = image.layers[place]
         name = layer_name(image, layer)
+        if not layer.is_hashed:
+            why = f"{name}: no hash of it was kept, as none was before Docker 1.10"
+            if self._proof.is_needed:
+                raise UnprovenLayerError(why)
+            return self._unproven(image, place, why, is_wrong=False)
         is_wrong = False
         try:
             split = SplitLayer(image, layer, self._open_layer)
@@ -108,6 +113,11 @@ class ImageMaker:
             return TreeLayer(name, trees, *found)
         if self._proof.is_needed:
             raise UnprovenLayerError(f"{why}; {_hope(image, place, trees)}")
+        return self._unproven(image, place, why, is_wrong=is_wrong)
+
+    def _unproven(self, image: ChosenImage, place: int, why: str, *, is_wrong: bool) -> SavedLayer:
+        """Return a layer made of its files, which nothing proves."""
+        name = layer_name(image, image.layers[place])
         for each in image.layers[: place + 1][-2:]:
             self._inspect(each)
         trees = LayerTrees(image, place, self._open_layer, by_ctime=True)

@@ -15,6 +15,7 @@ import pytest
 from tests.cases import FIXTURES, unpacked
 from tests.conftest import Thinmeta
 from tests.docker_cases import ODD, docker_words, recorded_tar
+from tests.names.other_homes import containers_storage, docker_1_9
 from thinmeta.errors import ExitCode
 
 BUILT = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
@@ -46,6 +47,31 @@ def test_images_are_those_that_docker_saved(thinmeta: Thinmeta) -> None:
         **images(recorded_tar("docker-save.tar")),
         **images(recorded_tar("docker-save-committed.tar")),
     }
+
+
+def test_images_of_containers_storage_are_the_same(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    root = containers_storage(tmp_path / "storage", ODD)
+
+    result = thinmeta("save", "odd:built", "odd:base", *docker_words(ODD, root))
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    assert images(result.stdout_bytes) == images(recorded_tar("docker-save.tar"))
+
+
+def test_images_of_docker_1_9_are_made_without_proof(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    words = ("save", "demo", *docker_words(BUILT[0], docker_1_9(tmp_path / "v1", BUILT[0])))
+
+    refused, made = thinmeta(*words), thinmeta(*words, "--unproven")
+
+    assert (refused.exit_code, refused.stdout) == (ExitCode.INPUT, "")
+    assert "no hash of it was kept, as none was before Docker 1.10; --unproven" in refused.stderr
+    assert made.exit_code == ExitCode.DONE
+    ((config, layers),) = images(made.stdout_bytes).values()
+    fields = json.loads(config)
+    assert [f"sha256:{each}" for each in layers] == fields["rootfs"]["diff_ids"]
+    made_by = [each.get("created_by", "") for each in fields["history"]]
+    assert [" COPY file:" in each for each in made_by] == [False, True, True, True, False]
+    assert len(layers) == 4
 
 
 @pytest.mark.parametrize("case", BUILT)
