@@ -6,7 +6,9 @@ anew, and the links of the volume are made when all else is there.
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
 from stat import S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ from thinmeta.files.file_bytes import FileBytes, FileHole, LostPart, left_out, z
 from thinmeta.files.file_system import FileError, IncompleteFileError, Inode
 from thinmeta.files.file_tree import FoundFile, OnFileError, below, walk
 from thinmeta.files.opened_files import OpenedFiles
+from thinmeta.files.outline import Outline
 
 _OPENED_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL = (S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK)
@@ -26,6 +29,8 @@ _LAST = {  # after which nothing else can be written, either
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO),
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
 }
+_AT_ONCE = 512  # files
+_UNKNOWN = Outline(None, has_xattrs=True)
 _FOLDER_THERE = "is there already, and is no folder: what would be in it is left out"
 
 
@@ -110,12 +115,18 @@ class TreeCopy:
             OutputError: nothing more can be written.
         """
         self._left_out = None
-        self._guarded(self._add, target, *found)
+        self._add_all([(target, found.path, found.inode)])
         if found.inode.is_directory:
             skip = len(found.path) + 1 if found.path else 0
             files = walk(self._opened.file_system, found.inode, found.path, self._on_error)
-            for path, inode in files:
-                self._guarded(self._add, below(target, path[skip:]), path, inode)
+            rest = ((below(target, path[skip:]), path, inode) for path, inode in files)
+            while some := list(islice(rest, _AT_ONCE)):
+                self._add_all(some)
+
+    def _add_all(self, files: list[tuple[bytes, bytes, Inode]]) -> None:
+        outlines = self._opened.file_system.outlines([inode for *_, inode in files])
+        for file, outline in zip(files, outlines, strict=True):
+            self._guarded(partial(self._add, outline), *file)
 
     @property
     def nr_files(self) -> int:
@@ -157,7 +168,7 @@ class TreeCopy:
                 why = "is there already, and is left as it is; --force replaces it"
             self._on_refused(self._full(target), f"{name}: {why}")
 
-    def _add(self, target: bytes, path: bytes, inode: Inode) -> None:
+    def _add(self, outline: Outline, target: bytes, path: bytes, inode: Inode) -> None:
         if self._left_out is not None and target.startswith(self._left_out):
             return
         kind = inode.type
@@ -168,7 +179,7 @@ class TreeCopy:
         elif kind in _SPECIAL and not self._rules.archive:
             self.nr_special += 1
         elif kind == S_IFREG or kind in _SPECIAL:
-            self._file(target, path, inode)
+            self._file(target, path, inode, outline)
         else:
             raise FileError(f"inode {inode.number}: its type {kind:o} is none that is known")
 
@@ -194,19 +205,21 @@ class TreeCopy:
         if is_new or self._rules.force:
             self._directories.append((target, path, inode))
 
-    def _file(self, target: bytes, path: bytes, inode: Inode) -> None:
+    def _file(self, target: bytes, path: bytes, inode: Inode, outline: Outline = _UNKNOWN) -> None:
         """Copy what is no directory."""
         if (first := self._first_of.get(inode.number)) is not None:
             self._files.place(target, lambda folder, name: self._hard_link(first, folder, name))
             return
-        xattrs = self._opened.file_system.xattrs(inode) if self._rules.archive else None
+        xattrs: Mapping[bytes, bytes] | None = {} if self._rules.archive else None
+        if self._rules.archive and outline.has_xattrs:
+            xattrs = self._opened.file_system.xattrs(inode)
         make: Make
 
         def set_all(place: int | bytes) -> None:
             set_attributes(place, inode, xattrs, lambda what: self._unset(target, what))
 
         if inode.type == S_IFREG:
-            content = self._content(inode)
+            content = self._content(inode, outline)
 
             def make(folder: int, name: bytes) -> None:
                 with new_file(folder, name) as fd:
@@ -238,8 +251,8 @@ class TreeCopy:
             why = f"{self._shown(first.target)}, which it is the same as, was replaced"
             raise OSError(errno.ESTALE, why)
 
-    def _content(self, inode: Inode) -> FileBytes:
-        content = self._opened.bytes_of(inode)
+    def _content(self, inode: Inode, outline: Outline) -> FileBytes:
+        content = self._opened.bytes_of(inode, outline)
         if not self._rules.salvage:
             content.refuse_lost()
         return content

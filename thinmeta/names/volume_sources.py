@@ -5,7 +5,6 @@ from pathlib import Path
 from thinmeta.device.extents import Extents
 from thinmeta.model.device_spec import ChosenDevice
 from thinmeta.model.pool import Pool
-from thinmeta.names.lvm_volumes import open_external_origin
 from thinmeta.names.name_sources import NameSources
 from thinmeta.volume.sources import Sources, open_source
 
@@ -59,6 +58,8 @@ def with_origin(
         if origin is not None:
             opened = _opened(origin, direct=direct)
         elif chosen.external_origin is not None:
+            from thinmeta.names.lvm_volumes import open_external_origin
+
             opened = open_external_origin(names.state_with_origins(), chosen.external_origin)
     except BaseException:
         data.close()
