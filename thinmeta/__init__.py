@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from thinmeta.analyse.block.look import BlockReport
     from thinmeta.analyse.check.findings import CheckReport, Finding, Severity
     from thinmeta.analyse.diff import Relation, Summary
+    from thinmeta.analyse.file_places import FilePlace
     from thinmeta.analyse.freed import FreedTogether
     from thinmeta.analyse.layers import MeasuredLayer
     from thinmeta.analyse.recover.candidates import Candidate
+    from thinmeta.analyse.region_files import DataPart, RegionRun
     from thinmeta.errors import (
         Damage,
         DamagedMetadataError,
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
         raise_damage,
     )
     from thinmeta.files.file_bytes import FileStream
+    from thinmeta.files.file_parts import FilePart
     from thinmeta.files.file_system import FileError, Inode
     from thinmeta.files.file_tree import FoundFile
+    from thinmeta.files.region_contents import HeldPart, Holding
     from thinmeta.library.answers import Difference
     from thinmeta.library.device_files import DeviceFiles
     from thinmeta.library.entrance import find_states, open_pool
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from thinmeta.names.disagreements import Disagreement
     from thinmeta.names.name_sources import NameSources
     from thinmeta.volume.contents import Volume
+    from thinmeta.volume.layout import Source
     from thinmeta.walk.changes import Change
     from thinmeta.walk.runs import Run
 
@@ -65,6 +70,7 @@ _HOMES = {
     "Candidate": "thinmeta.analyse.recover.candidates",
     "Change": "thinmeta.walk.changes",
     "CheckReport": "thinmeta.analyse.check.findings",
+    "DataPart": "thinmeta.analyse.region_files",
     "Device": "thinmeta.library.opened_device",
     "DeviceFiles": "thinmeta.library.device_files",
     "DeviceLoss": "thinmeta.model.losses",
@@ -72,17 +78,22 @@ _HOMES = {
     "Difference": "thinmeta.library.answers",
     "Disagreement": "thinmeta.names.disagreements",
     "FileError": "thinmeta.files.file_system",
+    "FilePart": "thinmeta.files.file_parts",
+    "FilePlace": "thinmeta.analyse.file_places",
     "FileStream": "thinmeta.files.file_bytes",
     "Finding": "thinmeta.analyse.check.findings",
     "FoundFile": "thinmeta.files.file_tree",
     "FreeTable": "thinmeta.library.results",
     "FreedTogether": "thinmeta.analyse.freed",
+    "HeldPart": "thinmeta.files.region_contents",
+    "Holding": "thinmeta.files.region_contents",
     "Inode": "thinmeta.files.file_system",
     "Losses": "thinmeta.model.losses",
     "MeasuredLayer": "thinmeta.analyse.layers",
     "NameSources": "thinmeta.names.name_sources",
     "OpenPool": "thinmeta.library.opened_pool",
     "RefCounts": "thinmeta.model.ref_counts",
+    "RegionRun": "thinmeta.analyse.region_files",
     "Relation": "thinmeta.analyse.diff",
     "ResultList": "thinmeta.library.result_list",
     "Roots": "thinmeta.model.state",
@@ -90,6 +101,7 @@ _HOMES = {
     "RunTable": "thinmeta.library.results",
     "Severity": "thinmeta.analyse.check.findings",
     "SharerTable": "thinmeta.library.results",
+    "Source": "thinmeta.volume.layout",
     "SpaceMapRoot": "thinmeta.model.superblock",
     "State": "thinmeta.model.state",
     "Summary": "thinmeta.analyse.diff",
@@ -110,6 +122,7 @@ __all__ = [
     "Damage",
     "DamageKind",
     "DamagedMetadataError",
+    "DataPart",
     "Device",
     "DeviceFiles",
     "DeviceLoss",
@@ -118,11 +131,15 @@ __all__ = [
     "Disagreement",
     "ExitCode",
     "FileError",
+    "FilePart",
+    "FilePlace",
     "FileStream",
     "Finding",
     "FoundFile",
     "FreeTable",
     "FreedTogether",
+    "HeldPart",
+    "Holding",
     "Inode",
     "InputError",
     "LiveDeviceError",
@@ -133,6 +150,7 @@ __all__ = [
     "NotThereError",
     "OpenPool",
     "RefCounts",
+    "RegionRun",
     "Relation",
     "ResultList",
     "Roots",
@@ -141,6 +159,7 @@ __all__ = [
     "SalvagedError",
     "Severity",
     "SharerTable",
+    "Source",
     "SpaceMapRoot",
     "State",
     "Summary",

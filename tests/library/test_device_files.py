@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import thinmeta
@@ -14,6 +15,10 @@ from tests.files.small_ext2 import HELLO, small_ext2
 from thinmeta.library.device_files import DeviceFiles
 
 CASES = ("docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k")
+BLOCK_BYTES = 512 << 10
+"""Of the first."""
+BELOW = (8, 11)
+"""A layer with this file, and one on top of it."""
 
 
 @pytest.fixture(params=CASES)
@@ -114,3 +119,42 @@ def test_what_is_wrong_with_a_file_raises_or_is_told(tmp_path: Path) -> None:
 def test_a_device_without_files_raises(tmp_path: Path) -> None:
     with pytest.raises(thinmeta.InputError, match="has no file system"):
         damaged(tmp_path, bytes(1 << 20))
+
+
+def test_from_a_file_to_its_blocks_and_back() -> None:
+    data = unpacked(CASES[0], "data")
+    with thinmeta.open_pool(unpacked(CASES[0])) as pool:
+        with pool.device(8).files(data) as files:
+            content, *others = places = files.places("/tmp/3.txt")
+        found = pool.files_at(content.place, content.place + content.length, data)
+        block = content.place // BLOCK_BYTES
+        sharers = set(pool.rmap(block, block + 1).read().device_id.tolist())
+
+    assert data.read_bytes()[content.place :][: content.length] == b"333\n"
+    assert (content.source, others[-1].part) == (thinmeta.Source.DATA, thinmeta.FilePart.INODE)
+    assert places.columns()["part"].tolist()[:1] == ["content"]
+    assert places.columns()["place"].dtype == np.int64
+    rows = found.columns()
+    of_file = rows["path"] == "rootfs/tmp/3.txt"
+    assert set(BELOW) <= set(rows["device_id"][of_file].tolist()) <= sharers
+    assert set(rows["data_byte"][of_file].tolist()) == {content.place}
+    assert set(rows["holds"][of_file].tolist()) == {"content"}
+    assert {len(column) for column in rows.values()} == {sum(len(run.parts) or 1 for run in found)}
+
+
+def test_what_has_no_files_and_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    data, region = unpacked(CASES[0], "data"), (84 * BLOCK_BYTES, 85 * BLOCK_BYTES)
+    short = tmp_path / "data"
+    short.write_bytes(data.read_bytes()[:65536])
+    told: list[bytes | None] = []
+    with thinmeta.open_pool(unpacked(CASES[0])) as pool:
+        runs = pool.files_at(*region, data, partition=2)
+        with pytest.raises(thinmeta.InputError, match=r"^device \d+: "):
+            pool.files_at(*region, short)
+        pool.files_at(*region, short, on_error=lambda _, path, __: told.append(path))
+
+    assert {(not run.parts, bool(run.why)) for run in runs} == {(True, True)}
+    rows = runs.columns()
+    assert rows["why"].tolist() == [run.why for run in runs]
+    assert set(rows["data_byte"].tolist()) == {-1}
+    assert set(told) == {None}

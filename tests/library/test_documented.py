@@ -11,17 +11,23 @@ REFERENCE = Path(__file__).resolve().parents[2] / "tools/api/pages/index.md"
 # Public names and members without an example, and why. The examples are doctests.
 NO_EXAMPLE = {
     "DeviceFiles.close": "a file's",
+    "DataPart": "the example of `DeviceFiles`",
     "DeviceFiles.link_target": "no fixture this small has a link",
     "FileError": "needs a damaged file",
+    "FilePlace": "the example of `DeviceFiles`",
     "FileStream": "the example of `DeviceFiles`",
     "FoundFile": "the example of `DeviceFiles`",
+    "HeldPart": "the example of `DeviceFiles`",
     "LiveDeviceError": "needs an active pool",
+    "OpenPool.files_at": "the example of `DeviceFiles`",
+    "RegionRun": "the example of `DeviceFiles`",
     "SalvagedError": "what commands end with; the library returns losses",
+    "Source": "the example of `DeviceFiles`",
     "UnsupportedFormatError": "no kernel has written such a superblock yet",
     "Volume.close": "a file's",
     **{
         f"DeviceFiles.{method}": "the class's example: to unpack its data takes seconds"
-        for method in ("entries", "find", "lost", "open", "walk", "xattrs")
+        for method in ("entries", "find", "lost", "open", "places", "walk", "xattrs")
     },
     **{
         f"{name}.{method}": "a file's, but for `read_at`; the class's example reads"

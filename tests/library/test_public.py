@@ -21,6 +21,7 @@ SIGNATURES = {
     "DeviceFiles.entries": f"path='/', *, on_error={raise_file_error}",
     "DeviceFiles.lost": "path",
     "DeviceFiles.open": "path",
+    "DeviceFiles.places": f"path, *, on_error={raise_file_error}",
     "DeviceFiles.walk": f"path='/', *, on_error={raise_file_error}",
     "DeviceFiles.xattrs": "file",
     "Difference.chunks": "",
@@ -30,13 +31,19 @@ SIGNATURES = {
     "Losses.columns": "",
     "Losses.of": "device_id",
     "Losses.range_columns": "",
-    "NameSources": "docker_root=None, lvm=(), lv=None, metadata_lv=None, *, default_root=None",
+    "NameSources": (
+        "docker_root=None, lvm=(), lv=None, metadata_lv=None, *, containerd_root=None, "
+        "default_root=None"
+    ),
     "OpenPool.block": "number",
     "OpenPool.check": "",
     "OpenPool.close": "",
     "OpenPool.device": "spec",
     "OpenPool.diff": "left, right, *, with_same=False",
     "OpenPool.disagreements": "",
+    "OpenPool.files_at": (
+        "begin, end, data=None, *, partition=None, inside=None, replay=True, on_error=None"
+    ),
     "OpenPool.freed": "devices",
     "OpenPool.free_ranges": "",
     "OpenPool.in_state": "state",
@@ -61,7 +68,8 @@ SIGNATURES = {
 
 NAMES = """
     BlockReport BlockTable Candidate Change CheckReport Damage DamageKind DamagedMetadataError
-    Device DeviceFiles FileError FileStream FoundFile Inode
+    DataPart Device DeviceFiles FileError FilePart FilePlace FileStream FoundFile HeldPart Holding
+    Inode RegionRun Source
     DeviceLoss DiffTable Difference Disagreement ExitCode Finding FreeTable FreedTogether InputError
     LiveDeviceError Losses MeasuredLayer NameSources NoSnapshotError NotThereError OpenPool
     RefCounts Relation ResultList Roots Run RunTable SalvagedError Severity SharerTable

@@ -29,5 +29,7 @@ def asked(pool: thinmeta.OpenPool) -> None:
     assert_type(pool.usage().columns(), dict[str, npt.NDArray[Any]])
     assert_type(pool.check().columns(), dict[str, npt.NDArray[Any]])
     assert_type(pool.states()[0].roots, thinmeta.Roots | None)
+    assert_type(pool.files_at(0, 512)[0], thinmeta.RegionRun)
+    assert_type(device.files().places("/etc")[0], thinmeta.FilePlace)
     assert_type(pool.salvaged(), thinmeta.OpenPool)
     assert_type(device.losses(), thinmeta.Losses)

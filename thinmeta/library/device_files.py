@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import NoReturn, Self
 
+from thinmeta.analyse.file_places import FilePlace, places_of
 from thinmeta.errors import NotThereError
 from thinmeta.files.container_root import container_root
 from thinmeta.files.file_bytes import FileBytes, FileStream
 from thinmeta.files.file_system import FileError
 from thinmeta.files.file_tree import FoundFile, OnFileError, below, entries_of, find, shown, walk
 from thinmeta.files.opened_files import OpenedFiles
+from thinmeta.library.found_files import list_of_places
+from thinmeta.library.result_list import ResultList
 from thinmeta.volume.contents import Volume
 
 FilePath = str | bytes
@@ -45,6 +48,14 @@ class DeviceFiles:
     >>> with files.open(found) as content:
     ...     content.seek(3), content.read(1)
     (3, b'2')
+    >>> place = files.places(found)[0]
+    >>> place.part.name, place.length, place.source.name, place.place
+    ('CONTENT', 5, 'DATA', 10290176)
+    >>> data.seek(place.place), data.read(4)
+    (10290176, b'gpt2')
+    >>> held = pool.files_at(place.place, place.place + 5, data.name, partition=2)
+    >>> [part.held.paths for run in held for part in run.parts]
+    [(b'etc/hostname',)]
     >>> files.close(), pool.close()
     (None, None)
     """
@@ -157,6 +168,28 @@ class DeviceFiles:
         content, _ = self._bytes_of(path)
         return [(part.begin, part.length) for part in content.lost()]
 
+    def places(
+        self, path: FilePath | FoundFile, *, on_error: OnFileError = raise_file_error
+    ) -> ResultList[FilePlace]:
+        """Return where a file is on the data device, as `thinmeta lookup --file` shows it.
+
+        Content first, in the order of the file, then what must be read to find it. Holes are not
+        among them. `columns()` has a row a part, numbers in bytes.
+
+        Args:
+            path: as for `open`.
+            on_error: told if only a part of it can be found.
+
+        Raises:
+            NotThereError: there is no such file.
+            FileError: its inode cannot be read or believed, or by `on_error`.
+        """
+        file = self._found(path)
+        found = places_of(self._opened, self._volume.layout, file.inode)
+        if found.fault is not None:
+            on_error(file.path, found.fault)
+        return list_of_places(found.places)
+
     def link_target(self, link: FoundFile) -> bytes:
         """Return where a symbolic link leads.
 
@@ -180,5 +213,8 @@ class DeviceFiles:
         return found
 
     def _bytes_of(self, path: FilePath | FoundFile) -> tuple[FileBytes, str]:
-        found = path if isinstance(path, FoundFile) else self.find(path)
+        found = self._found(path)
         return self._opened.bytes_of(found.inode), shown(found.path)
+
+    def _found(self, path: FilePath | FoundFile) -> FoundFile:
+        return path if isinstance(path, FoundFile) else self.find(path)

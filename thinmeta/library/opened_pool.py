@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from thinmeta.analyse.recover.salvaging import pool_to_salvage
 from thinmeta.library.opened_device import Device, DevicesInPool
@@ -10,6 +11,12 @@ from thinmeta.library.questions import Questions, left_of
 from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.state import AnyState
 from thinmeta.model.superblock import Superblock
+from thinmeta.volume.contents import Volume
+from thinmeta.volume.layout import MAX_BYTES
+
+if TYPE_CHECKING:
+    from thinmeta.analyse.region_files import OnDeviceError, RegionRun
+    from thinmeta.library.result_list import ResultList
 
 
 class OpenPool(Questions):
@@ -104,6 +111,53 @@ class OpenPool(Questions):
         """
         pool, losses = self._in_state(state)
         return OpenPool(pool, self._names, losses)
+
+    def files_at(  # noqa: PLR0913  # each is a choice of its own
+        self,
+        begin: int,
+        end: int,
+        data: str | Path | None = None,
+        *,
+        partition: int | None = None,
+        inside: str | None = None,
+        replay: bool = True,
+        on_error: "OnDeviceError | None" = None,
+    ) -> "ResultList[RegionRun]":
+        """Return which files are in a part of the data device, as `thinmeta rmap --files` shows it.
+
+        In the order of `rmap`, all that devices map of the data blocks that it touches. Of a
+        device that has no file system that is read here, `why` says what it has instead.
+        `columns()` has a row for each thing that is there.
+
+        Args:
+            begin: first byte of the data device, such as that of a bad sector.
+            end: the byte after the last one.
+            data: the pool's data device, or an image of it; None if the names' source has it.
+            partition: number of the partition to read, as for `Device.files`.
+            inside: name of the logical volume to read, likewise.
+            replay: read file systems with their journals replayed, in memory.
+            on_error: told of what cannot be read: the device's id, a file's path, or None for all
+                of the device, and the error. None raises it.
+
+        Raises:
+            InputError: by `on_error`; or the data block size is not known.
+            DamagedMetadataError: a node is bad, and `on_damage` raises.
+        """
+        from thinmeta.library.found_files import files_at, raise_device_error
+
+        def volume_of(device_id: int) -> Volume:
+            device = self.device(device_id)
+            return device.open(data, size=MAX_BYTES if device.size is None else device.size)
+
+        return files_at(
+            self._pool,
+            volume_of,
+            (begin, end),
+            raise_device_error if on_error is None else on_error,
+            partition=partition,
+            inside=inside,
+            replay=replay,
+        )
 
     def salvaged(self) -> "OpenPool":
         """Return what is left of the pool, of which all that is sound can be asked.
