@@ -92,18 +92,21 @@ KINDS = {
 }
 ARGUMENTS = MINIMAL | {
     "commit": ("dead1", "a", "--data", DATA.name, "--docker-root", DOCKER.name),
+    "diff --files": ("1", "2", "--files", "--data", DATA.name),
     "extract": (*MINIMAL["extract"], "-o", "out"),
     "info": ("--histograms",),
+    "lookup --file": ("1", "--file", "/hello", "--data", DATA.name),
     "repair": ("-o", "out"),
+    "rmap --files": ("--region", "0..100", "--files", "--data", DATA.name),
     "save": ("demo:latest", "--data", DATA.name, "--docker-root", DOCKER.name),
     "undelete": ("1@ROOTS", "-o", "out"),
 }
 RUNS = [
     (command, salvage)
-    for command in NAMES
+    for command in sorted({*NAMES, *ARGUMENTS})
     if command not in {"restore", "unpack"}  # which read no metadata
     for salvage in (False, True)
-    if not salvage or has_option(command, "--salvage")
+    if not salvage or has_option(command.split()[0], "--salvage")
 ]
 MOST_SECONDS = 30
 """Of CPU; each takes 3 at most where nothing else runs."""
@@ -129,7 +132,8 @@ def test_every_command_is_bounded(
     command: str, salvage: bool, small_file: Path, forking: Forking, tmp_path: Path
 ) -> None:
     """In memory (its process may have no more), and in time, with and without --salvage."""
-    args = [command, *with_roots(ARGUMENTS[command], small_file), "--pool", str(small_file)]
+    name, given = command.split(maxsplit=1)[0], with_roots(ARGUMENTS[command], small_file)
+    args = [name, *given, "--pool", str(small_file)]
 
     ended = forking.run(tmp_path, [*args, *(["--salvage"] if salvage else [])])
 

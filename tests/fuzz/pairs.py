@@ -192,11 +192,21 @@ def _dump(rng: Rng, pair: Pair) -> None:
 
 def _diff(rng: Rng, pair: Pair) -> None:
     pair.args += [_device(rng, pair), _device(rng, pair)]
+    if rng.integers(3) == 0:
+        pair.args += ["--files", "--data", _data_with_files(rng, pair)]
+        _part_of_volume(rng, pair)
+        return
     _sometimes(rng, pair, 4, "--verbose")
     _sometimes(rng, pair, 6, "--summary")
 
 
 def _lookup(rng: Rng, pair: Pair) -> None:
+    if rng.integers(3) == 0:
+        files = ["/hello", "/", "/nothing"]
+        words = [word for path in files[: pick(rng, [1, 1, 3])] for word in ("--file", path)]
+        pair.args += [_device(rng, pair), *words, "--data", _data_with_files(rng, pair)]
+        _volume(rng, pair)
+        return
     blocks = [pick(rng, ["0", "1", "70", "64K", "8s", _number(rng)]) for _ in range(3)]
     pair.args += [_device(rng, pair), *blocks]
     _sometimes(rng, pair, 3, "--all-sharers")
@@ -233,6 +243,9 @@ def _rmap(rng: Rng, pair: Pair) -> None:
     ]
     for _ in range(pick(rng, [1, 1, 2])):
         pair.args += ["--region", pick(rng, regions)]
+    if rng.integers(3) == 0:
+        pair.args += ["--files", "--data", _data_with_files(rng, pair)]
+        _part_of_volume(rng, pair)
 
 
 def _info(rng: Rng, pair: Pair) -> None:
@@ -340,6 +353,10 @@ def _volume(rng: Rng, pair: Pair) -> None:
 
 def _any_volume(rng: Rng, pair: Pair) -> None:
     _sometimes(rng, pair, 4, "--size", _size(rng))
+    _part_of_volume(rng, pair)
+
+
+def _part_of_volume(rng: Rng, pair: Pair) -> None:
     _sometimes(rng, pair, 8, "--partition", pick(rng, ["1", "5", str(2**64 - 1)]))
     _sometimes(rng, pair, 4, "--no-replay")
 

@@ -224,6 +224,8 @@ def _of_lines(text: str) -> set[tuple[int, int, int]]:
     """Return data block, device and origin block of each mapping in rmap's lines."""
     found = set()
     for line in text.splitlines():
+        if line.startswith("  "):
+            continue  # what --files shows of a run
         match = re.fullmatch(r"data (\d+)\.\.(\d+) -> thin\((\d+)\) (\d+)\.\.\d+", line)
         assert match, line
         begin, end, device_id, origin = map(int, match.groups())

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,10 @@ from thinmeta.model.pool import Pool
 from thinmeta.units import DeviceId, OnProgress
 from thinmeta.volume.byte_ranges import ByteRanges, overlaps
 from thinmeta.volume.layout import Bytes
-from thinmeta.walk.ragged import Places, distinct
+from thinmeta.walk.ragged import Places, is_new
+
+_RUNS_AT_ONCE = 1 << 16
+"""Runs of which what is in them is in memory together."""
 
 
 class DataPart(NamedTuple):
@@ -80,8 +84,8 @@ def files_in_region(
 ) -> Iterator[RegionRun]:
     """Yield who maps the data blocks of a region, and which files have what there.
 
-    In the order of `rmap`. The file system of each device that maps any of it is read once, and
-    what was found is in memory then.
+    In the order of `rmap`. The file system of each device that maps any of it is read once; where
+    there are very many runs, once for each part of them. What was found for a part is in memory.
 
     Args:
         pool: in the state to look at.
@@ -100,49 +104,80 @@ def files_in_region(
         Region(begin // unit, -(-end // unit))
         for begin, end in zip(region.begin.tolist(), region.end.tolist(), strict=True)
     ]
-    none = np.empty(0, dtype=np.uint64)
-    pieces = [ReverseRuns(none, none, none, none), *rmap(pool, blocks, on_progress=on_progress)]
-    runs = ReverseRuns.joined(pieces)
-    found: dict[int, _InDevice] = {}
-    for device_id in distinct(runs.device_id).tolist():
-        rows = np.flatnonzero(runs.device_id == device_id)
-        found[device_id] = _read(
-            DeviceId(device_id), runs[rows], rows, unit, region, open_device, on_error
-        )
-    columns = (runs.data_begin, runs.length, runs.device_id, runs.origin_begin)
-    for row, run in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-        data_begin, length, device_id, origin_begin = run
-        parts, is_docker, why = found[device_id]
-        own = tuple(sorted(parts.get(row, ()), key=lambda part: (part.data_byte, part.held.place)))
-        yield RegionRun(data_begin, length, DeviceId(device_id), origin_begin, own, is_docker, why)
+    reader = _RegionReader(unit, region, open_device, on_error)
+    for runs in _together(rmap(pool, blocks, on_progress=on_progress)):
+        yield from reader.read(runs)
 
 
-def _read(  # noqa: PLR0913, PLR0917  # one device of many
-    device_id: DeviceId,
-    runs: ReverseRuns,
-    rows: Places,
-    unit: int,
-    region: ByteRanges,
-    open_device: OpenDevice,
-    on_error: OnDeviceError,
-) -> _InDevice:
-    """Return what a device has in its runs, by the rows of these."""
-    asked = _asked(runs, unit, region)
-    parts: dict[int, list[DataPart]] = {}
-    try:
-        with open_device(device_id) as opened:
-            held = [*_held(opened, asked, lambda path, error: on_error(device_id, path, error))]
-            is_docker = _is_docker(opened.file_system)
-    except (NoFileSystemError, NotThereError) as error:
-        return _InDevice({}, is_docker=False, why=str(error))
-    except InputError as error:
-        on_error(device_id, None, error)
-        return _InDevice({}, is_docker=False, why=str(error))
-    for place, part in held:
-        row = int(np.searchsorted(asked.begin, np.uint64(place), side="right")) - 1
-        data_byte = int(asked.data[row]) + place - int(asked.begin[row])
-        parts.setdefault(int(rows[asked.row[row]]), []).append(DataPart(data_byte, place, part))
-    return _InDevice(parts, is_docker, None)
+def _together(pieces: Iterator[ReverseRuns]) -> Iterator[ReverseRuns]:
+    """Join pieces into fewer: for each of them file systems are read."""
+    some: list[ReverseRuns] = []
+    for piece in pieces:
+        some.append(piece)
+        if sum(map(len, some)) >= _RUNS_AT_ONCE:
+            yield ReverseRuns.joined(some)
+            some = []
+    if some:
+        yield ReverseRuns.joined(some)
+
+
+class _RegionReader:
+    """Reads what is in runs; says once of each device, and of each file, what is wrong with it."""
+
+    def __init__(
+        self, unit: int, region: ByteRanges, open_device: OpenDevice, on_error: OnDeviceError
+    ) -> None:
+        self._unit, self._region = unit, region
+        self._open_device, self._on_error = open_device, on_error
+        self._without: dict[int, _InDevice] = {}
+        self._told: set[tuple[int, bytes]] = set()
+
+    def read(self, runs: ReverseRuns) -> Iterator[RegionRun]:
+        """Yield what is in some runs."""
+        found: dict[int, _InDevice] = {}
+        order = np.argsort(runs.device_id, kind="stable")
+        ids = runs.device_id[order]
+        starts = [*np.flatnonzero(is_new(ids)).tolist(), len(ids)]
+        for begin, end in pairwise(starts):
+            device_id, rows = DeviceId(int(ids[begin])), order[begin:end]
+            known = self._without.get(device_id)
+            if known is None:
+                known = self._read(device_id, runs[rows], rows)
+                if known.why is not None:
+                    self._without[device_id] = known
+            found[device_id] = known
+        columns = (runs.data_begin, runs.length, runs.device_id, runs.origin_begin)
+        for row, run in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+            data_begin, length, device_id, origin_begin = run
+            parts, is_docker, why = found[device_id]
+            own = sorted(parts.get(row, ()), key=lambda part: (part.data_byte, part.held.place))
+            about = DeviceId(device_id), origin_begin, tuple(own), is_docker, why
+            yield RegionRun(data_begin, length, *about)
+
+    def _read(self, device_id: DeviceId, runs: ReverseRuns, rows: Places) -> _InDevice:
+        """Return what a device has in its runs, by the rows of these."""
+        asked = _asked(runs, self._unit, self._region)
+        parts: dict[int, list[DataPart]] = {}
+
+        def tell(path: bytes, error: FileError) -> None:
+            if (device_id, path) not in self._told:
+                self._told.add((device_id, path))
+                self._on_error(device_id, path, error)
+
+        try:
+            with self._open_device(device_id) as opened:
+                held = [*_held(opened, asked, tell)]
+                is_docker = _is_docker(opened.file_system)
+        except (NoFileSystemError, NotThereError) as error:
+            return _InDevice({}, is_docker=False, why=str(error))
+        except InputError as error:
+            self._on_error(device_id, None, error)
+            return _InDevice({}, is_docker=False, why=str(error))
+        for place, part in held:
+            row = int(np.searchsorted(asked.begin, np.uint64(place), side="right")) - 1
+            data_byte = int(asked.data[row]) + place - int(asked.begin[row])
+            parts.setdefault(int(rows[asked.row[row]]), []).append(DataPart(data_byte, place, part))
+        return _InDevice(parts, is_docker, None)
 
 
 class _Asked(NamedTuple):

@@ -9,6 +9,7 @@ import pytest
 from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.docker_cases import docker_words
+from thinmeta.analyse import region_files, rmap
 from thinmeta.errors import ExitCode
 
 CASES = ["docker-direct-lvm-ext4-512k", "docker-loop-lvm-xfs-64k"]
@@ -80,6 +81,24 @@ def test_what_has_no_file_system_here_is_said(thinmeta: Thinmeta) -> None:
     assert "say which with --partition N" in whole.stdout
     assert "/etc/hostname: bytes 0..5\n" in part.stdout
     assert "outside of the file system\n" in part.stdout
+
+
+def test_runs_in_parts_are_as_all_of_them(
+    thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.write_bytes(unpacked(CASES[0], "data").read_bytes()[:62_767_104])
+    words = ["rmap", "--files", "--region", "84..85", "--data", data]
+    whole = thinmeta(*words, unpacked(CASES[0]))
+    monkeypatch.setattr(rmap, "RUNS_AT_ONCE", 2)
+    monkeypatch.setattr(region_files, "_RUNS_AT_ONCE", 2)
+
+    in_parts = thinmeta(*words, unpacked(CASES[0]))
+
+    assert (in_parts.stdout, in_parts.exit_code) == (whole.stdout, whole.exit_code)
+    assert in_parts.stderr == whole.stderr
+    assert "/tmp/3.txt: bytes 0..4" in whole.stdout
+    assert len(whole.stderr.splitlines()) == len(set(whole.stderr.splitlines()))
 
 
 @pytest.mark.parametrize(
