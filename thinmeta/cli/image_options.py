@@ -1,6 +1,6 @@
 """What commands that write images take, and how they open the volumes of layers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from thinmeta.images.chosen_image import ChosenImage, ImageLayer
     from thinmeta.images.layer_tar import LayerVolume
     from thinmeta.images.saved_images import SavedImage
+    from thinmeta.images.tree_layers import LostFile
     from thinmeta.model.pool import Pool
     from thinmeta.model.state import AnyState
     from thinmeta.names.docker.root import DockerRoot
@@ -80,6 +81,10 @@ def docker_root_of(place: VolumeChoice, pool: "Pool", what: str) -> "DockerRoot"
     return docker
 
 
+OnLost = Callable[[str, Iterable[bytes] | None], None]
+"""Is told, in words, of what is lost; and as objects of what is of one file."""
+
+
 class ImageVolumes:
     """The volumes of images and containers, and images that are made of them."""
 
@@ -113,25 +118,33 @@ class ImageVolumes:
 
     @contextmanager
     def images(
-        self, chosen: "list[ChosenImage]", proof: ProofChoice, lose: Callable[[str], None]
+        self, chosen: "list[ChosenImage]", proof: ProofChoice, lose: OnLost
     ) -> "Iterator[list[SavedImage]]":
         """Make images that can be written of those that were chosen.
 
         Args:
             chosen: each of them once.
             proof: what is asked of their layers.
-            lose: is told what of them is not what it was.
+            lose: is told what of them is not what it was; of a file as objects, too.
 
         Raises:
             UnprovenLayerError: a layer turned out to be another, now or when it is written.
             InputError: one cannot be read at all.
         """
-        from thinmeta.formats.file_report import wrong_file_objects
+        from thinmeta.formats.file_report import lost_file_objects, wrong_file_objects
         from thinmeta.images.remade_images import ImageMaker, Proof
         from thinmeta.images.saved_layers import UnprovenLayerError
 
         needed = Proof(is_needed=not proof.unproven, search_seconds=proof.search_seconds)
-        maker = ImageMaker(self._layer, self._inspect, needed, self._report.warn, lose)
+
+        def lose_file(layer: str, lost: "LostFile") -> None:
+            lose(f"{layer}: {lost}", lost_file_objects(layer, lost))
+
+        def lose_layer(what: str) -> None:
+            lose(what, None)
+
+        hooks = self._report.warn, lose_layer, lose_file
+        maker = ImageMaker(self._layer, self._inspect, needed, *hooks)
         try:
             yield [maker.image(image) for image in chosen]
         except UnprovenLayerError as error:

@@ -80,9 +80,9 @@ class VolumeFiles:
         """Take note of what is wrong with one file, where the error says which it is."""
         self._lose(path, error, str(error))
 
-    def lose_other(self, what: str) -> None:
-        """Take note of something that is not in the output, and is of no one file."""
-        self._lost.lose(what)
+    def lose_other(self, what: str, objects: "Iterable[bytes] | None" = None) -> None:
+        """Take note of something that is not in the output; see `LostFiles.lose`."""
+        self._lost.lose(what, objects)
 
     def miss(self, path: bytes, what: str) -> None:
         """Take note of something that is not in the output, since it is not there."""

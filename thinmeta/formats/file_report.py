@@ -4,7 +4,7 @@ Each object is described in `docs/files.md`.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thinmeta.files.file_bytes import LostPartsError
 from thinmeta.files.file_system import FileError
@@ -12,6 +12,9 @@ from thinmeta.files.opened_files import OpenedFiles
 from thinmeta.formats.files import name_fields
 from thinmeta.formats.json_text import json_line
 from thinmeta.images.layer_tar import WrongFile
+
+if TYPE_CHECKING:
+    from thinmeta.images.tree_layers import LostFile
 
 
 def problem_object(path: bytes, outcome: str, why: str, **more: Any) -> bytes:
@@ -71,6 +74,13 @@ def wrong_file_objects(files: Iterable[WrongFile]) -> Iterator[bytes]:
     for file in files:
         name = b"/" + file.name.removeprefix(b"./").lstrip(b"/")
         yield problem_object(name, "differs", file.why)
+
+
+def lost_file_objects(layer: str, lost: "LostFile") -> Iterator[bytes]:
+    """Return the object of a file that is not in its layer, and one for each part that is lost."""
+    path, error, of = lost
+    yield problem_object(b"/" + path.lstrip(b"/"), "left_out", f"{of}{error}", layer=layer)
+    yield from lost_parts(path, error)
 
 
 def joined_text(objects: Iterable[bytes]) -> str:

@@ -16,7 +16,7 @@ from thinmeta.images.saved_layers import (
     layer_name,
     proven,
 )
-from thinmeta.images.tree_layers import LayerTrees, TreeLayer
+from thinmeta.images.tree_layers import LayerTrees, LostFile, TreeLayer
 
 _SHA256 = "sha256:"
 
@@ -36,13 +36,14 @@ class Proof(NamedTuple):
 class ImageMaker:
     """Makes images that can be saved of those that were chosen; a layer of several once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # a hook for each
         self,
         open_layer: OpenLayer,
         inspect: Callable[[ImageLayer], None],
         proof: Proof,
         warn: Callable[[str], None],
         lose: Callable[[str], None],
+        lose_file: Callable[[str, LostFile], None],
     ) -> None:
         """Begin with no layers.
 
@@ -52,13 +53,15 @@ class ImageMaker:
                 for what it is without proof.
             proof: what is asked of layers.
             warn: is told how a layer was made, if not as Docker kept it.
-            lose: is told what of a layer is not what it was, or is left out.
+            lose: is told which layer is not what it was.
+            lose_file: is told of a layer's name, and of a file that is not in it.
         """
         self._open_layer = open_layer
         self._inspect = inspect
         self._proof = proof
         self._warn = warn
         self._lose = lose
+        self._lose_file = lose_file
         self._made: dict[str, SavedLayer] = {}
 
     def image(self, image: ChosenImage) -> SavedImage:
@@ -122,8 +125,8 @@ class ImageMaker:
             self._inspect(each)
         trees = LayerTrees(image, place, self._open_layer, by_ctime=True)
         made = TreeLayer.unproven(image, place, trees)
-        for what in trees.lost:
-            self._lose(f"{name}: {what}")
+        for lost in trees.lost:
+            self._lose_file(name, lost)
         tell = self._lose if is_wrong else self._warn
         tell(f"{why}; it is written as layer {made.diff_id}, which nothing proves")
         return made

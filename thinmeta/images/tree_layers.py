@@ -47,12 +47,30 @@ class Guess(NamedTuple):
     later: frozenset[bytes] = frozenset()
 
 
+class LostFile(NamedTuple):
+    """A file that cannot be read, and is not in a layer.
+
+    Attributes:
+        path: of the file.
+        error: why.
+        of: which volume it is of, in words, if it is not the layer's own.
+    """
+
+    path: bytes
+    error: FileError
+    of: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.of}{shown(self.path)}: {self.error}"
+
+
 class LayerTrees:
     """What a layer changed, as its volume and that of the layer below have it.
 
     Attributes:
         members: of its tar, in order.
-        lost: what cannot be read, and is not among them; a line each.
+        lost: what cannot be read, and is not among them.
     """
 
     def __init__(
@@ -71,7 +89,7 @@ class LayerTrees:
         """
         self._layer: ImageLayer = image.layers[place]
         self._open_layer = open_layer
-        self.lost: list[str] = []
+        self.lost: list[LostFile] = []
         with ExitStack() as stack:
             left = None
             for below in image.layers[:place][-1:]:
@@ -150,12 +168,12 @@ class LayerTrees:
 
     def _tree(self, volume: LayerVolume, of: str = "") -> ComparedTree:
         def lose(path: bytes, error: FileError) -> None:
-            self.lost.append(f"{of}{shown(path)}: {error}")
+            self.lost.append(LostFile(path, error, of))
 
         return ComparedTree(volume.opened.file_system, volume.root, lose)
 
     def _lose(self, path: bytes, error: FileError) -> None:
-        self.lost.append(f"{shown(path)}: {error}")
+        self.lost.append(LostFile(path, error))
 
     def _possible_names(self, volume: LayerVolume, hosts: Owners) -> list[Owners]:
         """Return the names that the owners may have had, each once, the likeliest first."""

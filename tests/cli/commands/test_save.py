@@ -549,6 +549,17 @@ def test_what_is_lost_is_left_out_and_listed(
         if name.isascii() and name.isprintable() and Path(name).parent == Path("added"):
             assert f"layer {whole['odd:half'][1][1][:12]} (device 4): /{name}: " in said
 
+    told = thinmeta(*words, "--unproven", "-f", "json")
+
+    objects = [json.loads(line) for line in told.stderr.splitlines()]
+    problems = {each["path"]: each for each in objects if each["type"] == "problem"}
+    assert problems["/added/bits"]["outcome"] == "left_out"
+    assert lost in problems["/added/bits"]["why"]
+    assert "(device 4)" in problems["/added/bits"]["layer"]
+    assert len(problems) > len({*recorded} - {*found}) // 2
+    warnings = [each for each in objects if each["type"] == "warning"]
+    assert len(warnings) < len(problems)
+
 
 def change_record(root: Path, of: int, **fields: int) -> None:
     """Change what Docker wrote down of a device."""
