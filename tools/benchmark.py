@@ -485,6 +485,71 @@ def _file_system(bench: Bench) -> str:
     return str(path)
 
 
+CHANGED_FILES = 100
+
+
+def _changed_file_system(bench: Bench) -> str:
+    """Return that file system twice: in the second half the files of a folder are newer."""
+    path = bench.directory / "files-twice.data"
+    if not path.exists():
+        old, new = Path(_file_system(bench)), bench.directory / "changed.data"
+        shutil.copyfile(old, new)
+        names = (f"folder-0/file-{number}" for number in range(CHANGED_FILES))
+        words = "".join(f"sif {name} mtime 20300101000000\n" for name in names)
+        edit = ["debugfs", "-w", "-f", "-", str(new)]
+        subprocess.run(edit, check=True, input=words, text=True, capture_output=True)
+        with path.open("wb") as file:
+            for each in (old, new):
+                with each.open("rb") as half:
+                    shutil.copyfileobj(half, file, 1 << 20)
+        new.unlink()
+    return str(path)
+
+
+def _two_snapshots(data: str) -> Iterator[str]:
+    """Return a pool of the first half, of it with what differs in the second, and of the second."""
+    half = Path(data).stat().st_size // BLOCK_BYTES // 2
+    yield _superblock(2 * half)
+    with Path(data).open("rb") as old, Path(data).open("rb") as new:
+        new.seek(half * BLOCK_BYTES)
+        changed = [old.read(BLOCK_BYTES) != new.read(BLOCK_BYTES) for _ in range(half)]
+    for device_id, is_new in enumerate(([False] * half, changed, [True] * half), 1):
+        yield f'<device dev_id="{device_id}" mapped_blocks="{half}" transaction="0" '
+        yield 'creation_time="0" snap_time="0">\n'
+        yield from (_mapping(block, half * is_new[block] + block, 0) for block in range(half))
+        yield "</device>\n"
+    yield "</superblock>\n"
+
+
+def _files_diff_case(bench: Bench) -> Case:
+    """Return the case of snapshots, and of two volumes that share nothing: all is compared."""
+    data = _changed_file_system(bench)
+    image = bench.restored("files-twice", 16, lambda: _two_snapshots(data))
+    words = [THINMETA, "diff", "--files", "-p", image, "--data", data, "-o", bench.output]
+    return Case(
+        f"diff --files, {CHANGED_FILES} of 50,000 differ",
+        {"without shared blocks": [*words, "1", "3"], "of snapshots": [*words, "1", "2"]},
+    )
+
+
+def _save_case(bench: Bench) -> Case:
+    """Return the case of a small image, against a container's files from the same pool."""
+    case = FIXTURES / "docker-direct-lvm-ext4-512k"
+    data = bench.directory / "docker.data"
+    if not data.exists():
+        with lzma.open(case / "data.bin.xz") as packed, data.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+    words = ["-p", bench.fixture(case.name), "--data", str(data), "-o", bench.output]
+    words += ["--docker-root", str(case / "docker-state")]
+    return Case(
+        "save, an image of four layers",
+        {
+            "thinmeta export": [THINMETA, "export", "dead1", *words],
+            "thinmeta save": [THINMETA, "save", "demo:latest", *words],
+        },
+    )
+
+
 def files_cases(bench: Bench) -> Iterator[Case]:
     """Return the cases of what reads files, against what root does with a mount."""
     data, blocks = _file_system(bench), 32768
@@ -514,6 +579,8 @@ def files_cases(bench: Bench) -> Iterator[Case]:
         "thinmeta copy": [THINMETA, "copy", "--archive", "1", "/", bench.output, *words[1:]],
     }
     yield Case("copy, 1.5 GiB in 50,500 entries", copied)
+    yield _files_diff_case(bench)
+    yield _save_case(bench)
 
 
 def scan_cases(bench: Bench) -> Iterator[Case]:
