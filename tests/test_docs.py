@@ -66,6 +66,20 @@ def anchors_of(markdown: str) -> set[str]:
 OF_THE_SHELL = {"do", "done", "export", "for"}
 
 
+RECOVERIES = ("recovery.md", "lvm-recovery.md")
+_RECORDED = re.compile(r"grep .*(?:truth|recovery)/|tar .*truth")
+
+
+def test_a_recovery_takes_few_commands() -> None:
+    """From the first command to a hash that was recorded: no more than four of ours."""
+    shown = [block for block in shown_blocks() if block.document in RECOVERIES]
+    paths = [block for block in shown if _RECORDED.search(block.text)]
+
+    assert len(paths) >= 5
+    for block in paths:
+        assert 1 <= len(re.findall(r"^\$ thinmeta ", block.text, re.MULTILINE)) <= 4, block
+
+
 def test_output_is_shown() -> None:
     assert {"README.md", "dump.md"} <= {block.document for block in shown_blocks()}
 

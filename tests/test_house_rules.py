@@ -196,11 +196,14 @@ def test_a_case_says_what_it_is_and_where_it_is_from() -> None:
 
 
 def test_nothing_but_cases_is_among_the_fixtures() -> None:
-    """But what `tests.files.crash_fixtures` and `tests.names.containerd_fixtures` make."""
+    """But what `tests.files.crash_fixtures` and `tests.names.containerd_fixtures` make; logs."""
     others = {path.name for path in FIXTURES.iterdir()} - {*case_names()}
     kept = {f"{kind}.{what}.xz" for kind in ("ext4", "xfs") for what in ("img", "json")}
 
-    assert others <= {"README.md", "crashed", "containerd"}
+    assert others <= {"README.md", "crashed", "containerd", "recovery"}
+    left = {path.name for path in (FIXTURES / "recovery").iterdir()}
+    logs = {path.stem for path in (FIXTURES / "recovery").glob("*.log")}
+    assert left <= {f"{log}{end}" for log in logs for end in (".log", ".disk.xz")}
     assert {path.name for path in (FIXTURES / "crashed").iterdir()} == kept
     made = {"root.tar.xz", "small-pages.db.xz"}
     assert {path.name for path in (FIXTURES / "containerd").iterdir()} == made

@@ -122,3 +122,28 @@ def test_what_a_write_back_cache_holds_is_warned_of(
 
 def test_what_is_below_the_cache_is_older() -> None:
     assert BELOW_THE_CACHE[0] not in volumes(CACHED, "vgcache/pool")
+
+
+RECOVERY = FIXTURES / "recovery"
+SWAPPED_OUT = {"lvconvert-repair-gone-wrong": ["--metadata-lv", "vg/pool_meta0"]}
+"""Where LVM put the metadata that count."""
+
+
+@pytest.mark.parametrize(
+    "name", [path.name.split(".")[0] for path in sorted(RECOVERY.glob("*.disk.xz"))]
+)
+def test_a_volume_is_had_at_the_worst_moment(name: str, tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """What the kernel read of it before is in the log."""
+    disk = RECOVERY / f"{name}.disk.xz"
+    log = (RECOVERY / f"{name}.log").read_text()
+    known = next(line.split()[0] for line in log.splitlines() if line.endswith("  /dev/vg/home"))
+    output = tmp_path / "home.img"
+
+    result = thinmeta(
+        *("extract", "home", "-o", output, "--lvm", disk, "--lv", "vg/pool"),
+        *SWAPPED_OUT.get(name, []),
+        "--salvage",
+    )
+
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    assert sha256_of(output) == known

@@ -30,11 +30,12 @@ assemble() { # FOLDER JOB [WANTED]
     rm -rf "$1"
     mkdir -p "$1"
     cp "$here/jobs/$2.sh" "$1/run.sh"
-    [ "$2" != plain ] || cp -r "$W/python" "$1/"
+    case $2 in plain | lvm_commands | undelete) cp -r "$W/python" "$1/" ;; esac
     cp "$here/jobs/recording.sh" "$W/blkw" "$W/tiny" "$1/"
     # The 1.1.0 tools, all in one program; 0.9.0 is a package of the root tree.
     cp "$REFERENCE/apt/trixie/tree/usr/sbin/pdata_tools" "$1/"
     [ -z "${3-}" ] || echo "$3" >"$1/only"
+    [ -z "${GIVEN-}" ] || cp -r --sparse=always "$GIVEN" "$1/"
 }
 
 job() { # JOB WANTED DISK-SIZE...
@@ -64,6 +65,32 @@ cut_file_systems() {
     assemble "$W/job-after" power_cut
     touch "$W/job-after/after"
     "$here/crash.sh" "$W/job-cut" "$W/job-after"
+}
+
+# What came out of the first machines goes into others: do LVM, dockerd and the kernel take it?
+# The logs and disks of `fixtures/recovery` are then below $W/recoveries.
+recoveries() {
+    local name pool=$OUT/docker-direct-lvm-ext4-512k odd=$OUT/docker-files-direct-lvm-ext4-64k
+    local loop=$OUT/docker-loop-lvm-xfs-64k
+    OUT=$W/recoveries/lvm_commands job lvm_commands '' 400M
+    rm -rf "$W/undelete" "$W/load"
+    mkdir -p "$W/undelete" "$W/load"
+    for name in meta:tmeta data:tdata; do
+        cp --sparse=always "$OUT/a26-deleted-volumes/${name%:*}.img" "$W/undelete/${name#*:}.img"
+    done
+    cp --sparse=always "$OUT"/c05-lvm-two-disks/pv-vd?.img "$W/undelete/"
+    OUT=$W/recoveries/undelete GIVEN=$W/undelete job undelete '' 160M 161M
+    for name in $odd:odd $pool:demo $loop:loop; do
+        local case=${name%:*} to=$W/load what=${name##*:} images=(base demo demo2) container=dead1
+        [ "$what" != odd ] || images=(odd) container=odd
+        local words=(-p "$case/meta.img" --data "$case/data.img" --docker-root "$case/docker-state")
+        local tag=rescued file=${what/demo/dead1}
+        [ "$what" != loop ] || tag=loop
+        PYTHONPATH=$W/python python3 -m thinmeta save "${images[@]}" "${words[@]}" -o "$to/save-$what.tar"
+        PYTHONPATH=$W/python python3 -m thinmeta commit $container $container:$tag "${words[@]}" \
+            -o "$to/commit-$file.tar"
+    done
+    OUT=$W/recoveries/docker_load GIVEN=$W/load job docker_load '' 64M
 }
 
 # The checkout's thinmeta, and what it imports for the Python of Debian 12.
@@ -109,6 +136,7 @@ else
     second=$!
 fi
 wait $first $second
+[ "$mode" = quick ] || recoveries
 say machines
 
 "$here/05-verify.py" --reference "$REFERENCE" "$OUT" || exit 1
