@@ -33,12 +33,12 @@ class Mended(NamedTuple):
     Attributes:
         row: the block, shape `(4096,)`.
         what: what was wrong with it.
-        proof: what says what it held.
+        proof: what says so.
     """
 
     row: Rows
     what: str
-    proof: str = "its checksum"
+    proof: str = "its checksum, which says what it held"
 
 
 class Spans(NamedTuple):

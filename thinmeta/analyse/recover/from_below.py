@@ -14,6 +14,7 @@ from thinmeta.analyse.recover.contradictions import (
     with_keys_of_children,
 )
 from thinmeta.analyse.recover.damaged_nodes import Mended
+from thinmeta.analyse.recover.lost_lists import with_lists
 from thinmeta.analyse.recover.mending import MendedNode, described, with_mended
 from thinmeta.analyse.recover.proof import Claim, MissingChild
 from thinmeta.analyse.recover.put_in import MOST_ROUNDS, with_claims, with_roots
@@ -57,13 +58,14 @@ def rebuilt(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Rebuilt:
 def rebuilt_from(pool: Pool, found: Survey) -> Rebuilt:
     """Put together what can be proven, given what one pass over the device found."""
     reading, contents = with_mended(Reading(pool, found))
+    reading, lists = with_lists(reading)
     roots = {}
     if pool.live_superblock.data_mapping_root < pool.source.device.nr_blocks:
         roots = Situation.of(*reading).roots()
     if roots:
         reading = with_roots(reading, roots)
     new, claims, keys, doubted = _with_contradictions(reading)
-    return Rebuilt(new.pool, claims, roots, described(new, {**contents, **keys}), doubted)
+    return Rebuilt(new.pool, claims, roots, described(new, {**contents, **lists, **keys}), doubted)
 
 
 class _Fitting(NamedTuple):

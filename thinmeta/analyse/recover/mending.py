@@ -177,13 +177,13 @@ def _fitting(reading: Reading, rows: dict[int, Mended]) -> list[int]:
         links = trees.links_of(np.array([place], dtype=np.int64))
         fits = bool((trees.is_sound[links] | ~trees.is_there[links]).all())
         if trees.nodes.classes[place] == BlockClass.DETAILS:
-            fits = _do_details_agree(new.pool, trees)
+            fits = do_details_agree(new.pool, trees)
         if fits:
             fitting.append(block)
     return fitting
 
 
-def _do_details_agree(pool: Pool, trees: Trees) -> bool:
+def do_details_agree(pool: Pool, trees: Trees) -> bool:
     """Tell whether each device that is whole has as many mappings as its details say."""
     sums = sums_of_mappings(trees)
     for device in read_device_table(pool.source, pool.live_superblock).devices:

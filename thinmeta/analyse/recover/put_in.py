@@ -25,7 +25,7 @@ def with_roots(reading: Reading, roots: Mapping[int, MissingChild]) -> Reading:
 def list_of_devices(block: int, roots: Mapping[int, int]) -> Rows:
     """Return a leaf that leads from device ids to mapping trees, shape `(4096,)`."""
     ids = sorted(roots)
-    return _made(block, ids, [roots[each] for each in ids], internal=False)
+    return made_node(block, ids, [roots[each] for each in ids], internal=False)
 
 
 def with_claims(reading: Reading, claims: Sequence[Claim]) -> Reading:
@@ -39,10 +39,10 @@ def with_claims(reading: Reading, claims: Sequence[Claim]) -> Reading:
 def _node_of(claim: Claim) -> Rows:
     """Return the node as it may have been written."""
     keys, children = zip(*((child.first_key, child.block) for child in claim.children), strict=True)
-    return _made(claim.node.block, keys, children, internal=True)
+    return made_node(claim.node.block, keys, children, internal=True)
 
 
-def _made(block: int, keys: Sequence[int], children: Sequence[int], *, internal: bool) -> Rows:
+def made_node(block: int, keys: Sequence[int], children: Sequence[int], *, internal: bool) -> Rows:
     """Return a node that leads to other nodes, shape `(4096,)`."""
     rows = made_nodes(
         np.array([block], dtype=np.uint64),

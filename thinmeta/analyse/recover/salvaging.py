@@ -96,7 +96,7 @@ def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRa
             (node.first_key, node.last_key),
             node.nr_mappings,
             f"{node.what}; {node.nr_mappings} mappings that hang below it are proven by "
-            f"{node.proof}, which says what it held",
+            f"{node.proof}",
         )
         for node in found.mended
         if node.owner.superblock == superblock and node.owner.device_id in ids and node.nr_mappings
