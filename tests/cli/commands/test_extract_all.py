@@ -196,3 +196,20 @@ def test_no_folder_can_be_made_below_a_file(here: Path, thinmeta: Thinmeta) -> N
 
     assert result.exit_code == ExitCode.OTHER
     assert "Error: file: " in result.stderr
+
+
+def test_what_is_read_is_not_written_over(here: Path, thinmeta: Thinmeta) -> None:
+    """The pool itself lies where the file of a volume would go."""
+    first = min(truth())
+    (here / "out").mkdir()
+    metadata = here / "out" / str(first)
+    metadata.write_bytes(unpacked(CASE).read_bytes())
+    before = metadata.read_bytes()
+
+    result = thinmeta(*words(metadata, "-f", "json", "--force"))
+
+    assert result.exit_code == ExitCode.OTHER
+    assert metadata.read_bytes() == before
+    (bad,) = (each for each in rows(result.stdout) if not each["written"])
+    assert bad["device_id"] == first
+    assert "is the input itself, which is never written to" in bad["error"]
