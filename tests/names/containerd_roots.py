@@ -1,7 +1,7 @@
 """Roots of containerd of the fixtures' pools: what it would say of the devices that Docker made.
 
-Its devmapper snapshotter could not be run: the files hold what its source writes. One
-root was written by bbolt itself (`fixtures/containerd`); others are made here, to differ.
+The files hold what its source writes. One root was written by bbolt itself
+(`fixtures/containerd`); others are made here, to differ. There is a real root, too.
 """
 
 import base64

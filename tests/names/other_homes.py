@@ -1,7 +1,7 @@
 """The fixtures' Docker roots in the layouts of others: rebuilt from what Docker 20 wrote.
 
-Neither Docker 1.9 nor containers-storage could be run: the files are those that their
-sources read, and say of the same devices what the root of Docker 20 says.
+Docker 1.9 could not be run: the files are those that its source reads, and say of the same
+devices what the root of Docker 20 says. Of containers-storage there is a real root, too.
 """
 
 import base64

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cases import unpacked
+from tests.cases import FIXTURES, unpacked
 from tests.conftest import Thinmeta
 from tests.docker_cases import docker_words
 from tests.names.called import names_in
@@ -298,7 +298,7 @@ def test_the_same_names_in_two_namespaces_are_told_apart(tmp_path: Path) -> None
 
     found = read(tmp_path, files)
 
-    assert find([found.catalogue()], "demo").device_id == 8
+    assert find([found.catalogue()], "k8s.io/docker.io/library/demo:latest").device_id == 8
     assert find([found.catalogue()], DEAD1).device_id == 25
 
 
@@ -370,3 +370,47 @@ def test_two_roots_are_refused(kept: Path, thinmeta: Thinmeta) -> None:
 
     assert result.exit_code == 2
     assert "--docker-root and --containerd-root: " in result.stderr
+
+
+REAL = "containerd-devmapper-ext4-64k"
+
+
+@pytest.fixture(scope="module")
+def real() -> DockerRoot:
+    return read_containerd_root(FIXTURES / REAL / "containerd")
+
+
+def test_a_real_host_s_snapshots_are_those_that_ctr_listed(real: DockerRoot) -> None:
+    expected = set()
+    for namespace in ("default", "k8s.io"):
+        _, *lines = (FIXTURES / REAL / f"ctr-{namespace}-snapshots.txt").read_text().splitlines()
+        rows = [line.split() for line in lines]
+        expected |= {(row[0].removeprefix("sha256:"), row[-1] == "Active") for row in rows}
+
+    found = {
+        (each.layer.chain_id if each.layer else each.container_id, each.layer is None)
+        for each in real.devices.values()
+    }
+
+    assert real.notes == ()
+    assert found == expected
+    ids = {each.record.device_id for each in real.devices.values() if each.record}
+    truth = (FIXTURES / REAL / "truth/ids.txt").read_text().splitlines()
+    assert ids == {int(line.split()[0]) for line in truth}
+
+
+@pytest.mark.parametrize(
+    ("text", "device_id"),
+    [("dead1", 13), ("runner", 15), ("shop/web-0/app", 14), ("4e1f7c2a", 14)],
+)
+def test_a_real_host_s_containers_are_found(text: str, device_id: int, real: DockerRoot) -> None:
+    assert find([real.catalogue()], text).device_id == device_id
+
+
+def test_an_image_of_two_namespaces_has_to_be_told_apart(real: DockerRoot) -> None:
+    catalogue = real.catalogue()
+
+    assert find([catalogue], "default/localhost/demo:latest").device_id == 4
+    assert find([catalogue], "k8s.io/localhost/demo:latest").device_id == 10
+    with pytest.raises(NotThereError, match="'localhost/demo:latest' may be image "):
+        find([catalogue], "localhost/demo:latest")

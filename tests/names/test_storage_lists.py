@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from tests.cases import FIXTURES
 from tests.names.called import names_in
 from tests.names.docker_roots import CASES, root_of
 from tests.names.other_homes import METADATA, containers_storage, told_of
@@ -147,3 +148,34 @@ def test_layers_that_stand_on_each_other_cost_no_more_than_they_say(root: Path) 
     docker = read_docker_root(root)
 
     assert sum(len(image.chain_ids) for image in docker.images.values()) == nr_layers
+
+
+PODMAN = "podman-direct-lvm-ext4-512k"
+
+
+def test_a_real_podman_s_images_and_containers_are_those_that_it_listed() -> None:
+    folder = FIXTURES / PODMAN
+    docker = read_docker_root(folder / "storage")
+    truth = [line.split() for line in (folder / "truth/ids.txt").read_text().splitlines()]
+    images = (folder / "podman-images.txt").read_text().splitlines()[1:]
+    containers = (folder / "podman-ps.txt").read_text().splitlines()[1:]
+
+    assert docker.notes == ()
+    assert {
+        (each.record.device_id, each.record.size, each.hash)
+        for each in docker.devices.values()
+        if each.record
+    } == {(int(device_id), int(size), name) for device_id, size, name in truth}
+    for line in images:
+        name, tag, _, image_id, *_ = line.split()
+        found = docker.called(image_id.removeprefix("sha256:"))
+        assert name == "<none>" or f"{name}:{tag}" in found.images[0].tags
+    assert len(images) == 6
+    for line in containers:
+        container_id, image, *_, name = line.split()
+        device = docker.called(name)
+        assert device.container is not None
+        assert (device.container_id, device.container.image_name) == (container_id, image)
+        below = docker.devices[device.parent or ""]
+        assert image in below.images[0].tags
+    assert len(containers) == 3

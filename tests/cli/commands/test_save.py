@@ -58,6 +58,18 @@ def test_images_of_containers_storage_are_the_same(tmp_path: Path, thinmeta: Thi
     assert images(result.stdout_bytes) == images(recorded_tar("docker-save.tar"))
 
 
+def test_images_that_podman_built_are_proven(thinmeta: Thinmeta) -> None:
+    case = "podman-direct-lvm-ext4-512k"
+    inspected = json.loads((FIXTURES / case / "podman-inspect-demo2.json").read_text())[0]
+
+    result = thinmeta("save", "localhost/demo2", *docker_words(case, FIXTURES / case / "storage"))
+
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    config, layers = images(result.stdout_bytes)["localhost/demo2:latest"]
+    assert hashlib.sha256(config).hexdigest() == inspected["Id"]
+    assert [f"sha256:{each}" for each in layers] == inspected["RootFS"]["Layers"]
+
+
 def test_images_of_docker_1_9_are_made_without_proof(tmp_path: Path, thinmeta: Thinmeta) -> None:
     words = ("save", "demo", *docker_words(BUILT[0], docker_1_9(tmp_path / "v1", BUILT[0])))
 

@@ -98,11 +98,11 @@ def _parts(found: FoundContainerd, read: _Read, files: DockerFiles) -> Parts:
     containers: dict[str, Container] = {}
     mounted: set[str] = set()
     here = [each for each in read.namespaces.containers if each.snapshot is not None]
-    names = Counter(map(_name, here))
+    names, ids = Counter(map(_name, here)), Counter(each.container_id for each in here)
     for kept in here:
         key = _key_of(found, read, kept, files)
         container_id = kept.container_id
-        if container_id in containers:  # of another namespace
+        if ids[container_id] > 1:  # in several namespaces
             container_id = f"{kept.namespace}/{container_id}"
         name = _name(kept) if names[_name(kept)] == 1 else container_id
         containers[container_id] = _container(kept, container_id, name)
@@ -140,6 +140,8 @@ def _images(
     for named in read.namespaces.images:
         for config, top in named.tops.items():
             references[named.namespace, config, top].append(named.reference)
+    of_namespace = {(named.namespace, named.reference) for named in read.namespaces.images}
+    nr_namespaces = Counter(reference for _, reference in of_namespace)
     images = {}
     with files.folder(found.root / _BLOBS) as blobs:
         for (namespace, config, top), names in references.items():
@@ -149,8 +151,12 @@ def _images(
             chain = stack_of(layers, key, len(made))
             if not chain:
                 chain, made = (key,), ()
-            tags = tuple(sorted(each for each in names if not each.startswith("sha256:")))
-            images[f"{namespace}/{config}/{top}"] = Image(config, tags, chain, made, nr_steps)
+            tags = sorted(each for each in names if not each.startswith("sha256:"))
+            shared = [each for each in tags if nr_namespaces[each] > 1]
+            own = (f"{namespace}/{each}" if each in shared else each for each in tags)
+            images[f"{namespace}/{config}/{top}"] = Image(
+                config, tuple(own), chain, made, nr_steps, also_called=tuple(shared)
+            )
     return images
 
 

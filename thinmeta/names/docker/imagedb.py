@@ -37,6 +37,7 @@ class Image(NamedTuple):
             images, too.
         instructions: what made each of them; empty if that is not known.
         nr_steps: how many instructions it was built with, those without a layer included.
+        also_called: what it is called, and others may be, too, so that it is no name of it.
         also_on: other layers that are its top one, each for users that are mapped otherwise.
     """
 
@@ -46,6 +47,7 @@ class Image(NamedTuple):
     instructions: tuple[Instruction, ...]
     nr_steps: int
     also_on: tuple[str, ...] = ()
+    also_called: tuple[str, ...] = ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -55,7 +57,8 @@ class Image(NamedTuple):
     @property
     def aliases(self) -> tuple[str, ...]:
         """What else it is called: without Docker's own registry, without `:latest`."""
-        familiar = [each for tag in self.tags for each in (tag, _HUB.sub("", tag))]
+        whole = (*self.tags, *self.also_called)
+        familiar = [each for tag in whole for each in (tag, _HUB.sub("", tag))]
         latest = (each.removesuffix(":latest") for each in familiar if each.endswith(":latest"))
         return (*self.references, *familiar, *latest)
 
