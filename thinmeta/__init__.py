@@ -52,7 +52,8 @@ if TYPE_CHECKING:
         SharerTable,
         UsageTable,
     )
-    from thinmeta.model.losses import DeviceLoss, Losses
+    from thinmeta.model.device_loss import DeviceLoss
+    from thinmeta.model.losses import Losses
     from thinmeta.model.ref_counts import RefCounts
     from thinmeta.model.state import Roots, State
     from thinmeta.model.superblock import SpaceMapRoot, Superblock
@@ -73,7 +74,7 @@ _HOMES = {
     "DataPart": "thinmeta.analyse.region_files",
     "Device": "thinmeta.library.opened_device",
     "DeviceFiles": "thinmeta.library.device_files",
-    "DeviceLoss": "thinmeta.model.losses",
+    "DeviceLoss": "thinmeta.model.device_loss",
     "DiffTable": "thinmeta.library.results",
     "Difference": "thinmeta.library.answers",
     "Disagreement": "thinmeta.names.disagreements",

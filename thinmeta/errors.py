@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
     INPUT = 3, "the input cannot be used: missing, unreadable, of the wrong kind, or live"
     NOT_THERE = 4, "what was asked for is not there: a device, a metadata snapshot, a name"
     DAMAGE = 5, "the metadata is damaged: what was printed ends early, misses something or says so"
-    SALVAGED = 6, "something is damaged, unreadable or another's: all else was printed, or written"
+    SALVAGED = 6, "something is lost, another's or only likely: all else was printed, or written"
     LEAKS = 7, "check found only what is not fatal"
 
 

@@ -50,7 +50,7 @@ SIGNATURES = {
     "OpenPool.layers": "name=None",
     "OpenPool.losses": "",
     "OpenPool.rmap": "begin, end",
-    "OpenPool.salvaged": "",
+    "OpenPool.salvaged": "*, likely=False",
     "OpenPool.states": "",
     "OpenPool.usage": "",
     "OpenPool.verify_unchanged": "",

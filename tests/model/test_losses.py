@@ -11,7 +11,8 @@ from tests.made_images import Image, mappings, written
 from tests.salvage.corpus import CASES, DELETES, LONG, destroyed, edited
 from tests.salvage.remains import Remains
 from thinmeta.errors import Damage, raise_damage
-from thinmeta.model.losses import ExaminedTree, Losses, losses_of_pool, losses_of_trees
+from thinmeta.model.device_loss import ExaminedTree
+from thinmeta.model.losses import Losses, losses_of_pool, losses_of_trees
 from thinmeta.model.pool import open_pool
 from thinmeta.model.what_is_left import salvaged
 from thinmeta.units import MetadataBlock

@@ -74,7 +74,7 @@ def _table(pool: "Pool", how: Extracting) -> "DeviceTable":
         return pool.device_table
     from thinmeta.analyse.recover.from_below import rebuilt_where_lost
 
-    return rebuilt_where_lost(pool).pool.device_table
+    return rebuilt_where_lost(pool, likely=how.report.takes_likely).pool.device_table
 
 
 def _volumes(pool: "Pool", table: "DeviceTable", how: Extracting) -> "list[ChosenDevice]":

@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NoReturn
 
-import click
-from click.decorators import FC
-
 from thinmeta.cli.ending import say
+from thinmeta.cli.salvage_options import Salvage
 from thinmeta.errors import (
     Damage,
     DamagedMetadataError,
@@ -25,16 +23,6 @@ if TYPE_CHECKING:
     from thinmeta.model.pool import Pool
 
 
-def salvage_option(function: FC) -> FC:
-    """Add `--salvage`, which arrives as `salvage`."""
-    return click.option(
-        "--salvage",
-        is_flag=True,
-        help="Go on past any damage, take what is proven to hang below lost nodes, and say what is "
-        "lost; exit code 6 if anything is.",
-    )(function)
-
-
 class DamageReport:
     """The policy of commands that stop where mappings are lost.
 
@@ -42,7 +30,10 @@ class DamageReport:
         incomplete: the first damage by which the output misses something although
             the reading went on.
         is_json: what is said are objects, a line each.
+        takes_likely: whether what is only likely is taken for what is lost.
     """
+
+    takes_likely = False
 
     def __init__(self, *, quiet: bool = False, is_json: bool = False) -> None:
         """Report nothing yet."""
@@ -185,9 +176,10 @@ class SalvageReport(DamageReport):
     What is lost is found out, and told, before anything is printed.
     """
 
-    def __init__(self, *, quiet: bool = False, is_json: bool = False) -> None:
-        """Know of no damage yet."""
+    def __init__(self, *, likely: bool = False, quiet: bool = False, is_json: bool = False) -> None:
+        """Know of no damage yet; take what is `likely`, too, or only what is proven."""
         super().__init__(quiet=quiet, is_json=is_json)
+        self.takes_likely = likely
         self._name = ""
         self._losses: list[Losses] = []
         self._told: set[str] = set()
@@ -220,7 +212,13 @@ class SalvageReport(DamageReport):
         from thinmeta.model.what_is_left import salvaged
 
         with progress:
-            pool, losses = pool_to_salvage(pool, selected, progress.advance, found)
+            pool, losses = pool_to_salvage(
+                pool,
+                selected,
+                progress.advance,
+                found,
+                likely=self.takes_likely,
+            )
         self._tell(pool, losses)
         return salvaged(pool, losses, self), losses
 
@@ -231,7 +229,8 @@ class SalvageReport(DamageReport):
 
         pool = chosen.pool
         if self._rebuilt is None or self._rebuilt[0] is not pool:
-            self._rebuilt = pool, rebuilt_where_lost(pool)  # of each device it is the same
+            # Of each device it is the same.
+            self._rebuilt = pool, rebuilt_where_lost(pool, likely=self.takes_likely)
         device, losses = device_to_salvage(chosen, self._rebuilt[1])
         self._tell(device.pool, losses)
         return device, losses
@@ -285,10 +284,11 @@ class SalvageReport(DamageReport):
                 self.warn(line)
 
 
-def report_for(*, salvage: bool, quiet: bool, is_json: bool = False) -> DamageReport:
+def report_for(*, salvage: Salvage, quiet: bool, is_json: bool = False) -> DamageReport:
     """Return the policy that the command line asks for."""
-    policy = SalvageReport if salvage else DamageReport
-    return policy(quiet=quiet, is_json=is_json)
+    if salvage is Salvage.NO:
+        return DamageReport(quiet=quiet, is_json=is_json)
+    return SalvageReport(likely=salvage is Salvage.LIKELY, quiet=quiet, is_json=is_json)
 
 
 def lost_lines(losses: "Losses | None") -> Iterable[bytes]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 from click.decorators import FC
 
-from thinmeta.cli.damage import DamageReport, report_for, salvage_option
+from thinmeta.cli.damage import DamageReport, report_for
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.parameters import ParameterType, quiet_option
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.cli.volume_files import VolumeFiles
 from thinmeta.cli.volume_options import (
     MAX_BYTES,
@@ -44,7 +45,7 @@ class VolumeChoice(NamedTuple):
         replay: read with the journal replayed.
         partition: read this partition of the volume.
         inside: read this logical volume, which lies on the volume, or on that partition.
-        salvage: go on past damage.
+        salvage: what to do about damage.
         quiet: say no warnings.
         is_json: say on standard error what is wrong as JSON.
     """
@@ -55,7 +56,7 @@ class VolumeChoice(NamedTuple):
     replay: bool = True
     partition: int | None = None
     inside: str | None = None
-    salvage: bool = False
+    salvage: Salvage = Salvage.NO
     quiet: bool = False
     is_json: bool = False
 
@@ -146,7 +147,7 @@ def volume_options(function: _Function) -> _Function:
         no_replay: bool,
         partition: int | None,
         inside: str | None,
-        salvage: bool,
+        salvage: Salvage,
         quiet: bool,
         **others: Any,
     ) -> Any:

@@ -44,7 +44,7 @@ def opened_for_repair(
         if pool.superblock_damage is not None:
             report.warn(_what_is_wrong(pool, pool.superblock_damage))
         with progress:
-            chosen = choose_state(pool, progress.advance)
+            chosen = choose_state(pool, progress.advance, likely=report.takes_likely)
         if chosen.candidate is not None:
             _refuse_impossible_block_size(chosen.pool, choice)
         _tell_of_choice(chosen, choice, report)
@@ -124,6 +124,40 @@ def tell_of_whole(
     whole = whole_devices(found, pool.device_table.devices, devices)
     for line in whole_text(whole, choice.words(pool.source.device.name)):
         report.warn(line)
+
+
+def tell_of_likely(
+    chosen: "Choice",
+    losses: "Losses | None",
+    command: str,
+    report: SalvageReport,
+    progress: Progress,
+) -> None:
+    """Tell how much `--salvage-likely` would add, if that is not given.
+
+    Args:
+        chosen: the state to go on with.
+        losses: what is lost of it, or of those of its devices that are asked for.
+        command: the line that takes it.
+        report: is told.
+        progress: is shown.
+    """
+    from thinmeta.analyse.recover.from_below import rebuilt_where_lost
+    from thinmeta.analyse.recover.salvaging import rebuilt_ranges
+
+    if report.takes_likely or losses is None or losses.is_complete:
+        return
+    with progress:
+        pool = chosen.damaged or chosen.pool
+        found = rebuilt_where_lost(pool, progress.advance, likely=True)
+    ids = {each.tree.device_id for each in losses.devices if not each.is_complete}
+    ranges = rebuilt_ranges(found, ids)
+    nr_likely = sum(each.nr_mappings for each in ranges if each.origin == "likely")
+    if nr_likely:
+        report.warn(
+            f"{nr_likely} mappings are there of which it is likely, not proven, whose they are: "
+            f"`{command}` takes them, too"
+        )
 
 
 def tell_of_written(chosen: "Choice", output: Path, report: DamageReport) -> None:

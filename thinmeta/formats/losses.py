@@ -5,9 +5,10 @@ from typing import Any
 
 from thinmeta.errors import Damage
 from thinmeta.formats.json_text import json_line
-from thinmeta.model.losses import DeviceLoss, ExaminedTree, Losses
+from thinmeta.model.device_loss import DeviceLoss, ExaminedTree
+from thinmeta.model.losses import Losses
 from thinmeta.model.lost_leaves import LostRange
-from thinmeta.model.rebuilt_ranges import RebuiltRange
+from thinmeta.model.rebuilt_ranges import RebuiltRange, UndecidedSubtree
 from thinmeta.units import LAST_KEY
 
 
@@ -20,6 +21,17 @@ def rebuilt_text(ranges: Iterable[RebuiltRange]) -> Iterator[str]:
         )
 
 
+def undecided_text(subtrees: Iterable[UndecidedSubtree]) -> Iterator[str]:
+    """Return a line for each subtree that is sound, and nobody knows whose."""
+    for found in subtrees:
+        whose = " or ".join(map(str, found.device_ids))
+        yield (
+            f"metadata block {found.block}: origin blocks {found.first_key} to {found.last_key}: "
+            f"{found.nr_mappings} mappings are sound and left out: they may be of device {whose}; "
+            f"root:{found.block} names them"
+        )
+
+
 def losses_text(losses: Losses) -> Iterator[str]:
     """Return a line for each thing that is lost, or was."""
     yield from rebuilt_text(losses.rebuilt)
@@ -27,6 +39,7 @@ def losses_text(losses: Losses) -> Iterator[str]:
         yield f"{damage}; `thinmeta scan` looks for the mapping trees of devices"
     for loss in losses.devices:
         yield from _device_text(loss)
+    yield from undecided_text(losses.undecided)
 
 
 def losses_json(losses: Losses) -> Iterator[bytes]:
@@ -51,6 +64,15 @@ def losses_json(losses: Losses) -> Iterator[bytes]:
         )
     for loss in losses.devices:
         yield from _device_json(loss)
+    for subtree in losses.undecided:
+        yield json_line(
+            type="undecided_subtree",
+            first_block=subtree.first_key,
+            last_block=subtree.last_key,
+            metadata_block=subtree.block,
+            nr_mappings=subtree.nr_mappings,
+            device_ids=subtree.device_ids,
+        )
 
 
 def last_word(losses: Losses) -> str:
@@ -61,6 +83,7 @@ def last_word(losses: Losses) -> str:
     counts = {
         f"{len(incomplete)} of {len(losses.devices)} devices are not complete": len(incomplete),
         f"{missing} mappings are missing": missing,
+        f"{losses.nr_likely} mappings are only likely": losses.nr_likely,
         f"the details of {without_details} devices are lost": without_details,
         "there may be more devices": len(losses.trees),
     }

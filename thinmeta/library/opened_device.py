@@ -11,7 +11,7 @@ from thinmeta.errors import Damage, InputError, raise_damage
 from thinmeta.library.result_table import TableStream, signed
 from thinmeta.library.results import RunTable
 from thinmeta.model.device_spec import ChosenDevice, ExternalOrigin
-from thinmeta.model.losses import DeviceLoss, Losses
+from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
 from thinmeta.model.volumes import volume_of
 from thinmeta.names.name_sources import NameSources
@@ -133,10 +133,8 @@ class Device:
         ...     print(pool.device(1).losses().is_complete)
         True
         """
-        known = self._known_loss
-        if known is not None:
-            return Losses((known,))
-        return device_to_salvage(self.chosen)[1]
+        known = self._known_losses
+        return device_to_salvage(self.chosen)[1] if known is None else known
 
     def open(
         self,
@@ -235,21 +233,21 @@ class Device:
         """Return the device, and what is lost of it if damage does not end the reading."""
         if self.chosen.pool.on_damage is raise_damage:
             return self.chosen, None
-        known = self._known_loss
-        return device_to_salvage(self.chosen) if known is None else (self.chosen, Losses((known,)))
+        known = self._known_losses
+        return device_to_salvage(self.chosen) if known is None else (self.chosen, known)
 
     @property
-    def _known_loss(self) -> DeviceLoss | None:
+    def _known_losses(self) -> Losses | None:
         """What is lost of it, if its pool is what is left of one."""
         if self._losses is None or self.device_id is None:
             return None
-        return self._losses.of(self.device_id)
+        return self._losses.of_one(self.device_id)
 
     @property
     def _is_without_tree(self) -> bool:
         """Whether it has mappings, and nobody knows which."""
-        known = self._known_loss
-        stored = self.mapped_blocks if known is None else known.tree.stored
+        known = self._known_losses
+        stored = self.mapped_blocks if known is None else known.devices[0].tree.stored
         return self.chosen.mapping_root is None and stored != 0
 
     def _tell_of_lost_tree(self) -> None:

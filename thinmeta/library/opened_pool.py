@@ -5,9 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from thinmeta.analyse.recover.salvaging import pool_to_salvage
+from thinmeta.library.damaged import Damaged
 from thinmeta.library.opened_device import Device, DevicesInPool
-from thinmeta.library.questions import Questions, left_of
+from thinmeta.library.questions import Questions
 from thinmeta.model.ref_counts import RefCounts
 from thinmeta.model.state import AnyState
 from thinmeta.model.superblock import Superblock
@@ -109,8 +109,8 @@ class OpenPool(Questions):
             DamagedMetadataError: the snapshot's superblock is damaged.
             LiveDeviceError: another state than the snapshot's of a pool that is active.
         """
-        pool, losses = self._in_state(state)
-        return OpenPool(pool, self._names, losses)
+        pool, losses, damaged = self._in_state(state)
+        return OpenPool(pool, self._names, losses, damaged)
 
     def files_at(  # noqa: PLR0913  # each is a choice of its own
         self,
@@ -159,13 +159,17 @@ class OpenPool(Questions):
             replay=replay,
         )
 
-    def salvaged(self) -> "OpenPool":
+    def salvaged(self, *, likely: bool = False) -> "OpenPool":
         """Return what is left of the pool, of which all that is sound can be asked.
 
         Everything is read once before. What is lost is then in `losses()`, `device(...).losses()`,
         and of a volume what cannot be read. A device whose details are lost is there, with
         times that are later than those of all mappings; mappings past the data device's end
         are not. `usage().exclusive` is the most that there can be.
+
+        What hung below a lost node is there where that is proven. Where nothing is proven, what
+        likely hung there is, if `likely` is given: times, what devices share and older states
+        speak for it. `losses().rebuilt` tells the one from the other.
 
         >>> import lzma, thinmeta
         >>> path = "fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz"
@@ -179,10 +183,12 @@ class OpenPool(Questions):
         Raises:
             InputError: a metadata snapshot was read, and the pool moved on meanwhile.
         """
-        if self._losses is not None:
+        before = self._damaged
+        if before is not None and before.likely == likely:
             return self
-        pool, losses = pool_to_salvage(self._pool)
-        return OpenPool(left_of(pool, losses), self._names, losses)
+        damaged = Damaged(self._pool if before is None else before.pool, likely)
+        pool, losses = damaged.left()
+        return OpenPool(pool, self._names, losses, damaged)
 
     def verify_unchanged(self) -> None:
         """Read the live superblock again, if it is a metadata snapshot that was read.

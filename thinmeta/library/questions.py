@@ -13,8 +13,9 @@ from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.salvaging import pool_to_salvage
 from thinmeta.analyse.recover.scan import scan
 from thinmeta.analyse.removed_names import resolved_anywhen
-from thinmeta.errors import Damage, NotThereError
+from thinmeta.errors import NotThereError
 from thinmeta.library import answers
+from thinmeta.library.damaged import Damaged
 from thinmeta.library.opened_device import Device
 from thinmeta.library.result_list import (
     ResultList,
@@ -28,7 +29,6 @@ from thinmeta.model.device_spec import DeviceSpec, choose_device
 from thinmeta.model.losses import Losses
 from thinmeta.model.pool import Pool
 from thinmeta.model.state import AnyState, Roots
-from thinmeta.model.what_is_left import salvaged
 from thinmeta.names.disagreements import Disagreement, disagreements
 from thinmeta.names.name_sources import NameSources
 
@@ -37,19 +37,24 @@ class Questions:
     """A pool in one state, and who names its devices."""
 
     def __init__(
-        self, pool: Pool, names: NameSources | None = None, losses: Losses | None = None
+        self,
+        pool: Pool,
+        names: NameSources | None = None,
+        losses: Losses | None = None,
+        damaged: Damaged | None = None,
     ) -> None:
-        """Take over a pool, of which `losses` were left out; see `open_pool` and `salvaged`."""
+        """Take over a pool; of what is left of a `damaged` one, `losses` are what is not."""
         self._pool = pool
         self._names = NameSources() if names is None else names
         self._losses = losses
+        self._damaged = damaged
 
-    def _in_state(self, state: AnyState) -> tuple[Pool, Losses | None]:
+    def _in_state(self, state: AnyState) -> tuple[Pool, Losses | None, Damaged | None]:
         pool = self._pool.in_state(state)
-        if self._losses is None or pool is self._pool:
-            return pool, self._losses
-        pool, losses = pool_to_salvage(pool)
-        return left_of(pool, losses), losses
+        if self._damaged is None or pool is self._pool:
+            return pool, self._losses, self._damaged
+        damaged = self._damaged._replace(pool=self._damaged.pool.in_state(state))
+        return *damaged.left(), damaged
 
     def device(self, spec: int | str) -> Device:
         """Find a device, as every command takes it: `186`, `"vg/lv"`, `"12@63:66"`, `"root:9"`.
@@ -74,7 +79,7 @@ class Questions:
         parsed = DeviceSpec.parse(str(spec))
         scan_command = f"thinmeta scan {self._pool.source.device.name}"
         parsed = resolved_anywhen(self._names, self._pool, parsed, scan_command).spec
-        pool, losses = self._in_state(parsed.state or self._pool.state)
+        pool, losses, _ = self._in_state(parsed.state or self._pool.state)
         chosen = choose_device(pool, parsed)
         return Device(self._names.introduced(chosen), self._names, losses)
 
@@ -286,12 +291,3 @@ class Questions:
         True
         """
         return pool_to_salvage(self._pool)[1] if self._losses is None else self._losses
-
-
-def left_of(pool: Pool, losses: Losses) -> Pool:
-    """Return what is left of a pool; nothing that is met in it raises."""
-    return salvaged(pool, losses, _go_on)
-
-
-def _go_on(_: Damage) -> None:
-    """What is lost was told before."""

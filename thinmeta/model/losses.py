@@ -6,92 +6,22 @@ before anything is returned, so that what is said of a device is true from its f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 
 from thinmeta.errors import Damage
-from thinmeta.model.device_spec import ChosenDevice
+from thinmeta.model.device_loss import DeviceLoss, ExaminedTree
 from thinmeta.model.lost_leaves import CountedLeaves, LostRange, count_leaves, lost_ranges
 from thinmeta.model.pool import Pool
-from thinmeta.model.rebuilt_ranges import RebuiltRange
-from thinmeta.units import LAST_KEY, DeviceId, MetadataBlock, OnProgress
+from thinmeta.model.rebuilt_ranges import RebuiltRange, UndecidedSubtree
+from thinmeta.units import LAST_KEY, DeviceId, OnProgress
 from thinmeta.walk.columnar import Columns, flags, numbers, texts
 from thinmeta.walk.forest import Forest
 from thinmeta.walk.growing import grow
 from thinmeta.walk.node_list import NodeList
 from thinmeta.walk.nodes import MAPPINGS, REACHED_TWICE, REASONS, Codes
 from thinmeta.walk.ragged import distinct_places
-
-
-class ExaminedTree(NamedTuple):
-    """A mapping tree to look at.
-
-    Attributes:
-        device_id: the device it belongs to; None for a bare `root:N`.
-        root: None where the mapping tree does not have the device.
-        stored: mappings that the details say it has; None if they are lost.
-    """
-
-    device_id: DeviceId | None
-    root: MetadataBlock | None
-    stored: int | None
-
-    @classmethod
-    def of(cls, chosen: ChosenDevice) -> Self:
-        """Return the mapping tree of a device, or of a bare `root:N`."""
-        device = chosen.device
-        if device is None:
-            return cls(None, chosen.mapping_root, None)
-        return cls(device.device_id, chosen.mapping_root, device.mapped_blocks)
-
-
-class DeviceLoss(NamedTuple):
-    """What is lost of a device, and what is left.
-
-    >>> import lzma, thinmeta
-    >>> image = bytearray(lzma.open("fixtures/docker-direct-lvm-ext4-512k/meta.bin.xz").read())
-    >>> image[85 * 4096 : 86 * 4096] = bytes(4096)
-    >>> with thinmeta.open_pool(image) as pool:
-    ...     [loss] = pool.device(2).losses().devices
-    >>> loss.found, loss.missing, loss.is_complete
-    (0, 57, False)
-
-    Attributes:
-        tree: the device.
-        ranges: what no sound node covers, ascending.
-        found: mappings in sound nodes, to blocks of the data device.
-        beyond: mappings in sound nodes to blocks past its end, which are left out.
-    """
-
-    tree: ExaminedTree
-    ranges: tuple[LostRange, ...]
-    found: int
-    beyond: int
-
-    @property
-    def missing(self) -> int | None:
-        """How many mappings the details say there should be more; None if they are lost."""
-        return None if self.tree.stored is None else max(0, self.tree.stored - self.found)
-
-    @property
-    def at_most_missing(self) -> int:
-        """How many mappings there can be more, whether the details say it or not."""
-        lengths = (lost.last_key - lost.first_key + 1 for lost in self.ranges)
-        return self.beyond + sum(lengths) if self.missing is None else self.missing
-
-    @property
-    def has_no_details(self) -> bool:
-        """Whether it is a device whose details are lost."""
-        return self.tree.device_id is not None and self.tree.stored is None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether none of the device's mappings is lost."""
-        if self.tree.stored == 0 and not self.found and not self.beyond:
-            return True  # what is damaged held nothing
-        is_whole = self.tree.root is not None and not self.ranges and not self.beyond
-        return is_whole and not self.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +46,7 @@ class Losses:
         emptied: sound leaves without a mapping to the data device, but for trees without any.
         newest: the newest time of a mapping that is left.
         rebuilt: what is lost, and is there all the same.
+        undecided: what is sound, and nobody's, where what is likely was taken, too.
     """
 
     devices: tuple[DeviceLoss, ...]
@@ -126,11 +57,17 @@ class Losses:
     emptied: frozenset[int] = frozenset()
     newest: int = 0
     rebuilt: tuple[RebuiltRange, ...] = ()
+    undecided: tuple[UndecidedSubtree, ...] = ()
+
+    @property
+    def nr_likely(self) -> int:
+        """How many mappings are there that likely are what was lost, no more."""
+        return sum(each.nr_mappings for each in self.rebuilt if each.origin == "likely")
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is lost."""
-        return not self.trees and all(
+        """Whether nothing is lost, and nothing only likely."""
+        return not (self.trees or self.nr_likely) and all(
             device.is_complete and not device.has_no_details for device in self.devices
         )
 
@@ -153,6 +90,7 @@ class Losses:
             frozenset(block for part in parts for block in part.emptied),
             max((part.newest for part in parts), default=0),
             tuple(dict.fromkeys(each for part in parts for each in part.rebuilt)),
+            tuple(dict.fromkeys(each for part in parts for each in part.undecided)),
         )
 
     def of(self, device_id: int) -> DeviceLoss | None:
@@ -165,6 +103,17 @@ class Losses:
         (640, None)
         """
         return next((each for each in self.devices if each.tree.device_id == device_id), None)
+
+    def of_one(self, device_id: DeviceId) -> "Losses | None":
+        """Return what is lost of a device as `Losses` of it alone; None if it was not looked at."""
+        loss = self.of(device_id)
+        if loss is None:
+            return None
+        return Losses(
+            (loss,),
+            rebuilt=tuple(each for each in self.rebuilt if each.device_id == device_id),
+            undecided=tuple(each for each in self.undecided if device_id in each.device_ids),
+        )
 
     def columns(self) -> Columns:
         """Return a row a device; numbers are int64, -1 where nobody knows, the others bool.

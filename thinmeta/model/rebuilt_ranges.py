@@ -15,8 +15,9 @@ class RebuiltRange(NamedTuple):
         last_key: the last.
         nr_mappings: how many are.
         origin: `proven`: the references that are missing, the keys and the numbers of mappings
-            allow nothing else, or a checksum.
-        what: what was wrong, and what proves what was there.
+            allow nothing else, or a checksum. `likely`: they allow more, but times and older
+            states speak for it.
+        what: what was wrong, and what proves what was there, or speaks for it.
     """
 
     device_id: DeviceId
@@ -26,3 +27,21 @@ class RebuiltRange(NamedTuple):
     nr_mappings: int
     origin: str
     what: str
+
+
+class UndecidedSubtree(NamedTuple):
+    """A sound part of a mapping tree that is somebody's, and nobody knows whose.
+
+    Attributes:
+        block: its highest node.
+        first_key: the first origin block that is mapped below it.
+        last_key: the last.
+        nr_mappings: how many are.
+        device_ids: the devices that may have it, ascending.
+    """
+
+    block: MetadataBlock
+    first_key: int
+    last_key: int
+    nr_mappings: int
+    device_ids: tuple[DeviceId, ...]

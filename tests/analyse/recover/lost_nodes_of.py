@@ -25,6 +25,31 @@ class Outcome:
     open: int
 
 
+@dataclass(frozen=True)
+class LikelyOutcome:
+    """The same, where what is likely is taken, too.
+
+    Attributes:
+        proven: is proven.
+        right: is not, but is likely, and was so.
+        wrong: is likely, and was not so.
+        open: is given to nobody that had it.
+    """
+
+    proven: int = 0
+    right: int = 0
+    wrong: int = 0
+    open: int = 0
+
+    def __add__(self, other: "LikelyOutcome") -> "LikelyOutcome":
+        return LikelyOutcome(
+            self.proven + other.proven,
+            self.right + other.right,
+            self.wrong + other.wrong,
+            self.open + other.open,
+        )
+
+
 class LosingPool:
     """A sound pool, whose nodes are lost and put together again.
 
@@ -103,8 +128,25 @@ class LosingPool:
         )
         return Outcome(proven, total - proven)
 
-    def rebuilt(self, *lost: int) -> Rebuilt:
+    def likely_loses(self, *lost: int) -> LikelyOutcome:
+        """Lose some nodes, and take what is likely; all that is proven must be proven still."""
+        outcome, found = self.loses(*lost), self.rebuilt(*lost, likely=True)
+        likely = found.likely.children
+        given = {(each.node.block, child.block) for each in found.claims for child in each.children}
+        proven = self.rebuilt(*lost).claims
+        assert given - likely == {
+            (each.node.block, child.block) for each in proven for child in each.children
+        }
+        right = sum(
+            self.nr_mappings(child, lost)
+            for node, child in likely
+            if child in self.children.get(node, ())  # a lost leaf may be taken for one above
+        )
+        total = sum(self.nr_mappings(child, lost) for _, child in likely)
+        return LikelyOutcome(outcome.proven, right, total - right, outcome.open - right)
+
+    def rebuilt(self, *lost: int, likely: bool = False) -> Rebuilt:
         zeros = np.zeros(BLOCK, dtype=np.uint8)
         device = RebuiltBlocks(self._pool.source.device, dict.fromkeys(lost, zeros))
         pool: Pool = replace(self._pool, source=self._pool.source._replace(device=device))
-        return rebuilt_from(pool, without_blocks(self._sound, lost))
+        return rebuilt_from(pool, without_blocks(self._sound, lost), likely=likely)

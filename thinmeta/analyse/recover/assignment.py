@@ -153,3 +153,7 @@ class Search:
         return all(
             total >= limit.least for total, limit in zip(state[1], self._limits, strict=True)
         )
+
+    def nr_whole(self, state: State) -> int:
+        """Return how many devices have all that they may have."""
+        return sum(total == limit.most for total, limit in zip(state[1], self._limits, strict=True))

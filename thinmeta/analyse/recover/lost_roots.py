@@ -20,11 +20,13 @@ class DetailsOf(NamedTuple):
         device_id: the device.
         mapped_blocks: how many mappings it has.
         snap_time: when it was last snapshotted.
+        creation_time: when it was created.
     """
 
     device_id: int
     mapped_blocks: int
     snap_time: int
+    creation_time: int
 
 
 def proven_roots(

@@ -12,7 +12,7 @@ from itertools import islice
 from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.device_lists import FoundDevice
 from thinmeta.analyse.recover.scan import Scan
-from thinmeta.model.losses import DeviceLoss
+from thinmeta.model.device_loss import DeviceLoss
 from thinmeta.model.thin_device import ThinDevice
 from thinmeta.schemas.superblock import SUPERBLOCK_LOCATION
 from thinmeta.units import DeviceId, MetadataBlock

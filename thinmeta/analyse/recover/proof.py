@@ -148,7 +148,7 @@ def _claims_of(
     if found is None or not all(found):
         return []
     claims = []
-    closed = _closed(nodes, ordered, found, sums)
+    closed = closed_owners(nodes, ordered, found, sums)
     for place, node in enumerate(nodes):
         sure, doubtful = [], []
         for child, ways in zip(ordered, found, strict=True):
@@ -158,12 +158,12 @@ def _claims_of(
                 doubtful.append(child)
         is_exact = node.owners & closed or not (doubtful or are_more_lost)
         if 0 < len(sure) <= max_entries_of(CHILD):
-            gaps = () if is_exact else _gaps(node, sure, None if are_more_lost else doubtful)
+            gaps = () if is_exact else gaps_of(node, sure, None if are_more_lost else doubtful)
             claims.append(Claim(node, tuple(sure), tuple(doubtful), bool(is_exact), gaps))
     return claims
 
 
-def _closed(
+def closed_owners(
     nodes: Sequence[LostNode],
     children: Sequence[MissingChild],
     found: Sequence[set[Takers]],
@@ -182,7 +182,7 @@ def _closed(
     return frozenset(closed)
 
 
-def _gaps(
+def gaps_of(
     node: LostNode, sure: Sequence[MissingChild], doubtful: Sequence[MissingChild] | None
 ) -> tuple[tuple[int, int], ...]:
     """Return where a node may have had more children: anywhere if `doubtful` is None."""

@@ -50,6 +50,7 @@ class Choice:
         scan: of all that is left; None if nobody had to look.
         rebuilt: the superblock's state with what can be put together of it, where that was done.
         stand_ins: devices of it that are of older states.
+        damaged: the pool before that, likewise.
     """
 
     pool: Pool
@@ -58,6 +59,7 @@ class Choice:
     scan: Scan | None = None
     rebuilt: Rebuilt | None = None
     stand_ins: tuple[StandIn, ...] = ()
+    damaged: Pool | None = None
 
     def passed_over(self) -> PassedOver | None:
         """Return a state that may be newer and has what this one has not, if there is one."""
@@ -80,7 +82,9 @@ class Choice:
         return live.device_details_root if is_other else None
 
 
-def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choice:
+def choose_state(
+    pool: Pool, on_progress: OnProgress = lambda *_: None, *, likely: bool = False
+) -> Choice:
     """Choose the state to go on with.
 
     1. The superblock's, if anything is left of its devices and their details, or can be put
@@ -93,6 +97,7 @@ def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choic
     Args:
         pool: in the live state; or in any past one, if its superblock is damaged.
         on_progress: told of blocks that were scanned.
+        likely: put together what is likely, too, not only what is proven.
 
     Raises:
         DamagedMetadataError: nothing is left.
@@ -102,7 +107,7 @@ def choose_state(pool: Pool, on_progress: OnProgress = lambda *_: None) -> Choic
         return Choice(pool)
     surveyed = survey(pool.source.device, on_progress)
     found = scan_of(pool.source.device, surveyed)
-    live_choice = _choice_of_live(pool, surveyed, found) if is_named else None
+    live_choice = _choice_of_live(pool, surveyed, found, likely=likely) if is_named else None
     if live_choice is not None:
         return live_choice
     pool = _of_whole_device(pool)
@@ -155,15 +160,16 @@ def header_of(pool: Pool) -> StreamHeader:
     )
 
 
-def _choice_of_live(pool: Pool, surveyed: Survey, found: Scan) -> Choice | None:
+def _choice_of_live(pool: Pool, surveyed: Survey, found: Scan, *, likely: bool) -> Choice | None:
     """Return the superblock's state with all of it that can be had; None if it has no devices.
 
     Args:
         pool: in that state.
         surveyed: what one pass over its device found.
         found: likewise.
+        likely: put together what is likely, too.
     """
-    again = rebuilt_from(pool, surveyed)
+    again = rebuilt_from(pool, surveyed, likely=likely)
     if again.pool.device_table.lost_details:
         return None
     stand_ins = find_stand_ins(again.pool, found, emptied_devices(again.pool))
@@ -172,10 +178,11 @@ def _choice_of_live(pool: Pool, surveyed: Survey, found: Scan) -> Choice | None:
         changed = Reading(again.pool, surveyed).instead(rows)
         # Books may be closed now that were not, where a root was not what it should be.
         more = Rebuilt(changed.pool) if again.claims else rebuilt_from(*changed)
-        again = Rebuilt(more.pool, (*again.claims, *more.claims), again.roots)
+        again = again._replace(pool=more.pool, claims=(*again.claims, *more.claims))
     if not _is_anything_left(again.pool):
         return None
-    return Choice(again.pool, scan=found, rebuilt=again, stand_ins=tuple(stand_ins) if rows else ())
+    taken = tuple(stand_ins) if rows else ()
+    return Choice(again.pool, scan=found, rebuilt=again, stand_ins=taken, damaged=pool)
 
 
 def _of_whole_device(pool: Pool) -> Pool:

@@ -1,17 +1,22 @@
 """What is lost of a pool once everything that can be proven is there again."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from thinmeta.analyse.recover.from_below import (
+    Likely,
     Rebuilt,
     can_be_rebuilt,
     rebuilt,
     rebuilt_where_lost,
 )
+from thinmeta.analyse.recover.proof import Claim, MissingChild
+from thinmeta.model.device_loss import ExaminedTree
 from thinmeta.model.device_spec import ChosenDevice
-from thinmeta.model.losses import ExaminedTree, Losses, losses_of_pool, losses_of_trees
+from thinmeta.model.losses import Losses, losses_of_pool, losses_of_trees
 from thinmeta.model.pool import Pool
-from thinmeta.model.rebuilt_ranges import RebuiltRange
+from thinmeta.model.rebuilt_ranges import RebuiltRange, UndecidedSubtree
 from thinmeta.units import DeviceId, MetadataBlock, OnProgress
 
 
@@ -20,6 +25,8 @@ def pool_to_salvage(
     selected: frozenset[int] | None = None,
     on_progress: OnProgress = lambda *_: None,
     found: Rebuilt | None = None,
+    *,
+    likely: bool = False,
 ) -> tuple[Pool, Losses]:
     """Return a pool in which lost nodes are there again, and what is lost of it all the same.
 
@@ -28,73 +35,81 @@ def pool_to_salvage(
         selected: ids of the devices to look at; None is all.
         on_progress: told of each piece that was read.
         found: the pool with lost nodes, if that is known.
+        likely: put in what is likely, too, not only what is proven.
     """
-    found = rebuilt_where_lost(pool, on_progress) if found is None else found
+    if found is None:
+        found = rebuilt_where_lost(pool, on_progress, likely=likely)
     losses = losses_of_pool(found.pool, selected, on_progress)
     if found.pool is pool and can_be_rebuilt(pool) and _is_any_lost(losses):
-        found = rebuilt(pool, on_progress)
+        found = rebuilt(pool, on_progress, likely=likely)
         losses = losses_of_pool(found.pool, selected, on_progress)
-    ids = {each.tree.device_id for each in losses.devices}
-    return found.pool, replace(losses, rebuilt=rebuilt_ranges(found, ids))
+    return found.pool, _with_rebuilt(losses, found)
 
 
 def device_to_salvage(
-    chosen: ChosenDevice, found: Rebuilt | None = None
+    chosen: ChosenDevice, found: Rebuilt | None = None, *, likely: bool = False
 ) -> tuple[ChosenDevice, Losses]:
     """Return a device in whose mapping tree lost nodes are there again; see `pool_to_salvage`.
 
     Args:
         chosen: the device.
         found: its pool with them, if that is known.
+        likely: put in what is likely, too, not only what is proven.
     """
     pool = chosen.pool
-    found = rebuilt_where_lost(pool) if found is None else found
+    found = rebuilt_where_lost(pool, likely=likely) if found is None else found
     losses = losses_of_trees(found.pool, [ExaminedTree.of(chosen._replace(pool=found.pool))])
     if found.pool is pool and can_be_rebuilt(pool) and _is_any_lost(losses):
-        found = rebuilt(pool)
+        found = rebuilt(pool, likely=likely)
         losses = losses_of_trees(found.pool, [ExaminedTree.of(chosen._replace(pool=found.pool))])
+    return chosen._replace(pool=found.pool), _with_rebuilt(losses, found)
+
+
+def _with_rebuilt(losses: Losses, found: Rebuilt) -> Losses:
     ids = {each.tree.device_id for each in losses.devices}
-    return chosen._replace(pool=found.pool), replace(losses, rebuilt=rebuilt_ranges(found, ids))
+    return replace(
+        losses, rebuilt=rebuilt_ranges(found, ids), undecided=undecided_subtrees(found, ids)
+    )
 
 
 def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRange, ...]:
     """Return what is there again of some devices, by their ids."""
     superblock = found.pool.superblock.blocknr
     ranges = [
-        _range(
+        _range_of(
             owner.device_id,
             claim.node.block,
-            (claim.children[0].first_key, claim.children[-1].last_key),
-            nr_mappings := sum(child.nr_mappings for child in claim.children),
-            _counted(
-                nr_mappings,
-                "does not fit to what hangs below it"
-                if claim.node.block in found.doubted
-                else "is lost",
-            ),
+            part,
+            "does not fit to what hangs below it"
+            if claim.node.block in found.doubted
+            else "is lost",
+            is_likely=is_likely,
         )
         for claim in found.claims
+        for is_likely, part in _parts(claim, found.likely)
         for owner in claim.node.owners
         if owner.superblock == superblock and owner.device_id in ids
     ]
     list_block = int(found.pool.live_superblock.data_mapping_root)
     ranges += [
-        _range(
+        _range_of(
             device_id,
             list_block,
-            (root.first_key, root.last_key),
-            root.nr_mappings,
-            _counted(root.nr_mappings),
+            [root],
+            "is lost",
+            is_likely=device_id in found.likely.device_ids,
         )
         for device_id, root in found.roots.items()
         if device_id in ids and root.nr_mappings
     ]
     ranges += [
-        _range(
-            node.owner.device_id,
-            node.block,
-            (node.first_key, node.last_key),
+        RebuiltRange(
+            DeviceId(node.owner.device_id),
+            MetadataBlock(node.block),
+            node.first_key,
+            node.last_key,
             node.nr_mappings,
+            "proven",
             f"{node.what}; {node.nr_mappings} mappings that hang below it are proven by "
             f"{node.proof}",
         )
@@ -104,18 +119,48 @@ def rebuilt_ranges(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[RebuiltRa
     return tuple(sorted(ranges))
 
 
-def _range(
-    device_id: int, block: int, keys: tuple[int, int], nr_mappings: int, what: str
+def _parts(claim: Claim, likely: Likely) -> Iterator[tuple[bool, list[MissingChild]]]:
+    """Return the children of a node, those that follow each other and are alike proven together."""
+    node = claim.node.block
+    for is_likely, part in groupby(
+        claim.children, lambda child: (node, child.block) in likely.children
+    ):
+        yield is_likely, [*part]
+
+
+def _range_of(
+    device_id: int, block: int, children: Sequence[MissingChild], what: str, *, is_likely: bool
 ) -> RebuiltRange:
+    nr_mappings = sum(child.nr_mappings for child in children)
+    why = (
+        f"{nr_mappings} mappings are taken that likely hung below it: times and older states "
+        "speak for it, and nothing proves it"
+        if is_likely
+        else f"{nr_mappings} mappings that hung below it are proven by the pool's reference counts"
+    )
     return RebuiltRange(
-        DeviceId(device_id), MetadataBlock(block), *keys, nr_mappings, "proven", what
+        DeviceId(device_id),
+        MetadataBlock(block),
+        children[0].first_key,
+        children[-1].last_key,
+        nr_mappings,
+        "likely" if is_likely else "proven",
+        f"the B-tree node {what}; {why}",
     )
 
 
-def _counted(nr_mappings: int, what: str = "is lost") -> str:
-    return (
-        f"the B-tree node {what}; {nr_mappings} mappings that hung below it are proven by the "
-        "pool's reference counts"
+def undecided_subtrees(found: Rebuilt, ids: set[DeviceId | None]) -> tuple[UndecidedSubtree, ...]:
+    """Return what is sound and may be of some devices, by their ids, and nobody knows whose."""
+    return tuple(
+        UndecidedSubtree(
+            MetadataBlock(child.block),
+            child.first_key,
+            child.last_key,
+            child.nr_mappings,
+            tuple(map(DeviceId, device_ids)),
+        )
+        for child, device_ids in found.likely.undecided
+        if ids & {*device_ids}
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from thinmeta.analyse.recover.lost_roots import DetailsOf, proven_roots
 from thinmeta.analyse.recover.orphans import last_keys
 from thinmeta.analyse.recover.pool_owners import owners_of_devices, superblocks_in_use
 from thinmeta.analyse.recover.proof import Claim, MissingChild, OwnerSum, proven_claims
+from thinmeta.analyse.recover.puzzles import ListPuzzle, Puzzle
 from thinmeta.analyse.recover.shared_data import NewestTimes, newest_times
 from thinmeta.analyse.recover.sums import MappingSums, sums_of_mappings
 from thinmeta.analyse.recover.survey import Survey
@@ -27,31 +27,6 @@ from thinmeta.schemas.node_layout import max_entries_of
 from thinmeta.walk.ragged import Places
 
 _OF_SPACE_MAPS = (BlockClass.BITMAP_INDEX, BlockClass.REF_COUNTS, BlockClass.BITMAP)
-
-
-class Puzzle(NamedTuple):
-    """Nodes of mapping trees that are lost, and children that may have been theirs.
-
-    Attributes:
-        nodes: all that are lost.
-        children: all that are missing.
-        places: of the children in `Trees`.
-        sums: what is missing of each device.
-        unread: what is missing, and cannot be read: block, and how often.
-        leaf_owners: the devices of each leaf that is lost, by its block.
-    """
-
-    nodes: list[LostNode]
-    children: list[MissingChild]
-    places: list[int]
-    sums: dict[Owner, OwnerSum]
-    unread: Mapping[int, int]
-    leaf_owners: Mapping[int, frozenset[Owner]]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether more is lost than nodes above the leaves."""
-        return bool(self.unread or self.leaf_owners)
 
 
 @dataclass(slots=True)
@@ -87,32 +62,43 @@ class Situation:
 
         It must be one leaf, and all else that is in use be there.
         """
+        puzzle = self.list_puzzle()
+        if puzzle is None or not puzzle.is_certain:
+            return {}
+        proven = proven_roots(self.timed_roots(puzzle), puzzle.devices)
+        if proven is None:
+            proven = proven_roots(puzzle.roots, puzzle.devices)
+        return proven or {}
+
+    def list_puzzle(self) -> ListPuzzle | None:
+        """Return what may have been in the list of devices, if that is lost and was one leaf."""
         live = self.pool.live_superblock
         if not self.books.are_whole or self.trees.place_of(live.data_mapping_root) is not None:
-            return {}
+            return None
         there, unread = self._missing()
         forest = self.forest()
-        devices = read_device_table(self.pool.source, live)
-        if unread or not forest.fits or forest.lost or forest.leaf_owners or devices.lost_details:
-            return {}
-        children = self._children(there)
-        listed = [
-            DetailsOf(each.device_id, each.mapped_blocks, each.snap_time)
-            for each in devices.devices
+        found = read_device_table(self.pool.source, live)
+        roots = self._children(there)
+        devices = [
+            DetailsOf(each.device_id, each.mapped_blocks, each.snap_time, each.creation_time)
+            for each in found.devices
         ]
-        if len(listed) > max_entries_of(CHILD) or not all(each.is_whole for each in children):
-            return {}
-        shared = self.shared_times()
-        if shared is not None:
-            found = self.newest_times([*there]).shared
-            timed = [
-                child._replace(shared_time=max(int(shared[place]), found[place]))
-                for child, place in zip(children, there, strict=True)
-            ]
-            proven = proven_roots(timed, listed)
-            if proven is not None:
-                return proven
-        return proven_roots(children, listed) or {}
+        if len(devices) > max_entries_of(CHILD):
+            return None
+        is_more_lost = bool(unread or forest.lost or forest.leaf_owners or found.lost_details)
+        is_certain = forest.fits and not is_more_lost and all(each.is_whole for each in roots)
+        return ListPuzzle(roots, [*there], devices, is_certain)
+
+    def timed_roots(self, puzzle: ListPuzzle) -> list[MissingChild]:
+        """Return the roots with the times of what they share, where those are known."""
+        shared = self.shared_times() if puzzle.is_certain else None
+        if shared is None:
+            return puzzle.roots
+        found = self.newest_times(puzzle.places).shared
+        return [
+            root._replace(shared_time=max(int(shared[place]), found[place]))
+            for root, place in zip(puzzle.roots, puzzle.places, strict=True)
+        ]
 
     def forest(self) -> MappingForest:
         """Walk the devices' trees, and what is missing."""

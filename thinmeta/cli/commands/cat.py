@@ -49,7 +49,7 @@ def cat(
         top = volume.root(all_of_it=all_of_it)
         with open_output(output, volume.inputs, ahead=False) as file:
             for path in paths:
-                _write(volume, top, path, file, salvage=place.salvage)
+                _write(volume, top, path, file, salvage=bool(place.salvage))
             volume.refuse_absent()  # before a file that would not be whole is put in place
         volume.finish()
 

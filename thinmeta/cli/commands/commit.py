@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.damage import salvage_option
 from thinmeta.cli.file_options import VolumeChoice, no_replay_option
 from thinmeta.cli.file_report import report_option
 from thinmeta.cli.image_options import (
@@ -18,6 +17,7 @@ from thinmeta.cli.image_options import (
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, ParameterType, quiet_option
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.cli.tar_output import refuse_terminal, warn_of_sockets
 from thinmeta.cli.volume_files import VolumeFiles
 from thinmeta.cli.volume_options import Files, data_option, inputs_of
@@ -64,7 +64,7 @@ def commit(  # noqa: PLR0913  # one parameter an option
     choice: MetadataChoice,
     data: Path | None,
     no_replay: bool,
-    salvage: bool,
+    salvage: Salvage,
     proof: ProofChoice,
     quiet: bool,
     is_json: bool,
@@ -108,7 +108,7 @@ def commit(  # noqa: PLR0913  # one parameter an option
                 volumes.opened(container.device_id) as new,
                 volumes.images([container.image], proof, new.lose_other) as (below,),
             ):
-                layer, created = _layer(container, old, new, salvage=salvage)
+                layer, created = _layer(container, old, new, salvage=bool(salvage))
                 said = Said(name, created, author, message)
                 for piece in saved([committed_image(container, below, layer, said)]):
                     file.write(piece)

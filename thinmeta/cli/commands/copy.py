@@ -98,7 +98,7 @@ def copy(  # noqa: PLR0913  # one parameter an option
                 base,
                 name,
                 volume.inputs,
-                CopyRules(place.salvage, force, archive),
+                CopyRules(bool(place.salvage), force, archive),
                 on_error=on_error,
                 on_refused=on_refused,
                 on_written=lambda nr_bytes: progress.advance(nr_bytes, nr_bytes),

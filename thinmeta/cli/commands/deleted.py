@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
+from thinmeta.cli.damage import report_for
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.progress import Progress
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 
 
 @click.command()
@@ -22,7 +23,7 @@ def deleted(  # one parameter an option
     *,
     choice: MetadataChoice,
     format_name: str,
-    salvage: bool,
+    salvage: Salvage,
     output: Path | None,
     quiet: bool,
 ) -> None:

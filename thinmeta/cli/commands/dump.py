@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import DamageReport, SalvageReport, lost_lines, salvage_option
+from thinmeta.cli.damage import DamageReport, SalvageReport, lost_lines
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, NUMBER, NUMBER_32, quiet_option
 from thinmeta.cli.progress import Progress
-from thinmeta.cli.repairing import opened_for_repair, tell_of_contradictions, tell_of_whole
+from thinmeta.cli.repairing import (
+    opened_for_repair,
+    tell_of_contradictions,
+    tell_of_likely,
+    tell_of_whole,
+)
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.units import SECTOR_BYTES
 
 if TYPE_CHECKING:
@@ -81,7 +87,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     ignore_unknown: bool,
     skip_mappings: bool,
     repair: bool,
-    salvage: bool,
+    salvage: Salvage,
     output: Path | None,
     quiet: bool,
     transaction_id: int,
@@ -97,6 +103,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
     wrong, and the exit code is 5. With --salvage it goes on: all that is sound is
     printed, and what is lost is said on stderr.
     """
+    from thinmeta.formats.printable import command_text
     from thinmeta.formats.style import DumpHeader
     from thinmeta.formats.style import dump as dumped
     from thinmeta.formats.styles import style_for
@@ -104,7 +111,7 @@ def dump(  # noqa: PLR0913  # one parameter an option
 
     style, sharing = style_for(format_name, compat)
     choice = _of_one_state(choice, devices)
-    salvage_report = SalvageReport(quiet=quiet)
+    salvage_report = SalvageReport(likely=salvage is Salvage.LIKELY, quiet=quiet)
     report = salvage_report if repair or salvage else DamageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
     with ExitStack() as stack:
@@ -120,6 +127,10 @@ def dump(  # noqa: PLR0913  # one parameter an option
         )
         if chosen is not None:
             tell_of_whole(chosen, losses, choice, salvage_report, progress)
+            words = [word for each in sorted(selected) for word in ("--dev-id", str(each))]
+            words += choice.words(opened_pool.source.device.name)
+            again = command_text("dump", "--repair", "--salvage-likely", *words)
+            tell_of_likely(chosen, losses, again, salvage_report, progress)
             tell_of_contradictions(chosen, selected or None, salvage_report)
         listing = Listing(
             pool,

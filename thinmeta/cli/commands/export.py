@@ -54,7 +54,7 @@ def export(
             top = volume.root(all_of_it=False)
             headers = headers_of(volume.opened, top, DockerVersion(version))
             files = walk(volume.opened.file_system, top, b"", volume.on_error)
-            write_tar(volume, headers, files, output, salvage=place.salvage)
+            write_tar(volume, headers, files, output, salvage=bool(place.salvage))
 
 
 def _refuse_image(names: "list[NamedDevice]") -> None:

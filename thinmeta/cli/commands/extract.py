@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
+from thinmeta.cli.damage import report_for
 from thinmeta.cli.extraction import Extracting
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import force_option, output_option
 from thinmeta.cli.parameters import DEVICE, FILE, format_option, quiet_option, refuse_options
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.cli.volume_options import (
     Files,
     bytes_of,
@@ -63,7 +64,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
     origin: Path | None,
     size: "Quantity | None",
     choice: MetadataChoice,
-    salvage: bool,
+    salvage: Salvage,
     map_path: Path | None,
     force: bool,
     format_name: str,
@@ -87,11 +88,13 @@ def extract(  # noqa: PLR0913  # one parameter an option
     from thinmeta.cli.all_volumes import extract_all
     from thinmeta.device.outputs import OutputKind, kind_of
 
-    _refuse(device, folder, output, map_path, salvage=salvage)
+    _refuse(device, folder, output, map_path, salvage=bool(salvage))
     is_json = format_name == "json"
     report = report_for(salvage=salvage, quiet=quiet or is_json)
     files = Files(data, origin)
-    how = Extracting(files, choice.names, report, salvage=salvage, is_json=is_json, quiet=quiet)
+    how = Extracting(
+        files, choice.names, report, salvage=bool(salvage), is_json=is_json, quiet=quiet
+    )
     if folder is not None:
         with opened(choice, report) as pool:
             report.warn_of(pool)
@@ -107,7 +110,7 @@ def extract(  # noqa: PLR0913  # one parameter an option
             inputs.refuse(output)
         with how.opened(chosen, bytes_of(size), is_stream=is_stream) as (extraction, _):
             if output is None or is_stream:
-                extraction.to_stream(output, inputs, salvage=salvage)
+                extraction.to_stream(output, inputs, salvage=bool(salvage))
             elif salvage:
                 extraction.rescue(output, inputs, map_path, force=force)
             else:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import lost_lines, report_for, salvage_option
+from thinmeta.cli.damage import lost_lines, report_for
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, format_option, quiet_option
 from thinmeta.cli.progress import Progress
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 
 if TYPE_CHECKING:
     from thinmeta.analyse.fate_ranges import Fates
@@ -33,7 +34,7 @@ def fate(  # noqa: PLR0913  # one parameter an option
     choice: MetadataChoice,
     format_name: str,
     verbose: bool,
-    salvage: bool,
+    salvage: Salvage,
     output: Path | None,
     quiet: bool,
 ) -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
+from thinmeta.cli.damage import report_for
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
 from thinmeta.cli.progress import Progress
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 
 
 @click.command()
@@ -28,7 +29,7 @@ def info(  # noqa: PLR0913  # one parameter an option
     choice: MetadataChoice,
     format_name: str,
     with_histograms: bool,
-    salvage: bool,
+    salvage: Salvage,
     output: Path | None,
     quiet: bool,
 ) -> None:

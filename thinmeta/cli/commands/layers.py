@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.compared_files import StackFiles
-from thinmeta.cli.damage import DamageReport, lost_lines, report_for, salvage_option
+from thinmeta.cli.damage import DamageReport, lost_lines, report_for
 from thinmeta.cli.file_options import VolumeChoice, no_replay_option
 from thinmeta.cli.lost_files import LostFiles
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
@@ -17,6 +17,7 @@ from thinmeta.cli.name_options import ENVIRONMENT
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option, refuse_options
 from thinmeta.cli.progress import Progress
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.cli.together import Group, freed_lines
 from thinmeta.cli.volume_options import Files, data_option, inputs_of, open_needed_data
 
@@ -52,7 +53,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
     choice: MetadataChoice,
     data: Path | None,
     no_replay: bool,
-    salvage: bool,
+    salvage: Salvage,
     format_name: str,
     output: Path | None,
     quiet: bool,
@@ -90,7 +91,7 @@ def layers(  # noqa: PLR0913  # one parameter an option
             raise click.UsageError(f"layers needs the root of Docker or containerd: {what}")
         if of_files:  # before anything is printed
             open_needed_data(
-                pool, files, choice.names, report_for(salvage=False, quiet=True), direct=False
+                pool, files, choice.names, report_for(salvage=Salvage.NO, quiet=True), direct=False
             )
         for note in docker.notes:
             report.warn(f"{docker.path}: {note}")

@@ -16,7 +16,8 @@ from thinmeta.cli.file_options import (
 from thinmeta.cli.metadata import opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, QUANTITY, format_option, refuse_options
-from thinmeta.errors import DamagedMetadataError
+from thinmeta.cli.salvage_options import Salvage
+from thinmeta.errors import DamagedMetadataError, SalvagedError
 
 if TYPE_CHECKING:
     from thinmeta.analyse.sharers import Answer
@@ -93,12 +94,14 @@ def lookup(  # noqa: PLR0913  # one parameter an option
         report.warn_of(pool)
         spec = choice.resolved_anywhen(pool, device, report)
         try:
-            found = choose_despite_damage(pool, spec, without_details=salvage)
+            found = choose_despite_damage(pool, spec, without_details=bool(salvage))
         except DamagedMetadataError as error:
             report.fail_for(error.damage, pool.source.device.name)
         chosen = choice.names.introduced(found)
+        is_likely = False
         if salvage:
-            again = rebuilt_where_lost(chosen.pool)
+            again = rebuilt_where_lost(chosen.pool, likely=salvage is Salvage.LIKELY)
+            is_likely = again.likely.is_any
             for told in rebuilt_text(rebuilt_ranges(again, {chosen.device_id})):
                 report.warn(told)
             chosen = chosen._replace(pool=again.pool.doubting_leaves())
@@ -120,6 +123,8 @@ def lookup(  # noqa: PLR0913  # one parameter an option
             for line in lines:
                 file.write(line)
         _finish(chosen.pool, answers, report)
+        if is_likely:
+            raise SalvagedError(f"{chosen.pool.source.device.name}: not all answers are proven")
 
 
 def _refuse_what_does_not_go_together(

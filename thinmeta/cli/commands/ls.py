@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from thinmeta.cli.damage import DamageReport, lost_lines, report_for, salvage_option
+from thinmeta.cli.damage import DamageReport, lost_lines, report_for
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
 from thinmeta.cli.output import long_output_option, open_output
 from thinmeta.cli.parameters import ParameterType, format_option, quiet_option
 from thinmeta.cli.progress import Progress
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.cli.together import DeviceListParameter, chosen_groups, freed_lines
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def ls(  # noqa: PLR0913  # one parameter an option
     sort: _Sort | None,
     format_name: str,
     compat: str,
-    salvage: bool,
+    salvage: Salvage,
     output: Path | None,
     quiet: bool,
 ) -> None:

@@ -17,7 +17,12 @@ from thinmeta.cli.new_metadata import (
 from thinmeta.cli.output import open_output
 from thinmeta.cli.parameters import FILE, format_option, quiet_option
 from thinmeta.cli.progress import Progress
-from thinmeta.cli.repairing import opened_for_repair, tell_of_whole, tell_of_written
+from thinmeta.cli.repairing import (
+    opened_for_repair,
+    tell_of_likely,
+    tell_of_whole,
+    tell_of_written,
+)
 
 if TYPE_CHECKING:
     from thinmeta.units import Quantity
@@ -67,6 +72,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
     from thinmeta.analyse.recover.repair import header_of
     from thinmeta.builder.metadata_target import open_target
     from thinmeta.builder.restore import build_within
+    from thinmeta.formats.printable import command_text
     from thinmeta.formats.repair import repaired_json, repaired_text
     from thinmeta.model.listing import Listing
 
@@ -83,6 +89,10 @@ def repair(  # noqa: PLR0913  # one parameter an option
         inputs.refuse(output)
         pool, losses = report.prepared(found, progress, found=chosen.rebuilt)
         tell_of_whole(chosen, losses, choice, report, progress)
+        words = choice.words(found.source.device.name)
+        again = f"{command_text('dump', '--repair', '--salvage-likely', *words)} | "
+        again += command_text("restore", "-i", "-", "-o", "NEW")
+        tell_of_likely(chosen, losses, again, report, progress)
         listing = Listing(pool, sharing=True, losses=losses)
         header = header_of(pool)._replace(
             transaction_id=max(transaction_id or 0, pool.superblock.transaction_id),

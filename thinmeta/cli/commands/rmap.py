@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.damage import lost_lines, report_for, salvage_option
+from thinmeta.cli.damage import lost_lines, report_for
 from thinmeta.cli.file_options import VolumeChoice, no_replay_option, part_options
 from thinmeta.cli.files_by_block import FilesByBlock
 from thinmeta.cli.metadata import MetadataChoice, metadata_argument, opened
@@ -17,6 +17,7 @@ from thinmeta.cli.parameters import (
     refuse_options,
 )
 from thinmeta.cli.progress import Progress
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.cli.volume_options import MAX_BYTES, Files, data_option
 from thinmeta.units import Quantity
 
@@ -85,7 +86,7 @@ def rmap(  # noqa: PLR0913  # one parameter an option
     no_replay: bool,
     partition: int | None,
     inside: str | None,
-    salvage: bool,
+    salvage: Salvage,
     output: Path | None,
     quiet: bool,
 ) -> None:

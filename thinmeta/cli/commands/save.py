@@ -11,6 +11,7 @@ from thinmeta.cli.lost_files import LostFiles
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import quiet_option
+from thinmeta.cli.salvage_options import Salvage
 from thinmeta.cli.tar_output import refuse_terminal
 from thinmeta.cli.volume_options import Files, data_option, inputs_of
 
@@ -56,8 +57,9 @@ def save(  # noqa: PLR0913  # one parameter an option
 
     refuse_terminal(output)
     files = Files(data, None)
+    salvage = Salvage.PROVEN if proof.unproven else Salvage.NO
     place = VolumeChoice(
-        choice, files, replay=not no_replay, salvage=proof.unproven, quiet=quiet, is_json=is_json
+        choice, files, replay=not no_replay, salvage=salvage, quiet=quiet, is_json=is_json
     )
     report = place.report()
     lost = LostFiles(report)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import report_for, salvage_option
+from thinmeta.cli.damage import report_for
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import DEVICE, FILE, format_option, quiet_option
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.cli.table_place import TablePlace, data_segments, open_place, origin_segments
 from thinmeta.cli.volume_options import (
     Files,
@@ -73,7 +74,7 @@ def table(  # noqa: PLR0913  # one parameter an option
     data: Path | None,
     origin: Path | None,
     size: "Quantity | None",
-    salvage: bool,
+    salvage: Salvage,
     pool_name: str | None,
     name: str | None,
     dm_table: Path | None,
@@ -219,7 +220,7 @@ def _pool_path(
 
 
 def _volume_words(
-    choice: MetadataChoice, place: TablePlace, *, has_data: bool, salvage: bool
+    choice: MetadataChoice, place: TablePlace, *, has_data: bool, salvage: Salvage
 ) -> list[str]:
     """Return the words of a command line that name the device, and where its data is."""
     chosen = place.chosen
@@ -232,4 +233,4 @@ def _volume_words(
         words += ["--data", "DATA"]
     if place.files.origin:
         words += ["--origin", str(place.files.origin)]
-    return [*words, "--salvage"] if salvage else words
+    return [*words, *salvage.words]

@@ -60,7 +60,7 @@ def tar(  # noqa: PLR0913  # one parameter an option
     with opened_volume(place._replace(is_json=is_json), device) as volume:
         top = volume.root(all_of_it=all_of_it)
         found = find(volume.opened.file_system, top, path, follow=False)
-        _write(volume, found, output, salvage=place.salvage)
+        _write(volume, found, output, salvage=bool(place.salvage))
 
 
 def _write(volume: VolumeFiles, found: "FoundFile", output: Path | None, *, salvage: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thinmeta.cli.damage import DamageReport, lost_lines, report_for, salvage_option
+from thinmeta.cli.damage import DamageReport, lost_lines, report_for
 from thinmeta.cli.metadata import MetadataChoice, metadata_options, opened
 from thinmeta.cli.new_metadata import (
     bytes_of,
@@ -19,6 +19,7 @@ from thinmeta.cli.output import open_output
 from thinmeta.cli.parameters import DEVICE, format_option, quiet_option
 from thinmeta.cli.progress import Progress
 from thinmeta.cli.repairing import tell_of_written
+from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.errors import NotThereError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def undelete(  # noqa: PLR0913  # one parameter an option
     metadata_size: "Quantity | None",
     transaction_id: int | None,
     nr_data_blocks: int,
-    salvage: bool,
+    salvage: Salvage,
     format_name: str,
     quiet: bool,
 ) -> None:
