@@ -40,6 +40,7 @@ NO_EXAMPLE = {
 FOR_COMMANDS = {
     "NameSources": {
         "catalogues",
+        "containers",
         "data_block_sectors",
         "docker",
         "inputs",
