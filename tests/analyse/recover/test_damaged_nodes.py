@@ -60,6 +60,16 @@ def test_a_sector_of_keys_and_one_of_children() -> None:
             assert {each.block for each in losses.rebuilt} <= {block}
 
 
+def test_a_sector_of_zeros_among_the_keys_and_children_that_are_not_there() -> None:
+    image, anatomy = DamagedImage.of(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
+    sound, _ = mappings_of(image.to_bytes())
+    block = min(_inner(anatomy))
+    image.keys(block)[:] = 0
+    image.children(block)[:-1] = 0
+    left, _ = mappings_of(image.to_bytes())
+    assert left == sound
+
+
 def test_the_only_list_of_devices_says_what_it_held() -> None:
     image, anatomy = DamagedImage.of(SNAPSHOTS), Anatomy.of(SNAPSHOTS)
     [place] = anatomy.devices

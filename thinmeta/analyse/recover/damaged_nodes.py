@@ -5,7 +5,7 @@ what was written: the one bit that is changed, or the keys and children that are
 """
 
 from collections.abc import Iterator
-from itertools import islice, product
+from itertools import islice, pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -150,6 +150,8 @@ def _contents(
     if not all(key_choices):
         return
     known = [each[0] for each in key_choices]
+    if any(key <= one_before for one_before, key in pairwise(known)):
+        return
     ends = [*(key - 1 for key in known[1:]), 2**64 - 1]
     child_choices = [
         [value] if is_one else spans.between(above.height, known[at], ends[at])[: _MOST_CHOICES + 1]
