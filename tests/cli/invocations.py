@@ -25,7 +25,8 @@ COMMANDS = main.list_commands(click.Context(main))
 # What reads a pool and says something of it; the others make metadata or files, or need images or
 # containers of Docker's.
 NO_READERS = {
-    *("as", "commit", "copy", "install-names", "repair", "restore", "save", "size", "undelete"),
+    *("as", "commit", "copy", "install-names", "lvm", "repair", "restore", "save", "size"),
+    "undelete",
 }
 READERS = [each for each in COMMANDS if each not in NO_READERS]
 

@@ -47,6 +47,7 @@ LEAST = MINIMAL | {
     "export": ("1", "--data", "read/data"),
     "extract": ("1", "--data", "read/data", "--size", "192K"),
     "files": ("1", "-l", "--data", "read/data"),
+    "lvm": (),
     "repair": (),
     "restore": (),
     "save": ("demo:latest", "--data", "read/data", "--docker-root", "read/docker"),
@@ -58,12 +59,16 @@ ENDING_WELL = [command for command in COMMANDS if command not in ("commit", "sav
 FORCED = ("extract", "pack", "repair", "restore", "undelete", "unpack")
 READ_NAMES = ("layers", "ls")
 ROOTS = ("Docker's root", "containerd's root")
+READING_NAMES = [command for command in COMMANDS if command not in ("lvm", "restore")]
 
 
 def inputs_of(command: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return the files that a command can be told to read, and how, with `{}` for the name."""
     if command == "restore":
         return {"XML": ("xml", ("-i", "{}"))}
+    if command == "lvm":
+        disk, text = ("disk", ("{}",)), ("text", ("{}",))
+        return {"disk": disk, "disk at an offset": ("disk", ("{}@0",)), "text": text}
     pool, lv = ("--pool", "read/metadata"), ("--lv", "vg/pool")
     inputs = {
         "METADATA": ("metadata", ("--pool", "{}")),
@@ -232,7 +237,7 @@ def test_an_input_behind_loop_devices(command: str, read: Path, thinmeta: Thinme
     assert state_of(read) == before
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "restore"])
+@pytest.mark.parametrize("command", READING_NAMES)
 @pytest.mark.parametrize("given", ["read/docker", "read/docker/image", "read"])
 def test_nothing_is_made_below_dockers_root(
     command: str, given: str, read: Path, thinmeta: Thinmeta
@@ -251,7 +256,7 @@ def test_nothing_is_made_below_dockers_root(
     assert state_of(read) == before
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "restore"])
+@pytest.mark.parametrize("command", READING_NAMES)
 def test_a_folder_of_dockers_root_may_lie_elsewhere(
     command: str, read: Path, thinmeta: Thinmeta
 ) -> None:

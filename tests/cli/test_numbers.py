@@ -33,6 +33,7 @@ MADE = {
     "commit": ("1", "a", "--data", "data", "-o", "new"),
     "extract": ("1", "--data", "data", "--size", "64K", "-o", "new"),
     "install-names": ("names",),
+    "lvm": ("data",),
     "repair": ("-o", "new"),
     "restore": ("-i", "dump.xml", "-o", "new"),
     "save": ("demo:latest", "--data", "data", "-o", "new"),

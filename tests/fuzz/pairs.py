@@ -414,6 +414,15 @@ def _nothing(rng: Rng, pair: Pair) -> None:
     """For a command that takes metadata only."""
 
 
+def _lvm(rng: Rng, pair: Pair) -> None:
+    """Add disks or texts, which are all that it reads."""
+    if rng.integers(3):
+        disk = surroundings.lvm_disk(rng, _hostile(rng, pair))
+        pair.args.append(pair.file("in/pv.img", disk) + str(pick(rng, ["", "@0", "@1M", "@x"])))
+    if len(pair.args) == 1 or rng.integers(3) == 0:
+        pair.args.append(pair.file("in/lvm.txt", surroundings.any_lvm_text(rng)))
+
+
 COMMANDS = [each for each in ALL if each not in ("as", "install-names", "size")]
 """Those that read metadata under its own name."""
 
@@ -434,6 +443,7 @@ OWN: dict[str, Callable[[Rng, Pair], None]] = {
     "layers": _layers,
     "lookup": _lookup,
     "ls": _ls,
+    "lvm": _lvm,
     "pack": _nothing,
     "repair": _repair,
     "rmap": _rmap,
@@ -510,6 +520,8 @@ def make(seed: int, folder: Path) -> Pair:
         pair.what = "xml"
         pair.args += ["-i", pair.file("in/pool.xml", surroundings.any_xml(rng))]
         _repair(rng, pair)
+    elif command == "lvm":
+        _lvm(rng, pair)
     elif "--lvm" in options and rng.integers(12) == 0:
         disk = surroundings.lvm_disk(rng, _hostile(rng, pair))
         pair.args += ["--lvm", pair.file("in/pv.img", disk), "--lv", "vg/pool"]

@@ -32,6 +32,7 @@ _COMMANDS = {
     "layers": "Show what Docker's images and containers are made of.",
     "lookup": "Show where blocks of a device are, and who shares them.",
     "ls": "List the devices, what each takes, and its snapshots.",
+    "lvm": "List LVM's groups on disks, versions of their texts, and volumes, removed ones too.",
     "pack": "Write metadata as a small file to be sent, as thin_metadata_pack does.",
     "restore": "Make metadata from XML.",
     "repair": "Make new metadata out of what is left of a broken pool's.",

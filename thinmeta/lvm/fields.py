@@ -68,6 +68,11 @@ class Fields:
             raise self.error(f"{key} is {value[:40]!r}, which cannot be")
         return value
 
+    def remark(self, key: str) -> str:
+        """Return a string for people, which may hold anything; empty if there is none."""
+        value = self.values.get(key)
+        return value if isinstance(value, str) else ""
+
     def texts(self, key: str) -> tuple[str, ...]:
         """Return the strings of a list, none if it is not there."""
         return tuple(

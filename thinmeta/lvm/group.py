@@ -145,6 +145,7 @@ class VolumeGroup:
         disks: its physical volumes by the text's name for them.
         volumes: its logical volumes by name.
         written: when the text was written, in seconds since 1970; None if it does not say.
+        description: why it was written, as LVM says; empty if it does not.
     """
 
     name: str
@@ -154,6 +155,7 @@ class VolumeGroup:
     disks: dict[str, LvmDisk]
     volumes: dict[str, LogicalVolume]
     written: int | None = None
+    description: str = ""
 
     @property
     def when(self) -> str:
@@ -213,6 +215,7 @@ def read_group(text: str, source: str) -> VolumeGroup:
         {disk.name: disk for disk in disks},
         {volume.name: volume for volume in volumes},
         top.integer("creation_time", _LAST_SECOND) if "creation_time" in top else None,
+        top.remark("description"),
     )
 
 

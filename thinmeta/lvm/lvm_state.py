@@ -52,6 +52,7 @@ class LvmState:
     Attributes:
         source: the files, for messages.
         groups: in their newest versions.
+        given: the disks.
         notes: what is damaged or odd, one line each.
     """
 
@@ -68,13 +69,13 @@ class LvmState:
         self.groups = tuple(found.group for found in groups)
         self.notes = tuple(notes)
         self._others = {found.group.id: found.others for found in groups}
-        self._given = GivenDisks(volumes)
+        self.given = GivenDisks(volumes)
         self._disks = disks
 
     @property
     def has_disks(self) -> bool:
         """Whether there are disks to read volumes from, and not only text."""
-        return bool(self._given)
+        return bool(self.given)
 
     def __enter__(self) -> Self:
         """Return it."""
@@ -170,11 +171,11 @@ class LvmState:
         else:
             group, volume, thin_pool, note = self.pool(pool)
             metadata = group.volume(thin_pool.metadata)
-        if exclusive and (holders := active_holders(group, metadata, self._given.paths, sysfs)):
+        if exclusive and (holders := active_holders(group, metadata, self.given.paths, sysfs)):
             raise LiveDeviceError(live_message(Path(f"{group.name}/{volume.name}"), holders))
         device = BlockDevice.over(self._opened(group, metadata, direct=True))
         first = device.read(np.zeros(1, dtype=np.uint64))
-        newer = newer_image(group, metadata, self._given, first) or ""
+        newer = newer_image(group, metadata, self.given, first) or ""
         device.notes += (*self.notes, *filter(None, [note, newer]))
         try:
             if first.faults[0] != Fault.READ_ERROR:
@@ -238,7 +239,7 @@ class LvmState:
 
     def _opened(self, group: VolumeGroup, volume: LogicalVolume, *, direct: bool) -> Extents:
         name = f"{group.name}/{volume.name} in {self.source}"
-        return extents_of(group, volume, self._given, name, direct=direct)
+        return extents_of(group, volume, self.given, name, direct=direct)
 
 
 def _pools(group: VolumeGroup) -> list[FoundPool]:
