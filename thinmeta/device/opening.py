@@ -15,7 +15,7 @@ from thinmeta.device.kernel import SYSFS, holders_of
 from thinmeta.device.part_of_file import PartOfFile
 from thinmeta.device.signatures import counted
 from thinmeta.errors import InputError, LiveDeviceError, OutputError
-from thinmeta.units import METADATA_BLOCK_BYTES
+from thinmeta.units import MAX_METADATA_BLOCKS, METADATA_BLOCK_BYTES
 
 
 def open_blocks(
@@ -199,7 +199,7 @@ def _inspected(device: BlockDevice, inspect: Inspect, *, is_part: bool) -> Block
         first = device.read(np.zeros(1, dtype=np.uint64))
         if first.faults[0] != Fault.READ_ERROR:
             nr_blocks = inspect(first.rows[0].tobytes() if device.nr_blocks else b"")
-            if nr_blocks is not None and is_part:
+            if is_part and nr_blocks is not None and nr_blocks < MAX_METADATA_BLOCKS:
                 device.nr_blocks = min(device.nr_blocks, nr_blocks)
     except InputError as error:
         device.close()

@@ -2,21 +2,25 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.anatomy import Anatomy
 from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.damage import BLOCK, DamagedImage
+from tests.lvm.lvm_disks import real_disk
 from thinmeta.device.blocks import BlockDevice, Fault
 from thinmeta.errors import ExitCode
 from thinmeta.formats.printable import command_text
 
 DELETED = "a09-discards-and-deletes"
 HELD = "a13-metadata-snapshot-held"
+GOOD = "a08-snapshots-of-snapshots"
 DOCKER = "docker-loop-lvm-xfs-64k"
 
 
@@ -178,3 +182,53 @@ def test_the_output_may_be_a_file(tmp_path: Path, thinmeta: Thinmeta) -> None:
     assert result.exit_code == ExitCode.DONE
     assert (tmp_path / "found").read_text() == thinmeta("scan", unpacked(HELD)).stdout
     assert [each.name for each in tmp_path.iterdir()] == ["found"]
+
+
+@pytest.fixture(scope="module")
+def whole_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a disk with two metadata devices, the second without its superblock."""
+    path = tmp_path_factory.mktemp("disk") / "a disk.img"
+    other = unpacked("a13-metadata-snapshot-held", "meta-released").read_bytes()
+    noise = np.random.default_rng(1).bytes(4096)
+    path.write_bytes(
+        bytes(512) + unpacked(GOOD).read_bytes() + noise + bytes(1024 + 4096) + other[4096:] + noise
+    )
+    return path
+
+
+def test_a_whole_disk_is_searched(whole_disk: Path, thinmeta: Thinmeta) -> None:
+    result = thinmeta("scan", whole_disk)
+    assert result.exit_code == ExitCode.DONE
+    assert "Metadata on a larger disk, by the byte where it begins: 2\n" in result.stdout
+    lines = [line for line in result.stdout.splitlines() if line.startswith("thinmeta ")]
+    live, past = (shlex.split(line)[1:] for line in lines)
+    assert (live[0], past[0]) == ("ls", "scan")
+    assert thinmeta(*live).stdout == thinmeta("ls", unpacked(GOOD)).stdout
+    assert "\n76:78 " in thinmeta(*past).stdout
+    found = [
+        json.loads(line) for line in thinmeta("scan", "-f", "json", whole_disk).stdout.splitlines()
+    ]
+    size = unpacked(GOOD).stat().st_size
+    assert [each.get("begin") for each in found] == [512, 512 + size + 4096 + 1024, None]
+    assert [each["type"] for each in found] == ["place", "place", "end"]
+    further = thinmeta("scan", "-f", "json", f"{whole_disk}@4096")
+    assert json.loads(further.stdout.splitlines()[0])["begin"] == 512
+
+
+def test_a_disk_that_cannot_be_read_everywhere(
+    whole_disk: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    size = whole_disk.stat().st_size
+    path = tmp_path / "map"
+    path.write_text(f"0 + 1\n0 100000 +\n100000 512 -\n100512 {size - 100512} +\n")
+    result = thinmeta("scan", whole_disk, "--bad-map", f"{whole_disk}={path}")
+    assert result.exit_code == ExitCode.SALVAGED
+    assert "blocks that cannot be read: 1; metadata that is there is missing" in result.stderr
+    assert f"--bad-map '{whole_disk}={path}'" in result.stdout
+
+
+def test_of_a_disk_of_lvms_the_better_way_is_told(thinmeta: Thinmeta) -> None:
+    result = thinmeta("scan", real_disk())
+    assert result.exit_code == ExitCode.DONE
+    assert "is an LVM physical volume" in result.stderr
+    assert f"thinmeta ls -p {real_disk()}@273678336\n" in result.stdout

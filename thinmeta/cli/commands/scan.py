@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from thinmeta.cli.damage import DamageReport
+from thinmeta.cli.disk_scan import disk_lines, path_of
 from thinmeta.cli.naming import metadata_words
 from thinmeta.cli.output import open_output, output_option
 from thinmeta.cli.parameters import format_option, quiet_option
@@ -37,6 +38,9 @@ def scan(  # one parameter an option
 
     Metadata is copied when it is written, so older states and deleted devices stay until
     their blocks are used again. All blocks are read, and no superblock is needed.
+
+    Of a disk that does not begin with metadata: the bytes where metadata begins, at any
+    sector, as METADATA@BYTE takes them.
     """
     from thinmeta.analyse.recover.block_classes import BlockClass
     from thinmeta.analyse.recover.scan import scan as scanned
@@ -44,6 +48,14 @@ def scan(  # one parameter an option
 
     report = DamageReport(quiet=quiet)
     progress = Progress(quiet=quiet)
+    on_disk = disk_lines(choice, format_name, report, progress)
+    if on_disk is not None:
+        with open_output(
+            output, choice.names.inputs(*map(str, filter(None, [path_of(choice)])))
+        ) as file:
+            for line in on_disk:
+                file.write(line)
+        return
     with opened_whole(choice) as device:
         path = device.name
         warn_of(device, choice, report)
