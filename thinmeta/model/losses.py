@@ -105,7 +105,14 @@ class Losses:
         return next((each for each in self.devices if each.tree.device_id == device_id), None)
 
     def of_one(self, device_id: DeviceId) -> "Losses | None":
-        """Return what is lost of a device as `Losses` of it alone; None if it was not looked at."""
+        """Return what is lost of a device as `Losses` of it alone; None if it was not looked at.
+
+        >>> import thinmeta
+        >>> with thinmeta.open_pool("fixtures/a09-discards-and-deletes/meta.bin.xz") as pool:
+        ...     lost = pool.losses()
+        >>> len(lost.of_one(5).devices), lost.of_one(2)
+        (1, None)
+        """
         loss = self.of(device_id)
         if loss is None:
             return None
