@@ -1,6 +1,7 @@
 """bbolt files: what bbolt wrote is read as it was meant, and nothing that is damaged raises."""
 
 import os
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,33 @@ def test_what_is_no_file_is_refused(what: str, path: Path) -> None:
 
     with pytest.raises(InputError, match=r"file\.db: cannot be read: "):
         BoltFile(path, pytest.fail)
+
+
+def test_a_page_that_claims_a_large_sparse_file_takes_no_memory(path: Path) -> None:
+    nr_pages = 1 << 20
+    data = bytearray(bolt_bytes({"key": "value"}))
+    for place in (0, PAGE):
+        at = place + PageHeader.sizeof()
+        meta = meta_bytes(txid=1, root=3, nr_pages=nr_pages)
+        data[at : at + len(meta)] = meta
+    header = parsed(PageHeader, bytes(data[3 * PAGE :]))
+    sized = {"id": 3, "flags": header.flags, "count": header.count, "overflow": nr_pages - 4}
+    data[3 * PAGE : 3 * PAGE + PageHeader.sizeof()] = built(PageHeader, **sized)
+    path.write_bytes(data)
+    os.truncate(path, nr_pages * PAGE)
+    notes: list[str] = []
+
+    tracemalloc.start()
+    with BoltFile(path, notes.append) as file:
+        found = content(file.root)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (found, notes) == (
+        {},
+        ["file.db: page 3: cannot be read: more than 256 MiB were read"],
+    )
+    assert peak < 8 << 20
 
 
 def test_elements_that_share_bytes_are_no_sound_page(path: Path) -> None:

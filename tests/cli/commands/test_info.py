@@ -12,6 +12,7 @@ from tests.cases import unpacked
 from tests.conftest import Thinmeta
 from tests.damage import BlockKind, DamagedImage
 from tests.made_images import Image, mappings, written
+from thinmeta.errors import ExitCode
 
 CASE = "a23-long-runs-and-holes"
 POOL = unpacked(CASE)
@@ -220,3 +221,33 @@ def test_documented_json_fields_are_all(thinmeta: Thinmeta) -> None:
     for kind, shown in {"info": info, "space": info["data"], "histogram": lengths}.items():
         section = page.partition(f"\n#### The {kind} object\n")[2].partition("\n#")[0]
         assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(shown)
+
+
+@pytest.mark.parametrize("option", ["--salvage", "--salvage-likely"])
+def test_what_hung_below_lost_nodes_is_counted(
+    option: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    is_likely = option == "--salvage-likely"
+    sound = unpacked("a09-discards-and-deletes" if is_likely else "a08-snapshots-of-snapshots")
+    image = bytearray(sound.read_bytes())
+    for block in (38, 84) if is_likely else (37,):  # nodes above leaves
+        image[block * 4096 : (block + 1) * 4096] = bytes(4096)
+    (damaged := tmp_path / "damaged").write_bytes(image)
+
+    result = thinmeta("info", "--histograms", option, damaged)
+
+    assert result.exit_code == (ExitCode.SALVAGED if is_likely else ExitCode.DONE)
+    assert result.stdout == thinmeta("info", "--histograms", sound).stdout
+    assert "hung below" in result.stderr
+
+
+def test_what_is_lost_of_mappings_is_said(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    image = bytearray(unpacked("a08-snapshots-of-snapshots").read_bytes())
+    image[110 * 4096 : 111 * 4096] = bytes(4096)  # a leaf of devices 6 and 7
+    (damaged := tmp_path / "damaged").write_bytes(image)
+
+    result = thinmeta("info", "--salvage", "-f", "json", damaged)
+
+    assert result.exit_code == ExitCode.SALVAGED
+    assert "252 mappings are missing" in result.stderr
+    assert json.loads(result.stdout)["mapped_blocks"] == 8177 - 252

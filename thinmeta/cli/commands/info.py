@@ -42,11 +42,13 @@ def info(  # noqa: PLR0913  # one parameter an option
     from thinmeta.formats import info as formats
 
     report = report_for(salvage=salvage, quiet=quiet)
-    with opened(choice, report) as pool:
-        report.warn_of(pool)
-        report.warn_of_time(pool)
-        if pool.superblock_damage is not None:
-            report.fail_for(pool.superblock_damage, pool.source.device.name)
+    progress = Progress(quiet=quiet)
+    with opened(choice, report) as whole_pool:
+        report.warn_of(whole_pool)
+        report.warn_of_time(whole_pool)
+        if whole_pool.superblock_damage is not None:
+            report.fail_for(whole_pool.superblock_damage, whole_pool.source.device.name)
+        pool, _ = report.prepared(whole_pool, progress)
         described = describe(pool)
         is_json = format_name == "json"
         lines = list((formats.info_json if is_json else formats.info_text)(described))
@@ -54,7 +56,6 @@ def info(  # noqa: PLR0913  # one parameter an option
         if with_histograms:
             from thinmeta.analyse.histograms import histograms_of
 
-            progress = Progress(quiet=quiet)
             with progress:
                 histograms = histograms_of(pool, progress.advance)
             lines += (formats.histograms_json if is_json else formats.histograms_text)(histograms)
@@ -67,3 +68,4 @@ def info(  # noqa: PLR0913  # one parameter an option
             report.warn(str(damage))
         if lost:
             report.fail_for(lost[0], pool.source.device.name)
+        report.finish()

@@ -113,7 +113,9 @@ def undelete(  # noqa: PLR0913  # one parameter an option
             )
         tell_of_written(Choice(live), output, report)
     warn_of_unusable_ids(restored, report)
-    printed = (_backs(choice, live, found.undeleted), losses, header.transaction_id)
+    backs = _backs(choice, live, found.undeleted)
+    _warn_of_free(backs, report)
+    printed = (backs, losses, header.transaction_id)
     with open_output(None, inputs) as file:
         for text in _text(output, restored, *printed, is_json=format_name == "json"):
             file.write(text)
@@ -129,6 +131,17 @@ def undelete(  # noqa: PLR0913  # one parameter an option
             "they are listed"
         )
     report.finish()
+
+
+def _warn_of_free(backs: "Sequence[Back]", report: DamageReport) -> None:
+    from thinmeta.analyse.fate_ranges import Fate
+
+    counted = [(each.undeleted.fates.counts[Fate.FREE], each.name) for each in backs]
+    if free := ", ".join(f"{blocks} blocks of {name}" for blocks, name in counted if blocks):
+        report.warn(
+            f"{free} were in use by nobody: likely they are as they were, but nobody can tell "
+            "whether they were discarded, or used by another device in between and freed again"
+        )
 
 
 def _text(  # noqa: PLR0913  # all that there is to say

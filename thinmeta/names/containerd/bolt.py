@@ -141,8 +141,8 @@ class BoltFile:
             if number + nr_more >= self._nr_pages:
                 self.note(f"page {number}: overflows the end of the file; what is in it is lost")
                 return None
-            self._seen.update(range(number + 1, number + 1 + nr_more))
             more = self._read(begin + self._page_size, nr_more * self._page_size)
+            self._seen.update(range(number + 1, number + 1 + nr_more))
         except (OSError, InputError) as error:
             self.note(f"page {number}: cannot be read: {error}")
             return None
