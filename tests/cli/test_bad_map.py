@@ -132,6 +132,16 @@ def test_the_next_command_knows_it_too(tmp_path: Path, thinmeta: Thinmeta) -> No
     assert f"`thinmeta scan -p {path} --bad-map {path}`" in result.stderr + result.stdout
 
 
+def test_repair_takes_it_by_each_of_its_options(
+    metadata: Path, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    for option in ("-p", "-i"):
+        new = tmp_path / f"new{option}"
+        found = thinmeta("repair", option, metadata, "--bad-map", metadata, "-o", new)
+        assert found.exit_code == ExitCode.SALVAGED
+        assert f"metadata block {LEAF}" in found.stderr
+
+
 def test_what_is_wrong_with_it_is_said(metadata: Path, tmp_path: Path, thinmeta: Thinmeta) -> None:
     other = unpacked(GOOD, "data")
     unread = thinmeta("info", metadata, "--bad-map", f"{other}={metadata}.map")
@@ -142,3 +152,7 @@ def test_what_is_wrong_with_it_is_said(metadata: Path, tmp_path: Path, thinmeta:
     before = path.read_bytes()
     over = thinmeta("info", metadata, "--bad-map", metadata, "--output", path)
     assert (over.exit_code, path.read_bytes()) == (ExitCode.OTHER, before)
+    (tmp_path / "whole.map").write_text(f"0 + 1\n0 {metadata.stat().st_size} +\n")
+    twice = [f"{metadata}={each}" for each in (f"{metadata}.map", tmp_path / "whole.map")]
+    two = thinmeta("info", metadata, "--bad-map", twice[0], "--bad-map", twice[1])
+    assert (two.exit_code, "has two maps" in two.stderr) == (ExitCode.INPUT, True)

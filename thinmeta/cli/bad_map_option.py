@@ -11,7 +11,7 @@ from thinmeta.cli.parameters import DISK, from_environment
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _WORDS = "thinmeta bad maps"
-_READ = ("pool", "metadata", "data", "origin")
+_READ = ("pool", "metadata", "source", "data", "origin")
 """Parameters that name one file, and not a folder."""
 
 

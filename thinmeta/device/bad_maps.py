@@ -84,12 +84,18 @@ def bad_maps(maps: Iterable[tuple[Path, Path]]) -> Iterator[None]:
         maps: of each copy its path and that of its map.
 
     Raises:
-        InputError: a file is missing, a map is none, or a copy is compressed.
+        InputError: a file is missing, a map is none, or a copy is compressed, or has two maps.
     """
     before = dict(_known)
     try:
+        found: dict[Identity, BadMap] = {}
         for copy, path in maps:
-            _known[_identity_of_copy(copy)] = BadMap.read(path)
+            identity = _identity_of_copy(copy)
+            if identity in found:
+                what = f"has two maps, {found[identity].path} and {path}; give the one of the copy"
+                raise InputError(f"{copy}: {what}")
+            found[identity] = BadMap.read(path)
+        _known.update(found)
         yield
     finally:
         _known.clear()
