@@ -124,6 +124,21 @@ def test_an_older_state_is_not_taken_for_the_newest(tmp_path: Path, thinmeta: Th
     assert "device 6: state -:126, in which it had 75 blocks, has 0 of them\n" in listed.stdout
 
 
+def test_a_block_that_cannot_be_read_may_hide_a_newer_state(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    copy = tmp_path / "copy"
+    copy.write_bytes(unpacked(REAL.name).read_bytes())
+    size = copy.stat().st_size
+    free = size - 4096
+    Path(f"{copy}.map").write_text(f"0 + 1\n0 {free} +\n{free} 4096 -\n")
+
+    result = thinmeta("lookup", "junk", "0", *on_disk("-p", copy, "--bad-map", copy))
+
+    assert result.exit_code == ExitCode.DONE
+    assert "that cannot be read: 1, so a newer state may be missing\n" in result.stderr
+
+
 def test_the_library_finds_it_too() -> None:
     names = library.NameSources(lvm=[str(real_disk())], lv="vgthin/pool0")
     with library.open_pool(names=names) as pool:

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from thinmeta.analyse.deleted import PastDevice, past_devices
-from thinmeta.analyse.recover.scan import scan
+from thinmeta.analyse.recover.block_classes import BlockClass
+from thinmeta.analyse.recover.scan import Scan, scan
 from thinmeta.errors import NoLongerThereError
 from thinmeta.model.device_spec import DeviceSpec
 from thinmeta.model.pool import Pool
@@ -18,11 +19,13 @@ class Resolved(NamedTuple):
         spec: with its id, and its state where it is not of the one that was opened.
         past: where it was found, if it was deleted since; None if it is there.
         known: what is known of that, in words.
+        nr_unreadable: blocks of the metadata that could not be read: what is newer may be there.
     """
 
     spec: DeviceSpec
     past: PastDevice | None = None
     known: str = ""
+    nr_unreadable: int = 0
 
 
 def resolved_anywhen(
@@ -47,7 +50,8 @@ def resolved_anywhen(
     except NoLongerThereError as error:
         if spec.state is not None or pool.state is not State.LIVE:
             raise
-        past = _newest(pool, error)
+        found = scan(pool.source.device)
+        past = _newest(found, pool, error)
         if past is None:
             raise
         if past.fuller is not None or not past.found.is_whole:
@@ -60,7 +64,8 @@ def resolved_anywhen(
         state = past.state.roots
         at = f"{spec.text}@{state}"
         found_spec = spec._replace(text=at, device_id=error.device_id, state=state)
-        return Resolved(found_spec, past, error.known)
+        nr_unreadable = found.count(BlockClass.UNREADABLE)
+        return Resolved(found_spec, past, error.known, nr_unreadable)
 
 
 def _choices(spec: DeviceSpec, past: PastDevice) -> str:
@@ -73,11 +78,11 @@ def _choices(spec: DeviceSpec, past: PastDevice) -> str:
     )
 
 
-def _newest(pool: Pool, error: NoLongerThereError) -> PastDevice | None:
+def _newest(scanned: Scan, pool: Pool, error: NoLongerThereError) -> PastDevice | None:
     """Return the device that is meant; None if no state has it, or there may be several."""
     found = [
         each
-        for each in past_devices(scan(pool.source.device), pool)
+        for each in past_devices(scanned, pool)
         if each.found.device_id == error.device_id
         and error.transaction_id in (None, each.found.transaction_id)
     ]

@@ -74,7 +74,16 @@ def found_note(found: Resolved, fates: Fates) -> str:
         f"{found.known}; reading state {found.past.state.roots}, the newest that has all of it: "
         f"of its {found.past.found.mapped_blocks} blocks others have taken {nr_lost} since, "
         f"{sum(counts[each] for each in _SHARED)} are shared, {counts[Fate.FREE]} free, and "
-        "nobody can tell whether these were written in between"
+        "nobody can tell whether these were written in between" + _unreadable_note(found)
+    )
+
+
+def _unreadable_note(found: Resolved) -> str:
+    if not found.nr_unreadable:
+        return ""
+    return (
+        f"; blocks of the metadata that cannot be read: {found.nr_unreadable}, so a newer state "
+        "may be missing"
     )
 
 

@@ -109,3 +109,19 @@ def test_a_state_is_refused(thinmeta: Thinmeta) -> None:
     result = thinmeta("deleted", unpacked(CASE), "--state", "63:66")
 
     assert result.exit_code == ExitCode.USAGE
+
+
+def test_blocks_that_cannot_be_read_may_hide_some(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    pool = unpacked(CASE)
+    copy = tmp_path / "copy"
+    copy.write_bytes(pool.read_bytes())
+    begin, end, size = 60 * 4096, 70 * 4096, copy.stat().st_size  # the newest state that has all
+    Path(f"{copy}.map").write_text(
+        f"0 + 1\n0 {begin} +\n{begin} {end - begin} -\n{end} {size - end} +\n"
+    )
+
+    result = thinmeta("deleted", copy, "--bad-map", copy)
+
+    assert result.exit_code == ExitCode.SALVAGED
+    assert result.stdout != thinmeta("deleted", pool).stdout
+    assert "blocks that cannot be read: 10; what was deleted may be more" in result.stderr

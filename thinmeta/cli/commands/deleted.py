@@ -34,6 +34,7 @@ def deleted(  # one parameter an option
     metadata are read, and all mappings of the pool, once.
     """
     from thinmeta.analyse.deleted import deleted_devices
+    from thinmeta.analyse.recover.block_classes import BlockClass
     from thinmeta.analyse.recover.scan import scan
     from thinmeta.formats.deleted import deleted_json, deleted_text
     from thinmeta.model.state import Roots, State
@@ -58,4 +59,9 @@ def deleted(  # one parameter an option
             )
             for line in lines:
                 file.write(line)
+        if nr_unreadable := found.count(BlockClass.UNREADABLE):
+            report.costs(
+                f"{pool.source.device.name}: blocks that cannot be read: {nr_unreadable}; what "
+                "was deleted may be more, and newer states may have more of it"
+            )
         report.finish()
