@@ -72,6 +72,11 @@ class DamageReport:
         else:
             say(f"Warning: {printable(text)}")
 
+    def show(self, lines: Iterable[str]) -> None:
+        """Say lines that warn of nothing, unless it was to be quiet."""
+        for line in () if self._quiet else lines:
+            say(line)
+
     def note_files(self, opened: "OpenedFiles") -> None:
         """Say once what whoever reads files of a volume should know."""
         notes = opened.notes
@@ -182,7 +187,6 @@ class SalvageReport(DamageReport):
         self.takes_likely = likely
         self._name = ""
         self._losses: list[Losses] = []
-        self._told: set[str] = set()
         self._known: set[int] = set()
         self._disagreements: set[Damage] = set()
         self._met_later: Damage | None = None
@@ -213,11 +217,7 @@ class SalvageReport(DamageReport):
 
         with progress:
             pool, losses = pool_to_salvage(
-                pool,
-                selected,
-                progress.advance,
-                found,
-                likely=self.takes_likely,
+                pool, selected, progress.advance, found, likely=self.takes_likely
             )
         self._tell(pool, losses)
         return salvaged(pool, losses, self), losses
@@ -272,16 +272,13 @@ class SalvageReport(DamageReport):
 
         self._name = pool.source.device.name
         self._losses.append(losses)
-        self._known |= losses.blocks
-        self._known.update(damage.block for damage in losses.trees if damage.block is not None)
+        self._known |= losses.blocks | {at.block for at in losses.trees if at.block is not None}
         self._disagreements.update(losses.disagreements)
         if self.is_json:
             self.say_objects(losses_json(losses))
             return
         for line in losses_text(losses):
-            if line not in self._told:
-                self._told.add(line)
-                self.warn(line)
+            self.warn(line)
 
 
 def report_for(*, salvage: Salvage, quiet: bool, is_json: bool = False) -> DamageReport:

@@ -13,7 +13,8 @@ from thinmeta.cli.progress import Progress
 from thinmeta.errors import Damage, InputError
 
 if TYPE_CHECKING:
-    from thinmeta.analyse.recover.repair import Choice
+    from thinmeta.analyse.recover.choice import Choice
+    from thinmeta.analyse.recover.weighing import Weighed
     from thinmeta.model.losses import Losses
     from thinmeta.model.pool import Pool
 
@@ -34,17 +35,20 @@ def opened_for_repair(
 
     Raises:
         DamagedMetadataError: nothing is left.
+        NoSnapshotError: the metadata snapshot is asked for, and none is held.
         InputError: it cannot be read, or is something else.
     """
-    from thinmeta.analyse.recover.repair import choose_state
+    from thinmeta.analyse.recover.repair import choose_asked, choose_state
 
-    if choice.state is not None:
-        raise click.UsageError("a repair chooses the state itself, so -m and --state are of no use")
+    asked, choice = choice.state, choice._replace(state=None)
     with opened(choice, report, all_blocks=True, needs_superblock=False) as pool:
         if pool.superblock_damage is not None:
             report.warn(_what_is_wrong(pool, pool.superblock_damage))
         with progress:
-            chosen = choose_state(pool, progress.advance, likely=report.takes_likely)
+            if asked is None:
+                chosen = choose_state(pool, progress.advance, likely=report.takes_likely)
+            else:
+                chosen = choose_asked(pool, asked, progress.advance)
         if chosen.candidate is not None:
             _refuse_impossible_block_size(chosen.pool, choice)
         _tell_of_choice(chosen, choice, report)
@@ -90,19 +94,21 @@ def _tell_of_choice(chosen: "Choice", choice: MetadataChoice, report: SalvageRep
     found = chosen.passed_over()
     if found is not None:
         cost = passed_over_word(found)
-        report.warn(passed_over_text(found, choice.words(name)))
+        report.warn(passed_over_text(found, choice.words(name), is_asked=chosen.is_asked))
     if cost is not None:
         report.costs(f"{name}: {cost}")
 
 
-def tell_of_whole(
+def tell_of_choices(  # noqa: PLR0913  # what each is for, its docstring says
     chosen: "Choice",
     losses: "Losses | None",
     choice: MetadataChoice,
     report: SalvageReport,
     progress: Progress,
-) -> None:
-    """Tell which states have what is lost of the chosen one.
+    *,
+    is_all: bool = True,
+) -> "tuple[Weighed, ...]":
+    """Tell what each choice keeps, and which states have what is lost of the chosen one.
 
     Args:
         chosen: the state to go on with.
@@ -110,20 +116,38 @@ def tell_of_whole(
         choice: the metadata.
         report: is told.
         progress: is shown.
+        is_all: whether these are all.
+
+    Returns:
+        The choices; none where there was no choice, or nobody asks for all devices.
     """
+    from thinmeta.analyse.deleted import past_devices
     from thinmeta.analyse.recover.passed_over import whole_devices
     from thinmeta.analyse.recover.scan import scan
-    from thinmeta.formats.states import whole_text
+    from thinmeta.analyse.recover.weighing import weighed
+    from thinmeta.formats.states import choices_text, deleted_text, whole_text
 
     devices = losses.devices if losses is not None else ()
-    if not any(loss.missing and not loss.is_complete for loss in devices):
-        return
-    pool = chosen.pool
+    is_lost = any(loss.missing and not loss.is_complete for loss in devices)
+    if losses is None or (chosen.scan is None and not is_lost):
+        return ()
+    pool, words = chosen.pool, choice.words(chosen.pool.source.device.name)
     with progress:
         found = chosen.scan or scan(pool.source.device, progress.advance)
-    whole = whole_devices(found, pool.device_table.devices, devices)
-    for line in whole_text(whole, choice.words(pool.source.device.name)):
-        report.warn(line)
+    choices = weighed(chosen, found, losses) if is_all else ()
+    if choices:
+        report.show(choices_text(choices, likely=report.takes_likely))
+        cost = next((each.nr_missing for each in choices if each.is_chosen), None)
+        if cost:
+            name = pool.source.device.name
+            report.costs(f"{name}: {cost} mappings that the newest details count are not there")
+    if is_lost:
+        for line in whole_text(whole_devices(found, pool.device_table.devices, devices), words):
+            report.warn(line)
+    nr_deleted = len(past_devices(found, pool)) if is_all and chosen.candidate is None else 0
+    if nr_deleted:
+        report.warn(deleted_text(nr_deleted, words))
+    return choices
 
 
 def tell_of_likely(

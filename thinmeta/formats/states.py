@@ -6,18 +6,71 @@ from thinmeta.analyse.recover.candidates import Candidate
 from thinmeta.analyse.recover.device_lists import FoundDevice
 from thinmeta.analyse.recover.passed_over import PassedOver, WholeDevice
 from thinmeta.analyse.recover.stand_ins import StandIn
+from thinmeta.analyse.recover.weighing import Weighed
+from thinmeta.formats.columns_text import aligned
+from thinmeta.formats.json_text import json_line
 from thinmeta.formats.printable import command_text
 from thinmeta.units import DeviceId, MetadataBlock
 
 _DEVICES_TOLD = 8
 
 
-def passed_over_text(found: PassedOver, metadata: Sequence[str]) -> str:
+def choices_text(choices: Sequence[Weighed], *, likely: bool = False) -> Iterator[str]:
+    """Return a table of what each choice of a repair keeps.
+
+    Args:
+        choices: the rows.
+        likely: what is likely was put together, too, not only what is proven.
+    """
+    together = "with what is likely" if likely else "with what is proven"
+    yield "What each choice keeps; > is gone on with:"
+    rows = [("", "STATE", "TIME", "DEVICES", "MAPPINGS", "MISSING", "")]
+    for each in choices:
+        what = together if each.candidate is None and each.is_rebuilt else ""
+        rows.append(
+            (
+                ">" if each.is_chosen else "",
+                "live" if each.candidate is None else _state(each.candidate),
+                str(each.time),
+                str(each.nr_devices),
+                str(each.nr_mappings),
+                "-" if each.nr_missing is None else str(each.nr_missing),
+                what,
+            )
+        )
+    yield from (line.rstrip() for line in aligned(rows, left=frozenset({0, 1, 6})))
+
+
+def choices_json(choices: Sequence[Weighed]) -> Iterator[bytes]:
+    """Return an object for each choice."""
+    for each in choices:
+        yield json_line(
+            type="choice",
+            state="live" if each.candidate is None else _state(each.candidate),
+            chosen=each.is_chosen,
+            rebuilt=each.is_rebuilt,
+            time=each.time,
+            nr_devices=each.nr_devices,
+            nr_mappings=each.nr_mappings,
+            nr_missing=each.nr_missing,
+        )
+
+
+def deleted_text(nr_devices: int, metadata: Sequence[str]) -> str:
+    """Return that older states have devices that the chosen one has not."""
+    return (
+        f"older states have {nr_devices} devices that this one has not: "
+        f"`{command_text('deleted', *metadata)}` lists them"
+    )
+
+
+def passed_over_text(found: PassedOver, metadata: Sequence[str], *, is_asked: bool = False) -> str:
     """Return which state may be newer than the chosen one, and what it has.
 
     Args:
         found: the state.
         metadata: the words that name the metadata on a command line.
+        is_asked: whether it was, since another was asked for.
     """
     candidate = found.candidate
     if candidate is None:
@@ -31,6 +84,7 @@ def passed_over_text(found: PassedOver, metadata: Sequence[str]) -> str:
             f"{candidate.details_root} are left; it had what this one has not: {told}"
         )
     why = "nodes of it are lost" if candidate.is_pair else "its details are lost"
+    why = "another was asked for" if is_asked else why
     return (
         f"state {_state(candidate)} was passed over, since {why}; it may be newer, and it has or "
         f"had what this one has not: {told}; "

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -525,33 +526,51 @@ def test_a_count_of_metadata_blocks_that_is_too_small_costs_nothing(
     assert xml.encode() == thin_dump(case, "meta", "thin_dump", "0.9.0")
 
 
-@pytest.mark.parametrize(
-    ("case", "image", "blocks"),
-    [
-        ("a26-deleted-volumes", "meta", lambda _: []),
-        # By the details that stand in, the device whose root is lost had no mappings.
-        ("c01-lvm-thin-one-pv", "pool-b/meta", lambda anatomy: [anatomy.device_roots[1]]),
-    ],
-    ids=["all mappings", "a lost root"],
-)
-def test_details_of_an_older_state_are_a_loss(
-    case: str,
-    image: str,
-    blocks: Callable[[Anatomy], list[int]],
-    tmp_path: Path,
-    thinmeta: Thinmeta,
-) -> None:
-    anatomy, damaged = Anatomy.of(case, image), DamagedImage.of(case, image)
-    lost = anatomy.details[0].block
-    damaged.zero(lost, *blocks(anatomy))
-    path = damaged.write_to(tmp_path / "meta.bin")
+def test_details_of_an_older_state_are_a_loss(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    case = "a26-deleted-volumes"
+    lost = Anatomy.of(case).details[0].block
 
-    result = thinmeta("dump", "-r", path)
+    result = thinmeta("dump", "-r", without(case, lost).write_to(tmp_path / "meta.bin"))
 
     assert result.exit_code == 6
     told = f"the device details at metadata block {lost} are lost; those at "
     assert f"Warning: {told}" in result.stderr
     assert told in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("blocks", [(), (37,)], ids=["a root", "and the details"])
+def test_an_older_state_is_gone_on_with_where_nothing_is_left_of_the_newest(
+    blocks: tuple[int, ...], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a03-one-thin-sequential-64k"
+    image = without_root_of(1, case)
+    image.zero(*blocks)
+    path = image.write_to(tmp_path / "meta.bin")
+
+    result = thinmeta("dump", "-r", "--compat", "0.9", path)
+
+    assert result.exit_code == 6
+    assert "Warning: going on with state 19:25: " in result.stderr
+    older = thinmeta("dump", "--compat", "0.9", "--state", "19:25", unpacked(case)).stdout
+    assert result.stdout.splitlines()[1:] == older.splitlines()[1:]
+
+
+def test_more_of_an_older_state_is_preferred_to_a_list_that_is_proven_in_part(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    """Two devices have as many mappings, so nothing tells whose tree is which."""
+    case = "a05-block-128k"
+    path = without(case, Anatomy.of(case).devices[0].block).write_to(tmp_path / "meta.bin")
+
+    chosen, live, *_ = choices_of(thinmeta, path)
+
+    assert chosen == ("45:46", 6, 240, 86)
+    assert live == ("live", 4, 188, 138)
+    result = thinmeta("dump", "-r", path)
+    assert result.exit_code == 6
+    assert "Warning: a newer state was passed over, of which only the device details" in (
+        result.stderr
+    )
 
 
 def without_root_of(device_id: int, case: str = "a08-snapshots-of-snapshots") -> DamagedImage:
@@ -576,13 +595,121 @@ def test_an_older_states_tree_stands_in_for_a_lost_one(
     result = thinmeta(command, *args)
 
     assert result.exit_code == 0
-    assert result.stderr.splitlines() == [
+    told, head, *table = result.stderr.splitlines()
+    assert told == (
         "Warning: device 5: its mapping tree is lost; that of an older state, 200:201, stands in "
         "for it: its details are the same, and its 552 mappings are all counted in the data space "
         "map"
+    )
+    assert head == "What each choice keeps; > is gone on with:"
+    assert table[:4] == [
+        "   STATE    TIME  DEVICES  MAPPINGS  MISSING",
+        "   live       14       14      7625      552",
+        ">  live       14       15      8177        0  with what is proven",
+        "   200:201    14       15      8158       19",
     ]
     xml = result.stdout if command == "dump" else thinmeta("dump", new, "--compat", "0.9").stdout
     assert xml.encode() == thin_dump(case, "meta", "thin_dump", "0.9.0")
+
+
+def choices_of(thinmeta: Thinmeta, path: Path, *args: object) -> list[tuple[object, ...]]:
+    """Return the state, devices, mappings and what is missing of each choice, the chosen first."""
+    output = path.with_name("new.bin")
+    result = thinmeta("repair", "-i", path, "-o", output, "--force", "-f", "json", *args)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    choices = sorted(
+        (row for row in rows if row["type"] == "choice"), key=lambda row: not row["chosen"]
+    )
+    return [
+        (row["state"], row["nr_devices"], row["nr_mappings"], row["nr_missing"]) for row in choices
+    ]
+
+
+def test_what_each_choice_keeps_is_weighed_against_the_newest_details(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a09-discards-and-deletes"
+    anatomy = Anatomy.of(case)
+    root = anatomy.device_roots[8]
+    path = without(case, 0, root).write_to(tmp_path / "meta.bin")
+
+    choices = choices_of(thinmeta, path, "--data-block-size", 128)
+
+    # Device 8 of 192 mappings is lost; the older state has 640 of device 5, 575 of 1, none of 8.
+    sound = {each: anatomy.mapped_blocks(each) for each in anatomy.device_ids}
+    assert choices[0] == ("122:124", 4, sum(sound.values()) - sound[8], sound[8])
+    dump = thinmeta("dump", "--state", "100:101", "--skip-mappings", unpacked(case)).stdout
+    older = {
+        int(device): int(mapped)
+        for device, mapped in re.findall(r'dev_id="(\d+)" mapped_blocks="(\d+)"', dump)
+    }
+    missing = sum(max(0, number - older.get(each, 0)) for each, number in sound.items())
+    assert choices[1] == ("100:101", len(older), sum(older.values()), missing)
+
+
+@pytest.mark.parametrize("command", ["repair", "dump"])
+@pytest.mark.parametrize(("state", "missing"), [("200:201", 19), ("live", 552), ("205:213", 552)])
+def test_a_state_that_is_asked_for_is_gone_on_with(
+    state: str, missing: int, command: str, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a08-snapshots-of-snapshots"
+    path, new = without_root_of(5).write_to(tmp_path / "meta.bin"), tmp_path / "new.bin"
+    args = ["-i", path, "-o", new] if command == "repair" else ["-r", path, "--compat", "0.9"]
+
+    result = thinmeta(command, "--state", state, *args)
+
+    assert result.exit_code == 6
+    (chosen,) = [line for line in result.stderr.splitlines() if line.startswith(">")]
+    assert chosen.split()[1] == state
+    assert int(chosen.split()[5]) == missing
+    assert "stands in" not in result.stderr
+    xml = result.stdout if command == "dump" else thinmeta("dump", new, "--compat", "0.9").stdout
+    if state == "200:201":
+        told = "state 205:213 was passed over, since another was asked for"
+        assert f"Warning: {told}" in result.stderr
+        wanted = thinmeta("dump", "--state", state, "--compat", "0.9", unpacked(case)).stdout
+        assert xml.splitlines()[1:] == wanted.splitlines()[1:]
+    else:
+        assert 'dev_id="5" mapped_blocks="0"' in xml
+
+
+def test_a_sound_pool_in_an_older_state_is_a_loss(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """What is asked for is written, and what the pool has now is not."""
+    path = unpacked("a09-discards-and-deletes")
+
+    result = thinmeta("repair", "-i", path, "-o", tmp_path / "new.bin", "--state", "100:101")
+
+    assert result.exit_code == 6
+    assert "7 devices with 3698 mappings" in result.stdout
+    assert "has or had what this one has not: device 8 with 192 mappings" in result.stderr
+
+
+@pytest.mark.parametrize(("state", "exit_code"), [("snap", 4), ("3:4", 5), ("9999999:4", 4)])
+def test_a_state_that_is_not_there_is_not_gone_on_with(
+    state: str, exit_code: int, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    path = unpacked("a09-discards-and-deletes")
+
+    result = thinmeta("repair", "-i", path, "-o", tmp_path / "new.bin", "--state", state)
+
+    assert result.exit_code == exit_code
+    assert not (tmp_path / "new.bin").exists()
+
+
+def test_devices_that_only_older_states_have_are_no_loss(
+    tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    case = "a09-discards-and-deletes"
+    path = without(case, Anatomy.of(case).devices[0].block).write_to(tmp_path / "a meta.bin")
+
+    result = thinmeta("repair", "-i", path, "-o", tmp_path / "new.bin")
+
+    assert result.exit_code == 0
+    (line,) = [each for each in result.stderr.splitlines() if "older states have" in each]
+    typed = shlex.split(line.split("`")[1])
+    listed = thinmeta(*typed[1:], "-f", "json", "--salvage").stdout.splitlines()
+    nr_deleted = sum(json.loads(each)["type"] == "deleted" for each in listed)
+    assert f"older states have {nr_deleted} devices that this one has not" in line
 
 
 def _details_differ(image: DamagedImage, anatomy: Anatomy) -> None:

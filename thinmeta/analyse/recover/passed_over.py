@@ -72,6 +72,23 @@ def passed_over(source: Metadata, scan: Scan, chosen: Candidate) -> PassedOver |
     return None
 
 
+def left_out(scan: Scan, chosen: Candidate) -> PassedOver | None:
+    """Return what the best state has, or had, more of than one that somebody asked for.
+
+    Args:
+        scan: of the metadata.
+        chosen: one of its candidates.
+    """
+    best = scan.candidates[0]
+    kept = {each.device_id: each.nr_mappings for each in scan.devices(chosen)}
+    devices = tuple(
+        each
+        for each in scan.devices(best)
+        if max(each.nr_mappings, each.mapped_blocks or 0) > kept.get(each.device_id, -1)
+    )
+    return PassedOver(best, devices) if devices and best is not chosen else None
+
+
 def whole_devices(
     scan: Scan,
     live: Sequence[ThinDevice],

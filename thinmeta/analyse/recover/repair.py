@@ -5,15 +5,14 @@ counts as long as anything is left of the devices that it leads to: a state that
 older is whole more often, and is not what the pool was.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from thinmeta.analyse.recover.candidates import Candidate
+from thinmeta.analyse.recover.choice import Choice, LiveLeft
 from thinmeta.analyse.recover.from_below import Rebuilt, rebuilt_from
-from thinmeta.analyse.recover.passed_over import PassedOver, passed_over
 from thinmeta.analyse.recover.read_anew import Reading
-from thinmeta.analyse.recover.scan import Scan, scan_of
+from thinmeta.analyse.recover.scan import Scan, scan, scan_of
 from thinmeta.analyse.recover.stand_ins import (
-    StandIn,
     emptied_devices,
     find_stand_ins,
     list_with_stand_ins,
@@ -21,8 +20,9 @@ from thinmeta.analyse.recover.stand_ins import (
 from thinmeta.analyse.recover.survey import Survey, survey
 from thinmeta.errors import Damage, DamagedMetadataError, InputError
 from thinmeta.model.device_table import read_roots
+from thinmeta.model.losses import Losses, losses_of_pool
 from thinmeta.model.pool import Pool
-from thinmeta.model.state import Roots
+from thinmeta.model.state import AnyState, Roots, State
 from thinmeta.model.superblock import Superblock
 from thinmeta.schemas.superblock import MAX_THIN_VERSION
 from thinmeta.units import (
@@ -36,50 +36,6 @@ from thinmeta.walk.nodes import Metadata
 from thinmeta.walk.stream import StreamHeader
 
 _LAST_TRANSACTION = 2**64 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The state to go on with.
-
-    Attributes:
-        pool: in that state. If its superblock is not the one on disk, it says what it
-            has to; its time and transaction id are then the least that they can be.
-        roots: of the state; None if it is the superblock's, and both its trees are sound.
-        candidate: what is left of it, as the scan found; None likewise.
-        scan: of all that is left; None if nobody had to look.
-        rebuilt: the superblock's state with what can be put together of it, where that was done.
-        stand_ins: devices of it that are of older states.
-        damaged: the pool before that, likewise.
-    """
-
-    pool: Pool
-    roots: Roots | None = None
-    candidate: Candidate | None = None
-    scan: Scan | None = None
-    rebuilt: Rebuilt | None = None
-    stand_ins: tuple[StandIn, ...] = ()
-    damaged: Pool | None = None
-
-    def passed_over(self) -> PassedOver | None:
-        """Return a state that may be newer and has what this one has not, if there is one."""
-        if self.scan is None or self.candidate is None:
-            return None
-        found = passed_over(self.pool.source, self.scan, self.candidate)
-        live = self.scan.live_superblock
-        is_chosen = live is None or live.data_mapping_root == self.candidate.mapping_root
-        return found if found is not None or is_chosen else PassedOver(None, ())
-
-    @property
-    def lost_details_root(self) -> MetadataBlock | None:
-        """The superblock's details root, if an older state's details stand in for its own."""
-        live = self.scan.live_superblock if self.scan is not None else None
-        if live is None or self.candidate is None or self.candidate.details_root is None:
-            return None
-        if live.data_mapping_root != self.candidate.mapping_root:
-            return None
-        is_other = live.device_details_root != self.candidate.details_root
-        return live.device_details_root if is_other else None
 
 
 def choose_state(
@@ -107,15 +63,17 @@ def choose_state(
         return Choice(pool)
     surveyed = survey(pool.source.device, on_progress)
     found = scan_of(pool.source.device, surveyed)
-    live_choice = _choice_of_live(pool, surveyed, found, likely=likely) if is_named else None
-    if live_choice is not None:
-        return live_choice
+    of_live = _choice_of_live(pool, surveyed, found, likely=likely) if is_named else None
+    if isinstance(of_live, Choice):
+        return of_live
     pool = _of_whole_device(pool)
     candidates = [each for each in found.candidates if each.mapping_root is not None]
+    candidates.sort(key=_keeps_nothing)  # which keeps the order otherwise
     best = next(iter(candidates), None)
     if is_named and _is_anything_left(pool):
         live = pool.superblock.data_mapping_root
-        best = next((each for each in candidates if each.mapping_root == live), best)
+        named = next((each for each in candidates if each.mapping_root == live), best)
+        best = best if named is None or _keeps_nothing(named) else named
     else:
         best = next((each for each in candidates if _is_newer(each, best)), best)
     roots = None if best is None else best.roots
@@ -123,11 +81,46 @@ def choose_state(
         raise DamagedMetadataError(
             Damage("no state of a pool was found on it"), pool.source.device.name
         )
+    return replace(_choice_of_found(pool, roots, best, found), live_left=of_live)
+
+
+def choose_asked(pool: Pool, asked: AnyState, on_progress: OnProgress = lambda *_: None) -> Choice:
+    """Return the state that somebody asks for, whatever another one has.
+
+    Args:
+        pool: in the live state.
+        asked: the state.
+        on_progress: told of blocks that were scanned.
+
+    Raises:
+        DamagedMetadataError: nothing of it is left.
+        NoSnapshotError: no metadata snapshot is held.
+        NotThereError: a root is past the end of the metadata.
+    """
+    if pool.superblock_damage is not None and not isinstance(asked, Roots):
+        raise DamagedMetadataError(pool.superblock_damage, pool.source.device.name)
+    if asked is State.LIVE:
+        return Choice(pool, is_asked=True)
+    if isinstance(asked, State):
+        held = pool.in_state(asked).superblock
+        asked = Roots(held.data_mapping_root, held.device_details_root)
+    pool = _of_whole_device(pool)
+    pool.in_state(asked)  # which refuses what is past the end
+    found = scan(pool.source.device, on_progress)
+    alike = [each for each in found.candidates if each.mapping_root == asked.mapping_root]
+    state = next((each for each in alike if each.roots == asked), next(iter(alike), None))
+    if state is None:
+        what = "no list of devices is there; `thinmeta scan` lists the states that are left"
+        raise DamagedMetadataError(Damage(what, block=asked.mapping_root), pool.source.device.name)
+    return replace(_choice_of_found(pool, asked, state, found), is_asked=True)
+
+
+def _choice_of_found(pool: Pool, roots: Roots, state: Candidate, found: Scan) -> Choice:
     past = pool.in_state(roots)
-    rebuilt = _rebuilt(past.superblock, best)
+    rebuilt = _rebuilt(past.superblock, state)
     live_superblock = past.live_superblock._replace(data_space_map=rebuilt.data_space_map)
     chosen = replace(past, superblock=rebuilt, live_superblock=live_superblock)
-    return Choice(chosen, roots, best, found)
+    return Choice(chosen, roots, state, found)
 
 
 def refuse_impossible_block_size(pool: Pool) -> None:
@@ -160,8 +153,13 @@ def header_of(pool: Pool) -> StreamHeader:
     )
 
 
-def _choice_of_live(pool: Pool, surveyed: Survey, found: Scan, *, likely: bool) -> Choice | None:
-    """Return the superblock's state with all of it that can be had; None if it has no devices.
+def _choice_of_live(
+    pool: Pool, surveyed: Survey, found: Scan, *, likely: bool
+) -> Choice | LiveLeft | None:
+    """Return the superblock's state with all of it that can be had, if no other is better.
+
+    One is, if the superblock's has no devices or mappings left; or if its list of devices is
+    lost, and more of what its details count is in the best older state.
 
     Args:
         pool: in that state.
@@ -179,10 +177,35 @@ def _choice_of_live(pool: Pool, surveyed: Survey, found: Scan, *, likely: bool) 
         # Books may be closed now that were not, where a root was not what it should be.
         more = Rebuilt(changed.pool) if again.claims else rebuilt_from(*changed)
         again = again._replace(pool=more.pool, claims=(*again.claims, *more.claims))
+    if emptied_devices(again.pool):
+        left = losses_of_pool(again.pool)
+        live_left = LiveLeft(
+            nr_devices=sum(bool(each.found) or each.is_complete for each in left.devices),
+            nr_mappings=sum(each.found for each in left.devices),
+            nr_missing=sum(each.missing or 0 for each in left.devices),
+        )
+        has_more = pool.device_table.lost and _has_more(found, left, live_left.nr_missing)
+        if has_more or not live_left.nr_mappings:
+            return live_left
     if not _is_anything_left(again.pool):
         return None
     taken = tuple(stand_ins) if rows else ()
     return Choice(again.pool, scan=found, rebuilt=again, stand_ins=taken, damaged=pool)
+
+
+def _has_more(found: Scan, left: Losses, nr_missing: int) -> bool:
+    """Tell whether the best older state has more of what the newest details count."""
+    others = (each for each in found.candidates if each.is_pair and not each.is_live)
+    other = next(others, None)
+    if other is None:
+        return False
+    kept = {each.device_id: each.nr_mappings for each in found.devices(other)}
+    lost = (
+        max(0, (each.tree.stored or 0) - kept.get(each.tree.device_id, 0))
+        for each in left.devices
+        if each.tree.device_id is not None
+    )
+    return sum(lost) < nr_missing
 
 
 def _of_whole_device(pool: Pool) -> Pool:
@@ -196,6 +219,11 @@ def _of_whole_device(pool: Pool) -> Pool:
         live_superblock=live._replace(metadata_space_map=counted),
         superblock=pool.superblock._replace(metadata_space_map=counted),
     )
+
+
+def _keeps_nothing(state: Candidate) -> bool:
+    """Tell whether nothing is left of a state that had mappings."""
+    return not state.nr_mappings and bool(state.mapped_blocks or state.nr_nodes_lost)
 
 
 def _is_newer(state: Candidate, chosen: Candidate | None) -> bool:

@@ -15,9 +15,9 @@ from thinmeta.cli.parameters import DEVICE, NUMBER, NUMBER_32, quiet_option
 from thinmeta.cli.progress import Progress
 from thinmeta.cli.repairing import (
     opened_for_repair,
+    tell_of_choices,
     tell_of_contradictions,
     tell_of_likely,
-    tell_of_whole,
 )
 from thinmeta.cli.salvage_options import Salvage, salvage_option
 from thinmeta.units import SECTOR_BYTES
@@ -126,9 +126,10 @@ def dump(  # noqa: PLR0913  # one parameter an option
             opened_pool, progress, selected or None, chosen.rebuilt if chosen else None
         )
         if chosen is not None:
-            tell_of_whole(chosen, losses, choice, salvage_report, progress)
+            tell_of_choices(chosen, losses, choice, salvage_report, progress, is_all=not selected)
             words = [word for each in sorted(selected) for word in ("--dev-id", str(each))]
             words += choice.words(opened_pool.source.device.name)
+            words += [] if choice.state is None else ["--state", str(choice.state)]
             again = command_text("dump", "--repair", "--salvage-likely", *words)
             tell_of_likely(chosen, losses, again, salvage_report, progress)
             tell_of_contradictions(chosen, selected or None, salvage_report)

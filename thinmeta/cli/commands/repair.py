@@ -1,6 +1,5 @@
 """`thinmeta repair`."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,8 @@ from thinmeta.cli.parameters import FILE, format_option, quiet_option
 from thinmeta.cli.progress import Progress
 from thinmeta.cli.repairing import (
     opened_for_repair,
+    tell_of_choices,
     tell_of_likely,
-    tell_of_whole,
     tell_of_written,
 )
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@partial(metadata_options, has_states=False)
+@metadata_options
 @click.option(
     "-i",
     "--input",
@@ -66,14 +65,15 @@ def repair(  # noqa: PLR0913  # one parameter an option
     then 6; what is shared stays shared. It is what `dump --repair` prints, restored. The
     new metadata is as large as the old, or as the device that it is written to.
 
-    A repair chooses the state itself and takes no -m and no --state; `dump --state` and
-    `restore` make metadata of another state.
+    A repair chooses the state itself, and says in a table what each choice keeps; --state
+    takes another.
     """
     from thinmeta.analyse.recover.repair import header_of
     from thinmeta.builder.metadata_target import open_target
     from thinmeta.builder.restore import build_within
     from thinmeta.formats.printable import command_text
     from thinmeta.formats.repair import repaired_json, repaired_text
+    from thinmeta.formats.states import choices_json
     from thinmeta.model.listing import Listing
 
     if source and choice.path:
@@ -88,8 +88,9 @@ def repair(  # noqa: PLR0913  # one parameter an option
         inputs = choice.names.inputs(found.source.device.name)
         inputs.refuse(output)
         pool, losses = report.prepared(found, progress, found=chosen.rebuilt)
-        tell_of_whole(chosen, losses, choice, report, progress)
+        choices = tell_of_choices(chosen, losses, choice, report, progress)
         words = choice.words(found.source.device.name)
+        words += [] if choice.state is None else ["--state", str(choice.state)]
         again = f"{command_text('dump', '--repair', '--salvage-likely', *words)} | "
         again += command_text("restore", "-i", "-", "-o", "NEW")
         tell_of_likely(chosen, losses, again, report, progress)
@@ -110,6 +111,7 @@ def repair(  # noqa: PLR0913  # one parameter an option
     with open_output(None, inputs) as file:
         for line in style(output, restored):
             file.write(line)
-        for line in lost_lines(losses) if format_name == "json" else ():
-            file.write(line)
+        if format_name == "json":
+            for line in (*lost_lines(losses), *choices_json(choices)):
+                file.write(line)
     report.finish()

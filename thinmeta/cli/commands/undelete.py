@@ -68,7 +68,8 @@ def undelete(  # noqa: PLR0913  # one parameter an option
     dmsetup. The transaction id stays as it is, so that LVM or Docker take the new metadata
     for the old.
     """
-    from thinmeta.analyse.recover.repair import Choice, header_of
+    from thinmeta.analyse.recover.choice import Choice
+    from thinmeta.analyse.recover.repair import header_of
     from thinmeta.analyse.undelete import undelete as undelete_devices
     from thinmeta.builder.metadata_target import open_target
     from thinmeta.builder.restore import build_within
