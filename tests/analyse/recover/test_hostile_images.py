@@ -30,6 +30,7 @@ RANDOM_BLOCKS = st.binary(max_size=200).map(lambda some: (some * BLOCK)[:BLOCK].
 
 @examples(100)
 @given(blocks=st.lists(RANDOM_BLOCKS, max_size=12))
+@example(blocks=[])
 def test_random_blocks_never_become_candidates(blocks: list[bytes]) -> None:
     found = scanned(b"".join(blocks))
 

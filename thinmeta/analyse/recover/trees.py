@@ -164,7 +164,7 @@ def find_trees(survey: Survey) -> Trees:
         children=np.where(children < 0, 0, children),
         is_there=children >= 0,
         is_metadata=_IS_METADATA[
-            survey.classes[np.minimum(survey.links.targets, len(survey.classes) - 1)]
+            survey.classes[np.minimum(survey.links.targets, max(len(survey.classes), 1) - 1)]
         ],
         is_sound=is_root,
         is_child=np.zeros(len(nodes), dtype=np.bool_),
