@@ -148,7 +148,8 @@ def test_a_lookup_in_a_device_that_is_lost_is_salvage_of_nothing(
     tmp_path: Path, thinmeta: Thinmeta
 ) -> None:
     image = DamagedImage.of(CASE)
-    image.zero(Anatomy.of(CASE).devices[0].block)
+    anatomy = Anatomy.of(CASE)
+    image.zero(anatomy.devices[0].block, anatomy.details[0].block)  # so that nothing is proven
     path = image.write_to(tmp_path / "meta.bin")
 
     strict = thinmeta("lookup", 1, 0, "-p", path)

@@ -115,3 +115,39 @@ def test_what_is_lost_below_it_is_no_zeros(tmp_path: Path) -> None:
                 assert part == truth[begin : begin + 65536], begin
         volume.close()
     assert nr_lost > 0
+
+
+LISTED = "c05-lvm-two-disks"
+NR_DATA_BLOCKS = 1280
+BY_BLOCK = [
+    ("lookup", 1, 5, 700),
+    ("diff", 1, 3, "--verbose"),
+    ("fate", 1),
+    ("extract", 1, "--size", "64M"),
+]
+
+
+@pytest.mark.parametrize("command", BY_BLOCK, ids=lambda command: command[0])
+def test_a_device_is_found_in_a_list_that_is_there_again(
+    command: tuple[object, ...], tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    sound, pool, data = unpacked(LISTED), tmp_path / "damaged.bin", tmp_path / "data.bin"
+    image = bytearray(image_bytes(LISTED))
+    with library.open_pool(bytes(image)) as opened:
+        place = opened.superblock.data_mapping_root * BLOCK
+    image[place : place + BLOCK] = bytes(BLOCK)
+    pool.write_bytes(image)
+    with data.open("wb") as file:
+        for block in range(NR_DATA_BLOCKS):
+            file.seek(block << 16)
+            file.write(b"%d" % block)
+        file.truncate(NR_DATA_BLOCKS << 16)
+    found: list[str] = []
+    for path, options in ((sound, ()), (pool, ("--salvage",))):
+        output = tmp_path / f"{len(found)}.img"
+        given = ("--data", data, "-o", output) if command[0] == "extract" else ()
+        result = thinmeta(*command, "-p", path, *given, *options)
+        assert result.exit_code == ExitCode.DONE, result.stderr
+        assert (PROVEN in result.stderr) is bool(options)
+        found.append(sha256_of(output) if given else result.stdout)
+    assert found[0] == found[1]

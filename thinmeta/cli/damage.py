@@ -5,13 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from thinmeta.cli.ending import say
 from thinmeta.cli.salvage_options import Salvage
-from thinmeta.errors import (
-    Damage,
-    DamagedMetadataError,
-    DamageKind,
-    SalvagedError,
-    raise_damage,
-)
+from thinmeta.errors import Damage, DamagedMetadataError, DamageKind, SalvagedError, raise_damage
 from thinmeta.formats.printable import printable
 
 if TYPE_CHECKING:
@@ -108,15 +102,10 @@ class DamageReport:
 
     def warn_of_time(self, pool: "Pool") -> None:
         """Say that the pool's time has gone past what a mapping can hold."""
-        from thinmeta.schemas import block_time
+        from thinmeta.schemas.block_time import impossible_time
 
-        time = pool.live_superblock.time
-        if time > block_time.MAX_TIME:
-            self.warn(
-                f"{pool.source.device.name}: the pool's time, {time}, does not fit into the "
-                "24 bits that a mapping has for it: the kernel would write the rest into the "
-                "number of the data block"
-            )
+        if odd := impossible_time(pool.live_superblock.time):
+            self.warn(f"{pool.source.device.name}: {odd}")
 
     def prepared(
         self,
@@ -136,6 +125,10 @@ class DamageReport:
             found: the pool with what is lost of it put together, where that was done already.
         """
         return pool, None
+
+    def with_lost_lists(self, pool: "Pool") -> "Pool":
+        """Return the pool in which devices are found: here as it is; see `prepared`."""
+        return pool
 
     def prepared_volume(self, chosen: "ChosenDevice") -> "tuple[ChosenDevice, Losses | None]":
         """Return a device with all that it maps, and what is lost of it; see `prepared`.
@@ -224,16 +217,25 @@ class SalvageReport(DamageReport):
 
     def prepared_volume(self, chosen: "ChosenDevice") -> "tuple[ChosenDevice, Losses]":
         """Tell what is lost of a device; return it as it is to be read, and that."""
-        from thinmeta.analyse.recover.from_below import rebuilt_where_lost
         from thinmeta.analyse.recover.salvaging import device_to_salvage
 
-        pool = chosen.pool
-        if self._rebuilt is None or self._rebuilt[0] is not pool:
-            # Of each device it is the same.
-            self._rebuilt = pool, rebuilt_where_lost(pool, likely=self.takes_likely)
-        device, losses = device_to_salvage(chosen, self._rebuilt[1])
+        device, losses = device_to_salvage(
+            chosen, self._found_again(chosen.pool), likely=self.takes_likely
+        )
         self._tell(device.pool, losses)
         return device, losses
+
+    def with_lost_lists(self, pool: "Pool") -> "Pool":
+        """Return a pool whose devices are listed, where that list was lost and can be proven."""
+        return self._found_again(pool).pool
+
+    def _found_again(self, pool: "Pool") -> "Rebuilt":
+        """Return the pool with lost nodes; it is the same for each of its devices."""
+        from thinmeta.analyse.recover.from_below import rebuilt_where_lost
+
+        if self._rebuilt is None or self._rebuilt[0] is not pool:
+            self._rebuilt = pool, rebuilt_where_lost(pool, likely=self.takes_likely)
+        return self._rebuilt[1]
 
     def prepared_devices(self, *devices: "ChosenDevice") -> "tuple[list[ChosenDevice], Losses]":
         """Tell what is lost of some devices; return what is left of them, and that."""

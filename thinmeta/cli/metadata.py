@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import click
 
 from thinmeta.cli.name_options import names_options
-from thinmeta.cli.naming import metadata_place, metadata_words, resolved, resolved_anywhen
+from thinmeta.cli.naming import (
+    listing_of,
+    metadata_place,
+    metadata_words,
+    only_active_pool,
+    resolved,
+    resolved_anywhen,
+)
 from thinmeta.cli.parameters import (
     BLOCK_SIZE,
     FILE,
@@ -19,7 +26,6 @@ from thinmeta.cli.parameters import (
 )
 from thinmeta.errors import (
     DamagedMetadataError,
-    InputError,
     NoSnapshotError,
     NoSuperblockError,
     OnDamage,
@@ -84,7 +90,10 @@ class MetadataChoice(NamedTuple):
         """Find the device that `spec` names, now or before; errors as of `choose_device`."""
         from thinmeta.model.device_spec import choose_device
 
-        return self.names.introduced(choose_device(pool, self.resolved_anywhen(pool, spec)))
+        listing = listing_of(pool)
+        chosen = choose_device(listing, self.resolved_anywhen(listing, spec))
+        is_of_listing = chosen.pool is listing  # what else is lost of the pool is told later
+        return self.names.introduced(chosen._replace(pool=pool) if is_of_listing else chosen)
 
     def resolved_anywhen(
         self, pool: "Pool", spec: "DeviceSpec", report: "DamageReport | None" = None
@@ -248,7 +257,7 @@ def _opened(
     exclusive = state is not State.SNAP
     place = metadata_place(choice.path, choice.names, exclusive=exclusive, inspect=inspect)
     if place is None:
-        active = _only_active_pool()
+        active = only_active_pool()
         place, state = active.metadata, choice.state or State.SNAP
     path = place if isinstance(place, Path) else None  # on LVM's disks it has none
     name = str(place if isinstance(place, Path) else place.name)
@@ -282,19 +291,3 @@ def _opened(
             raise
         commands = snapshot_commands(active.name)
         raise NoSnapshotError(f"{error}; of the active pool {active.name}: {commands}") from error
-
-
-def _only_active_pool() -> Any:
-    from thinmeta.device.kernel import active_pools
-
-    missing = f"no METADATA was given and {METADATA_ENVIRONMENT} is not set"
-    try:
-        pools = active_pools()
-    except InputError as error:
-        raise InputError(f"{missing}; {error}") from error
-    if not pools:
-        raise InputError(f"{missing}; no thin-pool is active on this machine")
-    if len(pools) > 1:
-        found = ", ".join(f"{pool.name} ({pool.metadata})" for pool in pools)
-        raise InputError(f"{missing}; several thin-pools are active: {found}")
-    return pools[0]

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from thinmeta.cli.bad_map_option import bad_map_words
-from thinmeta.cli.parameters import from_environment
+from thinmeta.cli.parameters import METADATA_ENVIRONMENT, from_environment
+from thinmeta.errors import InputError
 
 if TYPE_CHECKING:
     from thinmeta.cli.damage import DamageReport
     from thinmeta.device.blocks import BlockDevice
     from thinmeta.device.compressed import Inspect
+    from thinmeta.device.kernel import ActivePool
     from thinmeta.model.device_spec import DeviceSpec
     from thinmeta.model.pool import Pool
     from thinmeta.names.name_sources import NameSources
@@ -57,6 +59,14 @@ def metadata_place(
         return path
     device = names.open_metadata(exclusive=exclusive, inspect=inspect)
     return device if device is not None else names.metadata_path(from_environment())
+
+
+def listing_of(pool: "Pool") -> "Pool":
+    """Return the pool in which devices are found: with lists that were lost, if it is salvaged."""
+    from thinmeta.cli.damage import DamageReport
+
+    report = pool.on_damage
+    return report.with_lost_lists(pool) if isinstance(report, DamageReport) else pool
 
 
 def resolved(
@@ -120,3 +130,24 @@ def _scan_command(names: "NameSources", pool: "Pool", spec: "DeviceSpec", path: 
             "come from: --docker-root DIR, --lvm FILE"
         )
     return command_text("scan", *metadata_words(names, path, pool.source.device.name))
+
+
+def only_active_pool() -> "ActivePool":
+    """Return the only thin-pool that is active on this machine.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    from thinmeta.device.kernel import active_pools
+
+    missing = f"no METADATA was given and {METADATA_ENVIRONMENT} is not set"
+    try:
+        pools = active_pools()
+    except InputError as error:
+        raise InputError(f"{missing}; {error}") from error
+    if not pools:
+        raise InputError(f"{missing}; no thin-pool is active on this machine")
+    if len(pools) > 1:
+        found = ", ".join(f"{pool.name} ({pool.metadata})" for pool in pools)
+        raise InputError(f"{missing}; several thin-pools are active: {found}")
+    return pools[0]

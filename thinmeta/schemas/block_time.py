@@ -79,3 +79,13 @@ def without_time(values: Values) -> Values:
     True
     """
     return values & _DATA_BLOCK
+
+
+def impossible_time(time: int) -> str | None:
+    """Say why no mapping can be of a pool's time; None if one can."""
+    if time <= MAX_TIME:
+        return None
+    return (
+        f"the pool's time, {time}, does not fit into the 24 bits that a mapping has for it: the "
+        "kernel would write the rest into the number of the data block"
+    )

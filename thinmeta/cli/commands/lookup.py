@@ -50,7 +50,7 @@ _OF_FILES = ("all_of_it", "data", "origin", "size", "no_replay", "partition", "i
 )
 @volume_options
 @output_option
-def lookup(  # noqa: PLR0913  # one parameter an option
+def lookup(  # noqa: PLR0912, PLR0913  # one parameter an option
     *,
     device: "DeviceSpec",
     blocks: "tuple[Quantity, ...]",
@@ -93,18 +93,23 @@ def lookup(  # noqa: PLR0913  # one parameter an option
     with opened(choice.for_devices(device), lambda _damage: None) as pool:
         report.warn_of(pool)
         spec = choice.resolved_anywhen(pool, device, report)
+        again = None
+        if salvage:
+            again = rebuilt_where_lost(pool, likely=salvage is Salvage.LIKELY)
         try:
-            found = choose_despite_damage(pool, spec, without_details=bool(salvage))
+            found = choose_despite_damage(
+                again.pool if again else pool, spec, without_details=bool(salvage)
+            )
         except DamagedMetadataError as error:
             report.fail_for(error.damage, pool.source.device.name)
         chosen = choice.names.introduced(found)
         is_likely = False
-        if salvage:
-            again = rebuilt_where_lost(chosen.pool, likely=salvage is Salvage.LIKELY)
-            is_likely = again.likely.is_any
-            for told in rebuilt_text(rebuilt_ranges(again, {chosen.device_id})):
-                report.warn(told)
-            chosen = chosen._replace(pool=again.pool.doubting_leaves())
+        if again:
+            if chosen.pool is again.pool:  # else it is of another state
+                is_likely = again.likely.is_any
+                for told in rebuilt_text(rebuilt_ranges(again, {chosen.device_id})):
+                    report.warn(told)
+            chosen = chosen._replace(pool=chosen.pool.doubting_leaves())
         if any(block.is_bytes for block in blocks):
             chosen.pool.data_block_bytes()  # fails where nobody knows it
         try:
