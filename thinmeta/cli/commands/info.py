@@ -1,5 +1,6 @@
 """`thinmeta info`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -48,7 +49,9 @@ def info(  # noqa: PLR0913  # one parameter an option
         report.warn_of_time(whole_pool)
         if whole_pool.superblock_damage is not None:
             report.fail_for(whole_pool.superblock_damage, whole_pool.source.device.name)
-        pool, _ = report.prepared(whole_pool, progress)
+        left, _ = report.prepared(whole_pool, progress)
+        # What is made up for lost details is not what the superblock says.
+        pool = replace(left, superblock=whole_pool.superblock)
         described = describe(pool)
         is_json = format_name == "json"
         lines = list((formats.info_json if is_json else formats.info_text)(described))
