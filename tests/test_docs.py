@@ -161,7 +161,7 @@ def test_every_layer_is_described() -> None:
     page = (CHECKOUT / "docs/architecture.md").read_text()
 
     for package in CHECKOUT.glob("thinmeta/*/__init__.py"):
-        assert f"\n| `{package.parent.name}` |" in page
+        assert f"\n### `{package.parent.name}`\n" in page
 
 
 @pytest.mark.parametrize("document", LINKING, ids=name_of)
