@@ -101,10 +101,11 @@ ARGUMENTS = MINIMAL | {
     "save": ("demo:latest", "--data", DATA.name, "--docker-root", DOCKER.name),
     "undelete": ("1@ROOTS", "-o", "out"),
 }
+READING_NO_METADATA = {"as", "install-names", "lvm", "restore", "size", "unpack"}
 RUNS = [
     (command, salvage)
     for command in sorted({*NAMES, *ARGUMENTS})
-    if command not in {"restore", "unpack"}  # which read no metadata
+    if command not in READING_NO_METADATA
     for salvage in (False, True)
     if not salvage or has_option(command.split()[0], "--salvage")
 ]

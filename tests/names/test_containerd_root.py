@@ -331,6 +331,21 @@ def test_a_pod_s_own_container_and_one_of_nerdctl_have_their_names(tmp_path: Pat
     assert (names[one], names[two]) == (f"prod/{pod}", "web")
 
 
+@pytest.mark.parametrize("name", ["docker.io/library/demo2:latest", "25@720:722", "-p", "a\nb"])
+def test_a_name_that_nerdctl_does_not_give_is_none(name: str, tmp_path: Path) -> None:
+    """An image may bring the label, and call its containers as another image is called."""
+    files = trees()
+    containers = files[NAMES]["v1"]["k8s.io"]["containers"]
+    one = min(containers)
+    containers[one]["labels"] = {"nerdctl/name": name}
+
+    found = read(tmp_path, files)
+
+    names = {each.container_id: each.name for each in found.devices.values() if each.container_id}
+    assert names[one] == one[:12]
+    assert find([found.catalogue()], "docker.io/library/demo2:latest").device_id == 17
+
+
 def test_an_image_of_several_platforms_is_on_each(tmp_path: Path) -> None:
     files = trees()
     ours = files[NAMES]["v1"]["k8s.io"]

@@ -19,6 +19,7 @@ from thinmeta.errors import ExitCode, OutputError
 from thinmeta.formats.printable import printable
 
 _QUOTED_BYTE = r"(?<!\\)\\udc([89a-f][0-9a-f])"
+_MOST_KEPT = 64 << 10  # bytes: more than any help has
 _STREAMS = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_RDONLY))
 
 
@@ -95,14 +96,24 @@ def _open_closed_streams() -> None:
             place = os.open(os.devnull, flags)  # so that any use fails, as of what is closed
             stream = os.fdopen(place, mode, encoding="utf-8", errors="backslashreplace")
             setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)  # or it would be closed with the last that has it
 
 
 def _buffer_output() -> None:
-    """Keep what is printed until it is written: unbuffered, what fails leaves no trace."""
+    """Keep what is printed until it is written: what is not kept leaves no trace if that fails.
+
+    By itself Python keeps nothing where it is unbuffered, and no more than 4 KiB for a pipe.
+    """
     out = sys.stdout
-    if isinstance(out, io.TextIOWrapper) and isinstance(out.buffer, io.RawIOBase):
+    is_ours = isinstance(out, io.TextIOWrapper) and not out.isatty()
+    if is_ours and isinstance(out.buffer, (io.RawIOBase, io.BufferedWriter)):
         sys.stdout = os.fdopen(
-            out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False
+            out.fileno(),
+            "w",
+            buffering=_MOST_KEPT,
+            encoding=out.encoding,
+            errors=out.errors,
+            closefd=False,
         )
 
 

@@ -64,7 +64,7 @@ class Inputs:
             name: of the output, for messages; None is its path.
 
         Raises:
-            OutputError: it is read.
+            OutputError: it is read; or it would be a file of its own, and names a part of another.
         """
         name = name or str(output)
         mode = None
@@ -74,6 +74,8 @@ class Inputs:
             return
         if isinstance(output, Path):
             self._refuse_below(output, name)
+            if mode is None:
+                _refuse_part(output, name)
         if mode is not None:
             storage = Storage.of(output, self._sysfs)
             for what in self._named_at(storage):
@@ -115,3 +117,14 @@ class Inputs:
             with suppress(OSError):
                 if what := self._folders.get(identity_of(folder.stat())):
                     raise OutputError(f"{name}: is below {what}, which is never written to")
+
+
+def _refuse_part(output: Path, name: str) -> None:
+    """Refuse a new file that from then on would be read in place of a part of another."""
+    with suppress(InputError, OSError):
+        part = PartOfFile.of(output)
+        if part.offset is not None:
+            raise OutputError(
+                f"{name}: names a part of {part.path}, and parts of files are only read; "
+                "give the output another name"
+            )

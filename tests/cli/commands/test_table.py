@@ -49,7 +49,7 @@ def test_a_linear_table_reads_as_the_device(device: Device, thinmeta: Thinmeta) 
 
 def test_there_are_devices() -> None:
     assert len(SMALL) == 44
-    assert len(ALL) == 88
+    assert len(ALL) == 113
 
 
 META = unpacked("a10-external-origin")

@@ -1,5 +1,6 @@
 """All that containerd says of its devices, as a root of Docker's says it of its own."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,13 @@ from thinmeta.names.docker.root import DockerRoot, in_order
 _BLOBS = "io.containerd.content.v1.content/blobs/sha256"
 _UNPACKED = "extract-"
 _NAME_LABEL = "nerdctl/name"
+_NAMES = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+"""What nerdctl calls containers, as Docker does; an image may bring such a label, too, that calls
+its containers as another image is called.
+
+Source: `RestrictedNameChars`, daemon/names/names.go (Docker).
+"""
+
 _SHOWN = 12
 
 
@@ -178,7 +186,8 @@ def _key_of(
 def _name(kept: KeptContainer) -> str:
     """Return what people call a container: its name, that in its pod, or its id."""
     _, in_pod = kubernetes_names(kept.labels.get)
-    return kept.labels.get(_NAME_LABEL) or in_pod or kept.container_id
+    name = kept.labels.get(_NAME_LABEL, "")
+    return name if _NAMES.fullmatch(name) else in_pod or kept.container_id
 
 
 def _container(kept: KeptContainer, container_id: str, name: str) -> Container:
