@@ -54,13 +54,14 @@ def nr_metadata_blocks_0_9(pool_bytes: int, block_bytes: int, nr_devices: int) -
     Raises:
         InputError: it refuses this.
     """
-    if not block_bytes or block_bytes & (block_bytes - 1):
-        raise InputError("a data block must be a power of 2")
-    if pool_bytes <= block_bytes:
+    pool, block = pool_bytes // SECTOR_BYTES, block_bytes // SECTOR_BYTES  # bytes past are dropped
+    if not block or block & (block - 1):
+        raise InputError("a data block must be a sector times a power of 2")
+    if pool <= block:
         raise InputError("the pool must be larger than a data block")
     if not nr_devices:
         raise InputError("there must be a device")
-    return _SUPERBLOCKS + pool_bytes // block_bytes // _MAPPINGS_RECKONED + nr_devices
+    return _SUPERBLOCKS + pool // block // _MAPPINGS_RECKONED + nr_devices
 
 
 class Capacity(NamedTuple):

@@ -38,9 +38,9 @@ def run(command: Callable[[], Any]) -> int:
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     except click.Abort:
-        code = _told("Aborted!", ExitCode.OTHER)
+        code = told("Aborted!", ExitCode.OTHER)
     except click.ClickException as error:
-        code = _told(_last_word(error), error.exit_code)
+        code = told(_last_word(error), error.exit_code)
     except OSError:
         if _fault_of(sys.stdout) is None:
             raise
@@ -50,7 +50,7 @@ def run(command: Callable[[], Any]) -> int:
     _abandon(sys.stdout)
     if not code and fault.errno != errno.EPIPE:
         what = f"Error: standard output: cannot be written: {fault.strerror}"
-        code = _told(what, ExitCode.OTHER)
+        code = told(what, ExitCode.OTHER)
     return code or ExitCode.OTHER
 
 
@@ -75,7 +75,8 @@ def say(text: str, *, nl: bool = True) -> None:
         raise OutputError(f"standard error: cannot be written: {error.strerror}") from error
 
 
-def _told(text: str, code: int) -> int:
+def told(text: str, code: int) -> int:
+    """Say a last word, whether or not it can be said, and return the exit code."""
     with suppress(OutputError):
         say(text)
     return int(code)

@@ -15,6 +15,7 @@ PRINTED = {
     "-b 64k -s 1t -m 1000 --numeric-only=long -u g": "0.5117568969726563gibibytes",
     "-b 64k -s 1t -m 1000 -u t": "0.0004997625946998596 terabytes",
     "-b 64k -s 100t -m 10": "33292800 sectors",
+    "-b 513b -s 1000000 -m 100 -n --compat 0.9": "64296",
     "-b 64k -s 1g -m 1 --compat 0.9": (
         "thin_metadata_size - 1056 sectors estimated metadata area size for "
         '"--block-size=64kibibytes --pool-size=1gibibytes --max-thins=1"'
@@ -39,7 +40,9 @@ def test_it_prints_what_thin_metadata_size_does(words: str, thinmeta: Thinmeta) 
         ("-b 2g -s 4t -m 1", "1 GiB at most"),
         ("-b 128 -s 64 -m 1", "as large as a data block"),
         ("-b 128 -s 128 -m 1 --compat 0.9", "larger than a data block"),
+        ("-b 64k -s 65537b -m 1 --compat 0.9", "larger than a data block"),
         ("-b 192k -s 1t -m 1 --compat 0.9", "a power of 2"),
+        ("-b 128b -s 1t -m 1 --compat 0.9", "a power of 2"),
     ],
 )
 def test_what_no_pool_can_be_is_refused(words: str, why: str, thinmeta: Thinmeta) -> None:

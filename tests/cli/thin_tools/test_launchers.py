@@ -1,6 +1,9 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.cases import unpacked
 from tests.conftest import Thinmeta
@@ -76,6 +79,30 @@ def test_only_launchers_are_removed(tmp_path: Path, thinmeta: Thinmeta) -> None:
 
     assert result.exit_code == 0
     assert names_in(tmp_path) == {"thin_ls"}
+
+
+def test_what_is_no_file_is_left_and_not_waited_for(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    (tmp_path / "thin_dump").mkdir()
+    os.mkfifo(tmp_path / "thin_ls")
+
+    assert thinmeta("install-names", tmp_path, "--remove").exit_code == 0
+    assert names_in(tmp_path) == {"thin_dump", "thin_ls"}
+
+
+def test_a_python_of_any_name_is_found(
+    tmp_path: Path, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / os.fsdecode(b"a 'b\n$c\xff")
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    names = tmp_path / "names"
+    names.mkdir()
+    thinmeta("install-names", names)
+
+    ran = subprocess.run([names / "thin_ls", "a  b"], capture_output=True, check=True)
+
+    assert ran.stdout == b"-P -m thinmeta as thin_ls a  b\n"
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path, thinmeta: Thinmeta) -> None:

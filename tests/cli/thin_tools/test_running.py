@@ -1,10 +1,14 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cases import image_bytes
+from tests.cases import image_bytes, unpacked
 from tests.conftest import OwnImage, Thinmeta
 from tests.damage import DamagedImage
+from tests.golden import thin_dump
 from thinmeta.cli.thin_tools.tools import TOOLS
 
 A08 = "a08-snapshots-of-snapshots"
@@ -67,6 +71,57 @@ def test_a_file_that_is_missing_is_no_place_in_another(
 
     assert result.exit_code == 64
     assert "no such file or directory" in result.stderr
+
+
+@pytest.mark.parametrize("how", [">&-", ">/dev/full"])
+@pytest.mark.parametrize("tool", ["thin_dump -V", "thin_ls --help", "thin_check", "thin_rmap"])
+def test_output_that_goes_nowhere_is_no_usage_error(tool: str, how: str) -> None:
+    words = {"thin_check": [unpacked(A08)], "thin_rmap": ["--region", "0..9", unpacked(A08)]}
+
+    assert shell_code(how, *tool.split(), *words.get(tool, [])) == 64
+
+
+@pytest.mark.parametrize("how", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("thin_dump --nonsense x", 2), ("thin_delta --snap1 1 x", 64), ("thin_dump /missing", 64)],
+)
+def test_what_cannot_be_said_changes_no_exit_code(words: str, code: int, how: str) -> None:
+    assert shell_code(how, *words.split()) == code
+
+
+def shell_code(how: str, *words: object) -> int:
+    command = ["sh", "-c", f'exec "$@" {how}', "sh", sys.executable, "-m", "thinmeta", "as"]
+    return subprocess.run([*command, *words], capture_output=True, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    "words", [["thin_ls"], ["thin_delta", "--snap1", "1", "--snap2", "2"]], ids=["ls", "delta"]
+)
+def test_who_names_devices_elsewhere_changes_nothing(
+    words: list[str], own_image: OwnImage, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = own_image(A08)
+    usual = thinmeta("as", *words, image)
+    monkeypatch.setenv("THINMETA_DOCKER_ROOT", "/missing")
+
+    result = thinmeta("as", *words, image)
+
+    assert usual.exit_code == 0
+    assert (result.exit_code, result.output) == (0, usual.output)
+    assert os.environ["THINMETA_DOCKER_ROOT"] == "/missing"
+
+
+def test_a_dash_is_a_file(
+    own_image: OwnImage, thinmeta: Thinmeta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = own_image(A08)
+    monkeypatch.chdir(image.parent)
+
+    result = thinmeta("as", "thin_dump", "-o", "-", image.name)
+
+    assert (result.exit_code, result.output) == (0, "")
+    assert Path("./-").read_bytes() == thin_dump(A08, "meta", "thin_dump", "1.1.0")
 
 
 def test_quiet_says_nothing_of_damage(own_image: OwnImage, thinmeta: Thinmeta) -> None:

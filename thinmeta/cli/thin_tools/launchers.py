@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -21,13 +22,14 @@ def install(folder: Path, names: tuple[str, ...], compat: str | None) -> list[Pa
     for path in paths:
         if os.path.lexists(path):
             raise OutputError(f"{path}: is there already; nothing was installed")
+    scripts = [_script(name, compat) for name in names]
     written: list[Path] = []
     try:
-        for path in paths:
+        for path, script in zip(paths, scripts, strict=True):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
             written.append(path)
-            with open(fd, "w", encoding="utf-8") as file:  # noqa: PTH123
-                file.write(_script(path.name, compat))
+            with open(fd, "wb") as file:  # noqa: PTH123
+                file.write(script)
     except OSError as error:
         for path in written:
             with suppress(OSError):
@@ -45,7 +47,8 @@ def uninstall(folder: Path, names: tuple[str, ...]) -> list[Path]:
     removed = []
     for path in (folder / name for name in names):
         try:
-            if path.is_symlink() or _MARK not in path.read_text(errors="replace"):
+            is_file = stat.S_ISREG(path.lstat().st_mode)  # a pipe would wait for a writer
+            if not is_file or _MARK not in path.read_text(errors="replace"):
                 continue
             path.unlink()
         except FileNotFoundError:
@@ -56,8 +59,8 @@ def uninstall(folder: Path, names: tuple[str, ...]) -> list[Path]:
     return removed
 
 
-def _script(name: str, compat: str | None) -> str:
+def _script(name: str, compat: str | None) -> bytes:
     # -P: who runs it may stand in a folder with a module of any name.
     words = [sys.executable, "-P", "-m", "thinmeta", "as"]
     words += ["--compat", compat] if compat else []
-    return f'#!/bin/sh\n{_MARK}\nexec {shlex.join([*words, name])} "$@"\n'
+    return os.fsencode(f'#!/bin/sh\n{_MARK}\nexec {shlex.join([*words, name])} "$@"\n')

@@ -1,12 +1,15 @@
 """Runs a command of thinmeta as one of the thin_* tools, and ends as that does."""
 
 import io
-from contextlib import nullcontext, redirect_stderr
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 
 import click
 
-from thinmeta.cli.ending import run, say
+from thinmeta.cli.ending import run, told
+from thinmeta.cli.name_options import ENVIRONMENT
 from thinmeta.cli.thin_tools.command_line import CommandLine, WantsHelp, WantsVersion, parse
 from thinmeta.cli.thin_tools.tool import (
     CommandLineError,
@@ -31,10 +34,15 @@ def run_as(name: str, release: Release, words: list[str]) -> int:
         release: whose command line and output it has.
         words: what was typed.
     """
+    with _without(ENVIRONMENT):  # the tools know no names
+        code = run(lambda: _run(name, release, words))
+    return release.failure_code if code == ExitCode.OTHER else code
+
+
+def _run(name: str, release: Release, words: list[str]) -> int:
     tool = TOOLS[name].of(release)
     if tool.refusal is not None and not {"-h", "--help", "-V", "--version"} & {*words}:
-        say(f"Error: {name} {tool.refusal}")
-        return release.failure_code
+        return told(f"Error: {name} {tool.refusal}", release.failure_code)
     try:
         line = parse(tool, release, words)
     except WantsVersion:
@@ -44,16 +52,23 @@ def run_as(name: str, release: Release, words: list[str]) -> int:
         click.echo(_help(name, tool, release), nl=False)
         return ExitCode.DONE
     except CommandLineError as error:
-        say(f"Error: {name}: {error}\nTry '{name} --help'.")
-        return release.usage_code
+        return told(f"Error: {name}: {error}\nTry '{name} --help'.", release.usage_code)
     except ToolError as error:
-        say(f"Error: {name}: {error}")
-        return release.failure_code
+        return told(f"Error: {name}: {error}", release.failure_code)
     with redirect_stderr(io.StringIO()) if line.has("-q") else nullcontext():
         code, last_word = _ran(tool, release, line)
-    if last_word is not None:
-        say(last_word)
-    return code
+    return code if last_word is None else told(last_word, code)
+
+
+@contextmanager
+def _without(variable: str) -> Iterator[None]:
+    """Take a variable out of the environment for a while."""
+    value = os.environ.pop(variable, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[variable] = value
 
 
 def _ran(tool: Tool, release: Release, line: CommandLine) -> tuple[int, str | None]:
@@ -65,8 +80,7 @@ def _ran(tool: Tool, release: Release, line: CommandLine) -> tuple[int, str | No
         if tool.needs_output:
             _refuse_output(Path(line.value("-o") or ""))
     except ToolError as error:
-        say(f"Error: {error}")
-        return release.failure_code, None
+        return told(f"Error: {error}", release.failure_code), None
     last_word: str | None = None
     code: int
     if tool.words[0] == "check":

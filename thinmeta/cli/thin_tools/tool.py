@@ -112,7 +112,7 @@ def path(text: str) -> str:
     """
     if not text:
         raise ToolError("the name of a file is empty")
-    return f"./{text}" if text.startswith("-") else text
+    return str(Path(text).absolute()) if text.startswith("-") else text
 
 
 def existing(text: str) -> str:
