@@ -134,6 +134,22 @@ def test_quiet_says_nothing_of_damage(own_image: OwnImage, thinmeta: Thinmeta) -
         assert (result.exit_code, result.output) == (64, "")
 
 
+@pytest.mark.parametrize("field", ["data_mapping_root", "device_details_root"])
+@pytest.mark.parametrize("block", [2048, 2**64 - 1])
+def test_a_root_beyond_the_metadata_goes_back_to_an_older_state(
+    field: str, block: int, tmp_path: Path, thinmeta: Thinmeta
+) -> None:
+    damaged = DamagedImage.of(A08)
+    damaged.superblock()[field] = block
+    damaged.restamp(0)
+
+    result = thinmeta("as", "thin_dump", "-r", damaged.write_to(tmp_path / "meta.bin"))
+
+    assert result.exit_code == 64
+    assert result.stdout.endswith("</superblock>")
+    assert "of an older state" in result.stderr or "a newer state is lost" in result.stderr
+
+
 @FLAGS
 @QUIET
 def test_what_thin_check_would_write_is_said_and_not_written(

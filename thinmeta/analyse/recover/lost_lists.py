@@ -45,7 +45,8 @@ def with_lists(reading: Reading) -> tuple[Reading, dict[int, Mended]]:
         ):
             lost = _lost_nodes(situation.trees, int(root), kind)
             children = _missing(situation, kind)
-            if len(lost) == 1 and _may_have(lost[0], children, situation.trees):
+            is_one = len(lost) == 1 and 0 < lost[0].block < len(reading.found.classes)
+            if is_one and _may_have(lost[0], children, situation.trees):
                 nodes = situation.trees.nodes
                 keys, blocks = nodes.first[children].tolist(), nodes.blocks[children].tolist()
                 rows[lost[0].block] = made_node(lost[0].block, keys, blocks, internal=True)

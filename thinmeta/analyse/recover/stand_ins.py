@@ -113,7 +113,7 @@ def list_with_stand_ins(pool: Pool, scan: Scan, found: list[StandIn]) -> dict[in
             changed = {key: roots.get(DeviceId(key)) or root for key, root in listed.items()}
             block = int(lists.trees.nodes.blocks[leaf])
             rows[block] = list_of_devices(block, changed)
-    if not len(leaves):
+    if not len(leaves) and live.data_mapping_root < pool.source.device.nr_blocks:
         left = read_roots(pool.source, live, lambda _: None)
         known: dict[int, int] = dict([*left.items(), *roots.items()])
         if len(known) <= max_entries_of(CHILD):
