@@ -76,7 +76,10 @@ def test_a_file_that_is_missing_is_no_place_in_another(
 @pytest.mark.parametrize("how", [">&-", ">/dev/full"])
 @pytest.mark.parametrize("tool", ["thin_dump -V", "thin_ls --help", "thin_check", "thin_rmap"])
 def test_output_that_goes_nowhere_is_no_usage_error(tool: str, how: str) -> None:
-    words = {"thin_check": [unpacked(A08)], "thin_rmap": ["--region", "0..9", unpacked(A08)]}
+    words: dict[str, list[str | Path]] = {
+        "thin_check": [unpacked(A08)],
+        "thin_rmap": ["--region", "0..9", unpacked(A08)],
+    }
 
     assert shell_code(how, *tool.split(), *words.get(tool, [])) == 64
 
@@ -90,7 +93,7 @@ def test_what_cannot_be_said_changes_no_exit_code(words: str, code: int, how: st
     assert shell_code(how, *words.split()) == code
 
 
-def shell_code(how: str, *words: object) -> int:
+def shell_code(how: str, *words: str | Path) -> int:
     command = ["sh", "-c", f'exec "$@" {how}', "sh", sys.executable, "-m", "thinmeta", "as"]
     return subprocess.run([*command, *words], capture_output=True, check=False).returncode
 
