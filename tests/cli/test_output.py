@@ -473,3 +473,16 @@ def test_a_signal_leaves_no_part_of_a_file(number: signal.Signals, tmp_path: Pat
 
     assert ran.returncode == 128 + number
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_file_is_not_named_as_a_part_of_another(tmp_path: Path, thinmeta: Thinmeta) -> None:
+    """From then on it, and not that part, would be what the name stands for."""
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(4096))
+    output = f"{disk}@4096"
+
+    result = thinmeta("dump", unpacked("a09-discards-and-deletes"), "-o", output)
+
+    assert result.exit_code == ExitCode.OTHER
+    assert f"names a part of {disk}, and parts of files are only read" in result.stderr
+    assert not Path(output).exists()
