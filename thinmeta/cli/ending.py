@@ -31,6 +31,7 @@ def run(command: Callable[[], Any]) -> int:
     """
     _open_closed_streams()
     _buffer_output()
+    out = sys.stdout  # click puts something else there that hides what a closed pipe says
     code = int(ExitCode.DONE)
     try:
         result = command()
@@ -42,12 +43,12 @@ def run(command: Callable[[], Any]) -> int:
     except click.ClickException as error:
         code = told(_last_word(error), error.exit_code)
     except OSError:
-        if _fault_of(sys.stdout) is None:
+        if _fault_of(out) is None:
             raise
-    fault = _fault_of(sys.stdout)
+    fault = _fault_of(out)
     if fault is None:
         return code
-    _abandon(sys.stdout)
+    _abandon(out)
     if not code and fault.errno != errno.EPIPE:
         what = f"Error: standard output: cannot be written: {fault.strerror}"
         code = told(what, ExitCode.OTHER)

@@ -60,7 +60,7 @@ def deleted_text(nr_devices: int, metadata: Sequence[str]) -> str:
     """Return that older states have devices that the chosen one has not."""
     return (
         f"older states have {nr_devices} devices that this one has not: "
-        f"`{command_text('deleted', *metadata)}` lists them"
+        f"`{command_text('deleted', *metadata, '--salvage')}` lists them"
     )
 
 
