@@ -46,7 +46,7 @@ def extract_all(pool: "Pool", folder: Path, how: Extracting, *, force: bool) -> 
     inputs = inputs_of(pool, how.names, how.files)
     with errors_of(str(folder)):
         inputs.refuse(folder / "volume")
-    table = _table(pool, how)
+    table = how.report.with_lost_lists(pool).device_table
     volumes = _volumes(pool, table, how)
     names = file_names({_id_of(each): each.known_as or str(each.device_id) for each in volumes})
     with errors_of(str(folder)):
@@ -66,15 +66,6 @@ def extract_all(pool: "Pool", folder: Path, how: Extracting, *, force: bool) -> 
 def _id_of(chosen: "ChosenDevice") -> int:
     assert chosen.device_id is not None  # as of all that a pool lists
     return chosen.device_id
-
-
-def _table(pool: "Pool", how: Extracting) -> "DeviceTable":
-    """Return the devices of a pool, with salvage those of lists that are there again, too."""
-    if not how.salvage:
-        return pool.device_table
-    from thinmeta.analyse.recover.from_below import rebuilt_where_lost
-
-    return rebuilt_where_lost(pool, likely=how.report.takes_likely).pool.device_table
 
 
 def _volumes(pool: "Pool", table: "DeviceTable", how: Extracting) -> "list[ChosenDevice]":

@@ -32,7 +32,7 @@ class DeviceParameter(ParameterType):
         """Parse it; what is no device is a usage error."""
         from thinmeta.model.device_spec import DeviceSpec
 
-        return _parsed(DeviceSpec.parse, value, self, param, ctx)
+        return parsed(DeviceSpec.parse, value, self, param, ctx)
 
 
 class StateParameter(ParameterType):
@@ -44,7 +44,7 @@ class StateParameter(ParameterType):
         """Parse it; what is no state is a usage error."""
         from thinmeta.model.state import parse_state
 
-        return _parsed(parse_state, value, self, param, ctx)
+        return parsed(parse_state, value, self, param, ctx)
 
 
 class QuantityParameter(ParameterType):
@@ -56,7 +56,7 @@ class QuantityParameter(ParameterType):
         """Parse it; what is no number is a usage error."""
         from thinmeta.units import Quantity
 
-        return _parsed(Quantity.parse, value, self, param, ctx)
+        return parsed(Quantity.parse, value, self, param, ctx)
 
 
 class FileParameter(click.Path):
@@ -120,13 +120,14 @@ def quiet_option(function: FC) -> FC:
     )(function)
 
 
-def _parsed(
+def parsed(
     parse: Callable[[str], Any],
     value: Any,
     kind: ParameterType,
     param: click.Parameter | None,
     ctx: click.Context | None,
 ) -> Any:
+    """Return what `parse` makes of a word; what it refuses is a usage error."""
     if not isinstance(value, (str, Path)):
         return value
     try:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thinmeta.cli.parameters import QUANTITY, ParameterType, format_option
+from thinmeta.cli.parameters import QUANTITY, ParameterType, format_option, parsed
 
 if TYPE_CHECKING:
     from thinmeta.formats.thin_metadata_size import SizeUnit, TypedSize
@@ -17,10 +17,7 @@ class _Size(ParameterType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from thinmeta.formats.thin_metadata_size import TypedSize
 
-        try:
-            return TypedSize.parse(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        return parsed(TypedSize.parse, value, self, param, ctx)
 
 
 class _Unit(ParameterType):
@@ -29,10 +26,7 @@ class _Unit(ParameterType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from thinmeta.formats.thin_metadata_size import unit_of
 
-        try:
-            return unit_of(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        return parsed(unit_of, value, self, param, ctx)
 
 
 @click.command()
